@@ -1,0 +1,1 @@
+"""Alignment strategies: where references come from."""

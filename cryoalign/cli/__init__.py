@@ -1,0 +1,1 @@
+"""What a user types: one module per subcommand, shared options, no numerics."""

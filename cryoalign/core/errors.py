@@ -1,0 +1,55 @@
+"""The one exception that carries a user's mistake, and how it is worded.
+
+Every message is one line: where (file, line or row), what, the offending value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class CryoalignError(Exception):
+    """Anything cryoalign refuses to do; the command line prints it as one line and exits with 1."""
+
+
+class InputError(CryoalignError):
+    """A file, a row or an option that cannot be used.
+
+    Parameters
+    ----------
+    what
+        What is wrong, as a phrase without a full stop.
+    path
+        The file it was found in.
+    line
+        1-based line of a text file.
+    row
+        1-based row of a table (users count particles from 1, as RELION does).
+    value
+        The offending value, shown with ``repr``.
+    hint
+        What to do.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        line: int | None = None,
+        row: int | None = None,
+        value: object = None,
+        hint: str | None = None,
+    ) -> None:
+        where = "" if path is None else str(path)
+        if line is not None:
+            where += f":{line}"
+        if row is not None:
+            where += f"{', ' if where else ''}row {row}"
+        message = f"{where}: {what}" if where else what
+        if value is not None:
+            message += f" ({value!r})"
+        if hint is not None:
+            message += f"; {hint}"
+        super().__init__(" ".join(message.split()))
+        self.what, self.path, self.line, self.row, self.value, self.hint = what, path, line, row, value, hint

@@ -1,0 +1,1 @@
+"""STAR, MRC and cryoSPARC files: formats only."""

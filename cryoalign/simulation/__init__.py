@@ -1,0 +1,1 @@
+"""Phantoms, projections, CTF and noise: demonstration data and truth for tests."""
