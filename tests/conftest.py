@@ -25,6 +25,4 @@ def pytest_terminal_summary(terminalreporter):
     reasons = [str(report.longrepr) for report in skipped]
     real = sum("real files" in reason for reason in reasons)
     relion = sum("relion" in reason.lower() for reason in reasons)
-    terminalreporter.write_line(
-        f"skipped for want of real files: {real}; for want of RELION binaries: {relion}"
-    )
+    terminalreporter.write_line(f"skipped for want of real files: {real}; for want of RELION binaries: {relion}")

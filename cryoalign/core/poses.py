@@ -50,9 +50,7 @@ class Poses:
     def __init__(self, psi: ArrayLike, dx: ArrayLike, dy: ArrayLike, mirror: ArrayLike | None = None) -> None:
         angle = wrap_degrees(np.atleast_1d(psi))
         columns = [np.atleast_1d(np.asarray(v, dtype=np.float64)).copy() for v in (dx, dy)]
-        flips = (
-            np.zeros(len(angle), bool) if mirror is None else np.atleast_1d(np.asarray(mirror)).astype(bool)
-        )
+        flips = np.zeros(len(angle), bool) if mirror is None else np.atleast_1d(np.asarray(mirror)).astype(bool)
         if not len(angle) == len(columns[0]) == len(columns[1]) == len(flips):
             raise ValueError("psi, dx, dy and mirror must have the same length")
         for name, value in zip(("psi", "dx", "dy", "mirror"), (angle, *columns, flips), strict=True):
