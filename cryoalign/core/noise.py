@@ -1,0 +1,219 @@
+"""Noise spectra from the background outside the particle's disc.
+
+Multiplying by a window w and subtracting the weighted mean is linear, so the expected power on ring k is a sum over
+the true rings, E[masked] = M P, with M known from w alone. Solving it gives an unbiased spectrum, white or coloured:
+the MASTER method for cut skies (Hivon et al. 2002, ApJ 567, 2), here on a flat torus and with the mean taken out
+exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
+from cryoalign.core.masks import background_region, soft_disc
+from cryoalign.core.source import ImageSource
+
+TILE_ROWS = 64
+"""Rows read and transformed together: fixed, so that no block size can change a bit."""
+
+_EDGE_PX = 3.0
+_ENOUGH_SAMPLES = 800
+_WIDEST = 3
+
+
+def noise_power(images: NDArray[np.floating], diameter_px: float) -> NDArray[np.float64]:
+    """Estimate the noise spectrum of images from outside the particle's disc.
+
+    Parameters
+    ----------
+    images
+        Shape (n, L, L), finite.
+    diameter_px
+        Diameter of the particle's disc in pixels; nothing inside is looked at.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (L // 2 + 1,): E|F|^2 / L^2 per ring with numpy's unnormalised FFT F, all positive. Ring 0 is
+        ring 1's value: the mean was removed.
+
+    Raises
+    ------
+    InputError
+        If the disc leaves no background, or the background is empty of noise.
+    """
+    images = np.asarray(images, dtype=np.float32)
+    sums = np.zeros(_rings(images.shape[-1]))
+    for start in range(0, len(images), TILE_ROWS):
+        sums += masked_power(images[start : start + TILE_ROWS], diameter_px).sum(axis=0)
+    return _unmask(sums, len(images), images.shape[-1], diameter_px)
+
+
+def estimate_noise_power(
+    source: ImageSource,
+    rows_by_group: Sequence[NDArray[np.integer]],
+    diameter_px: float,
+    *,
+    max_rows: int = 2000,
+) -> NDArray[np.float64]:
+    """Estimate one noise spectrum per group of rows (optics groups, micrographs).
+
+    Parameters
+    ----------
+    source
+        Images of box L.
+    rows_by_group
+        0-based rows of each group; leave flawed rows out.
+    diameter_px
+        Diameter of the particle's disc in pixels.
+    max_rows
+        Use at most so many rows of a group, evenly spaced over it.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (n_groups, L // 2 + 1); see `noise_power`. Depends on nothing but the rows: they are read in
+        tiles of 64 in the order given.
+
+    Raises
+    ------
+    InputError
+        If a group is empty, the disc leaves no background, or the background is empty of noise.
+    """
+    spectra = np.empty((len(rows_by_group), source.box // 2 + 1))
+    for group, all_rows in enumerate(rows_by_group):
+        count = min(len(all_rows), max_rows)
+        if count == 0:
+            raise InputError("a group without usable particles has no noise spectrum", value=group + 1)
+        rows = np.asarray(all_rows, dtype=np.int64)[np.arange(count) * len(all_rows) // count]
+        sums = np.zeros(_rings(source.box))
+        for start in range(0, count, TILE_ROWS):
+            sums += masked_power(source.read(rows[start : start + TILE_ROWS]), diameter_px).sum(axis=0)
+        spectra[group] = _unmask(sums, count, source.box, diameter_px)
+    return spectra
+
+
+def whitening_gain(power: NDArray[np.floating], floor: float = 1e-3) -> NDArray[np.float64]:
+    """Return the gain per ring that makes noise of this power white with variance 1: 1 / sqrt(power).
+
+    Parameters
+    ----------
+    power
+        Noise power per ring, shape (..., L // 2 + 1).
+    floor
+        Rings below this fraction of the median are treated as if they had it, so that rings that were filtered to
+        nothing are not blown up.
+    """
+    power = np.asarray(power, dtype=np.float64)
+    least = floor * np.median(power, axis=-1, keepdims=True)
+    return np.asarray(1.0 / np.sqrt(np.maximum(power, np.maximum(least, np.finfo(np.float64).tiny))))
+
+
+def masked_power(images: NDArray[np.float32], diameter_px: float) -> NDArray[np.float64]:
+    """Return the ring averages of the windowed images' power, float64 of shape (n, all rings, corners included).
+
+    These are not yet unbiased; they are what is summed over tiles.
+    """
+    box = images.shape[-1]
+    window, ring, weight, counts, _ = _geometry(box, float(diameter_px))
+    n = len(images)
+    masked = np.empty((n, box, box), np.float32)
+    _window(np.ascontiguousarray(images).reshape(n, -1), window.ravel(), masked.reshape(n, -1))
+    spectrum = scipy.fft.rfft2(masked, axes=(-2, -1), overwrite_x=True)
+    sums = np.zeros((n, len(counts)))
+    _add_power(spectrum.reshape(n, -1), ring, weight, sums)
+    return sums / (counts * float(box * box))
+
+
+def _rings(box: int) -> int:
+    return int(ring_index(box).max()) + 1
+
+
+def _unmask(sums: NDArray[np.float64], count: int, box: int, diameter_px: float) -> NDArray[np.float64]:
+    """Solve M P = mean masked power for P, keep it positive, and smooth it where rings have few samples."""
+    window, _, _, _, coupling = _geometry(box, float(diameter_px))
+    observed = sums / count
+    if not (np.isfinite(observed).all() and observed[1 : box // 2 + 1].max() > 0):
+        raise InputError("there is no noise outside the mask", hint="were the particles masked? use a smaller diameter")
+    naive = observed[1:] / coupling.sum(axis=1)
+    solved = np.maximum(np.linalg.solve(coupling, observed[1:]), 0.2 * naive)
+    samples = count * float(np.mean(window > 0)) * ring_counts(box)[1:]
+    power = _smooth(solved[: box // 2], samples)
+    return np.concatenate([power[:1], power])
+
+
+def _smooth(power: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit a straight line to log power over a few rings where one ring has too few samples."""
+    smooth = power.copy()
+    for k in range(len(power)):
+        for half in range(_WIDEST + 1):
+            low, high = max(0, k - half), min(len(power), k + half + 1)
+            if samples[low:high].sum() >= _ENOUGH_SAMPLES:
+                break
+        if high - low > 2:
+            ring = np.log(np.arange(low + 1, high + 1) / (k + 1.0))
+            smooth[k] = np.exp(np.polyfit(ring, np.log(power[low:high]), 1, w=np.sqrt(samples[low:high]))[1])
+    return smooth
+
+
+@lru_cache(maxsize=8)
+def _geometry(
+    box: int, diameter_px: float
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the window, each frequency's ring and weight, frequencies per ring, and the coupling matrix M.
+
+    M (rings 1 .. R - 1, both ways): with W the transform of the window over L^2, frequency k' reaches k with
+    W(k - k') - W(k) W(-k') / W(0); the second term is the weighted mean that was subtracted. Its square, averaged
+    over ring k and summed over ring k', needs one convolution per ring.
+    """
+    background_region(box, diameter_px)
+    window = (1.0 - soft_disc(box, diameter_px, _EDGE_PX)).astype(np.float32)
+    if np.count_nonzero(window > 0.5) < 16:
+        window = background_region(box, diameter_px).astype(np.float32)
+    half_ring, weight = ring_index(box).ravel(), conjugate_weight(box).ravel()
+    frequency = np.fft.fftfreq(box, 1.0 / box)
+    ring = np.floor(np.hypot(frequency[:, None], frequency[None, :]) + 0.5).astype(np.int64)
+    rings = int(ring.max()) + 1
+    counts = np.bincount(ring.ravel(), minlength=rings).astype(np.float64)
+    plane = np.fft.fft2(window.astype(np.float64)) / box**2
+    at_minus = np.conj(plane)  # the window is real
+    squared_f, plane_f = scipy.fft.fft2(np.abs(plane) ** 2), scipy.fft.fft2(plane)
+    coupling = np.empty((rings - 1, rings - 1))
+    for source in range(1, rings):
+        inside = (ring == source).astype(np.float64)
+        direct = scipy.fft.ifft2(scipy.fft.fft2(inside) * squared_f).real
+        cross = scipy.fft.ifft2(scipy.fft.fft2(inside * np.conj(at_minus)) * plane_f)
+        both = np.abs(plane) ** 2 * float((inside * np.abs(plane) ** 2).sum()) / plane[0, 0].real ** 2
+        reach = direct - 2.0 * np.real(np.conj(plane) * cross) / plane[0, 0].real + both
+        coupling[:, source - 1] = (np.bincount(ring.ravel(), reach.ravel(), minlength=rings) / counts)[1:]
+    return window, half_ring, weight, counts, coupling
+
+
+@njit(cache=True, nogil=True)
+def _window(flat, window, masked):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for p in range(len(window)):
+        total += window[p]
+    for i in range(flat.shape[0]):
+        mean = 0.0
+        for p in range(len(window)):
+            mean += window[p] * flat[i, p]
+        mean /= total
+        for p in range(len(window)):
+            masked[i, p] = window[p] * (flat[i, p] - mean)
+
+
+@njit(cache=True, nogil=True)
+def _add_power(spectrum, ring, weight, sums):  # type: ignore[no-untyped-def]
+    for i in range(spectrum.shape[0]):
+        for p in range(spectrum.shape[1]):
+            value = spectrum[i, p]
+            sums[i, ring[p]] += weight[p] * (value.real * value.real + value.imag * value.imag)
