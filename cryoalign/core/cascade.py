@@ -1,0 +1,294 @@
+"""From coarse cells to one answer per image: choose candidates, refine, re-score at full band, refine again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from cryoalign.core.refine import SUMS, climb
+
+COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
+"""Log likelihood below which a predicted gain ends a climb; the step is still taken, and what is left is its square."""
+FLOOR = 0.75
+"""Cells below this share of the best are never refined."""
+NEAR_ANGLES = 3
+"""Cells within ``near`` in shift whose angles differ by no more steps than this share a peak."""
+RESULT = 10
+"""Columns of a result: angle, tx, ty, reference, X, runner-up ratio, var(angle), var(shift), X / E, spare."""
+
+
+@njit(nogil=True)
+def choose_candidates(  # type: ignore[no-untyped-def]
+    best,
+    angle_index,
+    n_angles,
+    inverse_root,
+    shifts,
+    near,
+    per_reference,
+    fraction,
+    fewest,
+    most,
+    chosen,
+):
+    """Pick the best cells of one image.
+
+    Parameters
+    ----------
+    best, angle_index
+        X per cell and its angle, out of ``n_angles``, shape (n_cells,).
+    inverse_root
+        1 / sqrt(E) of each reference in the coarse band.
+    shifts, near
+        The shift grid, and within what distance in pixels two cells of like angle share a peak.
+    per_reference, fraction, fewest, most
+        At most so many per reference (two peaks are kept); those within a fraction of the best, but at least
+        ``fewest`` unless they fall below FLOOR of the best.
+    chosen
+        Receives cell numbers, best first.
+
+    Returns
+    -------
+    count, ratio
+        How many were chosen; the best score of another peak or another reference, relative to the best.
+    """
+    n_references, n_shifts = len(inverse_root), len(shifts)
+    count = 0
+    top = np.float32(0.0)
+    used = np.zeros(n_references, np.int64)
+    # Per reference the best cell, and the best one that is another peak: away in shift or in angle.
+    pool_score = np.full((n_references, 2), np.float32(-3e38), np.float32)
+    pool_cell = np.full((n_references, 2), -1, np.int64)
+    for m in range(n_references):
+        cells = best[m * n_shifts : (m + 1) * n_shifts]
+        first = np.argmax(cells)
+        pool_score[m, 0], pool_cell[m, 0] = cells[first] * inverse_root[m], m * n_shifts + first
+        value = np.float32(-3e38)
+        for s in range(n_shifts):
+            if cells[s] > value and s != first:
+                dx, dy = shifts[s, 0] - shifts[first, 0], shifts[s, 1] - shifts[first, 1]
+                turn = abs(angle_index[m * n_shifts + s] - angle_index[m * n_shifts + first])
+                if dx * dx + dy * dy > near * near or min(turn, n_angles - turn) > NEAR_ANGLES:
+                    value = cells[s]
+                    pool_cell[m, 1] = m * n_shifts + s
+        pool_score[m, 1] = value * inverse_root[m]
+    while count < most:
+        value = np.float32(-3e38)
+        winner = -1
+        for m in range(n_references):
+            if used[m] < min(per_reference, 2) and pool_cell[m, used[m]] >= 0 and pool_score[m, used[m]] > value:
+                value = pool_score[m, used[m]]
+                winner = m
+        if winner < 0 or value < (fraction if count >= fewest else FLOOR) * top:
+            break
+        if count == 0:
+            top = value
+        chosen[count] = pool_cell[winner, used[winner]]
+        used[winner] += 1
+        count += 1
+    reference = chosen[0] // n_shifts
+    other = max(np.float32(0.0), pool_score[reference, 1])
+    for m in range(n_references):
+        if m != reference:
+            other = max(other, pool_score[m, 0])
+    ratio = other / top if top > 0 else np.float32(1.0)
+    return count, ratio
+
+
+@njit(cache=True, nogil=True)
+def refine_tile(  # type: ignore[no-untyped-def]
+    polar,
+    best,
+    angle_index,
+    n_angles,
+    shifts,
+    coarse_energy,
+    full_energy,
+    table,
+    coarse_rings,
+    full_rings,
+    box,
+    radius,
+    first_ring,
+    samples,
+    table_start,
+    ring_weight,
+    cosine,
+    sine,
+    kernel,
+    near,
+    per_reference,
+    fraction,
+    fewest,
+    most,
+    keep,
+    coarse_steps,
+    full_steps,
+    max_shift,
+    valid,
+    window,
+    use_window,
+    result,
+):
+    """Refine every image of a tile.
+
+    Parameters
+    ----------
+    polar
+        D, float32 (n, 2, n_points).
+    best, angle_index
+        From the coarse search, (n, n_cells).
+    coarse_energy, full_energy
+        E of each image and reference in both bands, (n, m).
+    max_shift
+        Farthest shift, in pixels; answers are brought back to it.
+    valid
+        Rows to do; the others' results are zero.
+    window
+        Lowest and highest angle per image in radians, (n, 2), where ``use_window``.
+    result
+        Float64 (n, RESULT): angle (radians), tx, ty (pixels), reference, X, runner-up ratio, variance of the angle
+        (radians^2), variance of the shift (px^2, mean of both axes), X / E, 1 if the answer was brought back.
+    """
+    n_shifts = len(shifts)
+    n_references = table.shape[0]
+    chosen = np.empty(most, np.int64)
+    pose = np.empty((most, 3))
+    reference = np.empty(most, np.int64)
+    score = np.empty(most)
+    inverse_root = np.empty(n_references, np.float32)
+    work = np.empty((4, samples[len(samples) - 1]), np.float32)
+    sums = np.empty(SUMS)
+    for i in range(polar.shape[0]):
+        if not valid[i]:
+            continue
+        re, im = polar[i, 0], polar[i, 1]
+        for m in range(n_references):
+            inverse_root[m] = 1.0 / np.sqrt(max(coarse_energy[i, m], 1e-300))
+        count, ratio = choose_candidates(
+            best[i], angle_index[i], n_angles, inverse_root, shifts, near, per_reference, fraction, fewest, most, chosen
+        )
+        for c in range(count):
+            cell = chosen[c]
+            m = cell // n_shifts
+            a = 2.0 * np.pi * angle_index[i, cell] / n_angles
+            s = shifts[cell % n_shifts]
+            reference[c] = m
+            pose[c, 0] = a
+            pose[c, 1] = np.cos(a) * s[0] - np.sin(a) * s[1]
+            pose[c, 2] = np.sin(a) * s[0] + np.cos(a) * s[1]
+            x = climb(
+                re,
+                im,
+                table[m, 0],
+                table[m, 1],
+                pose[c],
+                coarse_rings,
+                coarse_steps,
+                box,
+                radius,
+                first_ring,
+                samples,
+                table_start,
+                ring_weight,
+                cosine,
+                sine,
+                kernel,
+                work,
+                sums,
+                coarse_energy[i, m],
+                COARSE_TOLERANCE,
+            )
+            score[c] = x * inverse_root[m]
+        # Climbers that met are one candidate; then the best few go on.
+        order = np.argsort(-score[:count])
+        kept = 0
+        for o in range(count):
+            c = order[o]
+            same = False
+            for u in range(kept):
+                d = chosen[u]
+                turn = pose[c, 0] - pose[d, 0]
+                turn -= 2.0 * np.pi * np.rint(turn / (2.0 * np.pi))
+                far = abs(turn) * radius + abs(pose[c, 1] - pose[d, 1]) + abs(pose[c, 2] - pose[d, 2])
+                if reference[c] == reference[d] and far < 0.1 * box / coarse_rings:
+                    same = True
+            if not same:
+                # chosen is done with as cell numbers: from here it lists survivors.
+                chosen[kept] = c
+                kept += 1
+                if kept == keep:
+                    break
+        winner = -1
+        value = -1e300
+        second = -1e300
+        for u in range(kept):
+            c = chosen[u]
+            m = reference[c]
+            x = climb(
+                re,
+                im,
+                table[m, 0],
+                table[m, 1],
+                pose[c],
+                full_rings,
+                full_steps,
+                box,
+                radius,
+                first_ring,
+                samples,
+                table_start,
+                ring_weight,
+                cosine,
+                sine,
+                kernel,
+                work,
+                sums,
+                full_energy[i, m],
+                FULL_TOLERANCE,
+            )
+            z = x / np.sqrt(max(full_energy[i, m], 1e-300))
+            if z > value:
+                second = value
+                value = z
+                winner = c
+                _write(result[i], pose[c], m, x, full_energy[i, m], sums)
+            elif z > second:
+                second = z
+        if second > -1e299 and value > 0:
+            ratio = max(ratio if kept == 1 else np.float32(0.0), np.float32(second / value))
+        result[i, 5] = ratio
+        length = np.hypot(result[i, 1], result[i, 2])
+        if length > max_shift:
+            result[i, 1] *= max_shift / length
+            result[i, 2] *= max_shift / length
+            result[i, 9] = 1.0
+        if use_window and winner >= 0:
+            centre = 0.5 * (window[i, 0] + window[i, 1])
+            off = result[i, 0] - centre
+            off -= 2.0 * np.pi * np.rint(off / (2.0 * np.pi))
+            half = 0.5 * (window[i, 1] - window[i, 0])
+            if abs(off) > half:
+                off = half if off > 0 else -half
+                result[i, 9] = 1.0
+            result[i, 0] = centre + off
+
+
+@njit(nogil=True)
+def _write(row, pose, reference, x, energy, sums):  # type: ignore[no-untyped-def]
+    """Store one answer with its variances: the inverse of the log likelihood's curvature at the fitted scale."""
+    row[0], row[1], row[2], row[3], row[4] = pose[0], pose[1], pose[2], reference, x
+    scale = x / max(energy, 1e-300)
+    row[8] = scale
+    row[9] = 0.0
+    hessian = np.empty((3, 3))
+    hessian[0, 0], hessian[0, 1], hessian[0, 2] = -sums[9], -sums[7], -sums[8]
+    hessian[1, 1], hessian[1, 2], hessian[2, 2] = -sums[3], -sums[4], -sums[5]
+    a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
+    d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
+    determinant = a * (d * f - e * e) - b * (b * f - c * e) + c * (b * e - c * d)
+    if scale > 0 and determinant > 0 and a > 0 and d > 0 and f > 0:
+        row[6] = (d * f - e * e) / determinant / scale
+        row[7] = 0.5 * ((a * f - c * c) + (a * d - b * b)) / determinant / scale
+    else:
+        row[6], row[7] = 1e300, 1e300

@@ -1,0 +1,281 @@
+"""Candidates from the coarse search, refined by Newton's method in angle and shift on the polar points.
+
+At an angle a and a shift t the score X = sum w Re(D conj(G_a) exp(i k.t)) and its nine derivatives come from one pass:
+the reference's rings are read between samples with one set of weights per band, and the phase of the shift runs from
+ring to ring by one multiplication. The angle is scaled by the radius so that both variables are in pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from cryoalign.core.waves import cosine_of_turns, sine_of_turns
+
+SUMS = 10
+"""X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa."""
+
+
+@njit(nogil=True, fastmath=True)
+def evaluate_score(  # type: ignore[no-untyped-def]
+    re,
+    im,
+    table_re,
+    table_im,
+    angle,
+    tx,
+    ty,
+    n_rings,
+    box,
+    first_ring,
+    samples,
+    table_start,
+    ring_weight,
+    cosine,
+    sine,
+    kernel,
+    work,
+    out,
+):
+    """Sum the score and its derivatives over rings 1 .. n_rings.
+
+    Parameters
+    ----------
+    re, im
+        D of one image, float32 (n_points,).
+    table_re, table_im
+        Turning table of one reference.
+    angle, tx, ty
+        Radians and pixels.
+    first_ring, samples, table_start, ring_weight
+        Of the layout and the bank.
+    cosine, sine
+        Directions of the points of each band's first ring, concatenated, float32.
+    kernel
+        From ``turning_kernel``.
+    work
+        Scratch, float32 (4, longest ring).
+    out
+        Float64 (10,): X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa in radians and pixels.
+    """
+    for s in range(SUMS):
+        out[s] = 0.0
+    unit = 2.0 * np.pi / box
+    sx, sy = np.float32(tx / box), np.float32(ty / box)
+    point = 0
+    direction = 0
+    steps = kernel.shape[0] - 1
+    taps = kernel.shape[2]
+    weights = np.empty((3, taps), np.float32)
+    for band in range(len(samples)):
+        ring = first_ring[band]
+        if ring > n_rings:
+            break
+        h = samples[band]
+        last = min(first_ring[band + 1] - 1, n_rings)
+        ex = cosine[direction : direction + h]
+        ey = sine[direction : direction + h]
+        phase_re, phase_im, ratio_re, ratio_im = work[0, :h], work[1, :h], work[2, :h], work[3, :h]
+        k0 = np.float32(ring)
+        for j in range(h):
+            turns = ex[j] * sx + ey[j] * sy
+            ratio_re[j] = cosine_of_turns(turns)
+            ratio_im[j] = sine_of_turns(turns)
+            phase_re[j] = cosine_of_turns(k0 * turns)
+            phase_im[j] = sine_of_turns(k0 * turns)
+        # Fine samples per radian, and where this angle falls among them.
+        density = 2.0 * h / np.pi
+        place = -angle * density
+        whole = 4 * h
+        place -= np.floor(place / whole) * whole
+        n0 = int(place)
+        fraction = (place - n0) * steps
+        cell = min(int(fraction), steps - 1)
+        rest = np.float32(fraction - cell)
+        for d in range(3):
+            for t in range(taps):
+                weights[d, t] = kernel[cell, d, t] + rest * (kernel[cell + 1, d, t] - kernel[cell, d, t])
+        low = n0 - (taps // 2 - 1)
+        if low < 0:
+            low += whole
+        row = 3 * h + taps
+        # Taps alternate between the two phases of the table.
+        even = (low & 1) * row + (low >> 1)
+        odd = ((low + 1) & 1) * row + ((low + 1) >> 1)
+        w0, w1, w2, w3, w4, w5 = weights[0]
+        v0, v1, v2, v3, v4, v5 = weights[1]
+        u0, u1, u2, u3, u4, u5 = weights[2]
+        for k in range(ring, last + 1):
+            base = table_start[k - 1]
+            ar, ai = table_re[base + even :], table_im[base + even :]
+            br, bi = table_re[base + odd :], table_im[base + odd :]
+            dr, di = re[point : point + h], im[point : point + h]
+            x = xx = xy = yy = np.float32(0.0)
+            gx = gy = xa = ax = ay = aa = np.float32(0.0)
+            for j in range(h):
+                g_re = w0 * ar[j] + w1 * br[j] + w2 * ar[j + 1] + w3 * br[j + 1] + w4 * ar[j + 2] + w5 * br[j + 2]
+                g_im = w0 * ai[j] + w1 * bi[j] + w2 * ai[j + 1] + w3 * bi[j + 1] + w4 * ai[j + 2] + w5 * bi[j + 2]
+                d_re = v0 * ar[j] + v1 * br[j] + v2 * ar[j + 1] + v3 * br[j + 1] + v4 * ar[j + 2] + v5 * br[j + 2]
+                d_im = v0 * ai[j] + v1 * bi[j] + v2 * ai[j + 1] + v3 * bi[j + 1] + v4 * ai[j + 2] + v5 * bi[j + 2]
+                e_re = u0 * ar[j] + u1 * br[j] + u2 * ar[j + 1] + u3 * br[j + 1] + u4 * ar[j + 2] + u5 * br[j + 2]
+                e_im = u0 * ai[j] + u1 * bi[j] + u2 * ai[j + 1] + u3 * bi[j + 1] + u4 * ai[j + 2] + u5 * bi[j + 2]
+                p_re = dr[j] * phase_re[j] - di[j] * phase_im[j]
+                p_im = dr[j] * phase_im[j] + di[j] * phase_re[j]
+                b_re = p_re * g_re + p_im * g_im
+                b_im = p_im * g_re - p_re * g_im
+                c_re = p_re * d_re + p_im * d_im
+                c_im = p_im * d_re - p_re * d_im
+                x += b_re
+                gx += b_im * ex[j]
+                gy += b_im * ey[j]
+                bx = b_re * ex[j]
+                by = b_re * ey[j]
+                xx += bx * ex[j]
+                xy += bx * ey[j]
+                yy += by * ey[j]
+                xa += c_re
+                ax += c_im * ex[j]
+                ay += c_im * ey[j]
+                aa += p_re * e_re + p_im * e_im
+                f_re = phase_re[j]
+                phase_re[j] = f_re * ratio_re[j] - phase_im[j] * ratio_im[j]
+                phase_im[j] = f_re * ratio_im[j] + phase_im[j] * ratio_re[j]
+            w = ring_weight[k - 1]
+            wave = k * unit
+            out[0] += w * x
+            out[1] -= w * wave * gx
+            out[2] -= w * wave * gy
+            out[3] -= w * wave * wave * xx
+            out[4] -= w * wave * wave * xy
+            out[5] -= w * wave * wave * yy
+            # The table is read at -angle * density: one sign and one density for each derivative in the angle.
+            out[6] -= w * density * xa
+            out[7] += w * density * wave * ax
+            out[8] += w * density * wave * ay
+            out[9] += w * density * density * aa
+            point += h
+        direction += h
+
+
+@njit(nogil=True)
+def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
+    """Solve for the Newton step in (angle x radius, x, y) and return the gain it predicts.
+
+    Where the curvature is not that of a maximum, a damped step up the gradient is taken. Steps are cut to ``longest``
+    pixels. ``step`` receives radians and pixels.
+    """
+    g0, g1, g2 = sums[6] / radius, sums[1], sums[2]
+    a00, a01, a02 = -sums[9] / radius**2, -sums[7] / radius, -sums[8] / radius
+    a11, a12, a22 = -sums[3], -sums[4], -sums[5]
+    # Cholesky by hand; levels are added to the diagonal until it goes through.
+    size = abs(a00) + abs(a11) + abs(a22) + 1e-300
+    damping = 0.0
+    l00 = l10 = l20 = l11 = l21 = l22 = 0.0
+    for _ in range(12):
+        d0 = a00 + damping
+        good = d0 > 1e-9 * size
+        if good:
+            l00 = np.sqrt(d0)
+            l10, l20 = a01 / l00, a02 / l00
+            d1 = a11 + damping - l10 * l10
+            good = d1 > 1e-9 * size
+            if good:
+                l11 = np.sqrt(d1)
+                l21 = (a12 - l20 * l10) / l11
+                d2 = a22 + damping - l20 * l20 - l21 * l21
+                good = d2 > 1e-9 * size
+                if good:
+                    l22 = np.sqrt(d2)
+                    break
+        damping = max(4.0 * damping, 0.05 * size)
+    y0 = g0 / l00
+    y1 = (g1 - l10 * y0) / l11
+    y2 = (g2 - l20 * y0 - l21 * y1) / l22
+    s2 = y2 / l22
+    s1 = (y1 - l21 * s2) / l11
+    s0 = (y0 - l10 * s1 - l20 * s2) / l00
+    gain = 0.5 * (y0 * y0 + y1 * y1 + y2 * y2)
+    length = np.sqrt(s0 * s0 + s1 * s1 + s2 * s2)
+    cut = 1.0
+    if length > longest:
+        cut = longest / length
+        gain *= cut
+    step[0], step[1], step[2] = cut * s0 / radius, cut * s1, cut * s2
+    return gain
+
+
+@njit(nogil=True)
+def climb(  # type: ignore[no-untyped-def]
+    re,
+    im,
+    table_re,
+    table_im,
+    pose,
+    n_rings,
+    steps,
+    box,
+    radius,
+    first_ring,
+    samples,
+    table_start,
+    ring_weight,
+    cosine,
+    sine,
+    kernel,
+    work,
+    sums,
+    energy,
+    tolerance,
+):
+    """Take up to ``steps`` Newton steps from ``pose`` (angle, tx, ty; changed in place) and return the score there.
+
+    Climbing ends early where a step would gain less than ``tolerance`` in log likelihood, X^2 / (2 E) at the fitted
+    scale, E = ``energy``. ``sums`` is left with the derivatives at, or one converged step before, the end.
+    """
+    step = np.empty(3)
+    longest = max(0.35 * box / n_rings, 0.5)
+    score = -1e300
+    previous = np.empty(3)
+    for trial in range(steps + 1):
+        evaluate_score(
+            re,
+            im,
+            table_re,
+            table_im,
+            pose[0],
+            pose[1],
+            pose[2],
+            n_rings,
+            box,
+            first_ring,
+            samples,
+            table_start,
+            ring_weight,
+            cosine,
+            sine,
+            kernel,
+            work,
+            sums,
+        )
+        if sums[0] < score:
+            # Overshot: go half way back and try again from there with what is left.
+            for d in range(3):
+                pose[d] = 0.5 * (pose[d] + previous[d])
+            longest *= 0.5
+            if trial == steps:
+                for d in range(3):
+                    pose[d] = previous[d]
+                return score
+            continue
+        score = sums[0]
+        if trial == steps:
+            break
+        for d in range(3):
+            previous[d] = pose[d]
+        gain = newton_step(sums, radius, longest, step)
+        for d in range(3):
+            pose[d] += step[d]
+        if gain * score < tolerance * energy:
+            score += gain
+            break
+    return score
