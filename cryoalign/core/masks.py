@@ -113,7 +113,7 @@ def normalise_background(
     plane = np.stack([np.ones(box * box), x, y])[: 3 if ramp else 1]
     inside = np.flatnonzero(region)
     # Orthonormal on the region, so that the fit is three dot products.
-    triangle = np.linalg.qr(plane[:, inside].T, mode="r")
+    _, triangle = np.linalg.qr(plane[:, inside].T)
     basis = np.linalg.solve(triangle.T, plane)
     flat = np.ascontiguousarray(images).reshape(n, box * box)
     result = np.empty((n, box * box), np.float32)

@@ -25,6 +25,7 @@ TILE_ROWS = 64
 """Rows read and transformed together: fixed, so that no block size can change a bit."""
 
 _EDGE_PX = 3.0
+_STEPS = 30
 _ENOUGH_SAMPLES = 800
 _WIDEST = 3
 
@@ -139,18 +140,22 @@ def _rings(box: int) -> int:
 
 def _unmask(sums: NDArray[np.float64], count: int, box: int, diameter_px: float) -> NDArray[np.float64]:
     """Solve M P = mean masked power for P, keep it positive, and smooth it where rings have few samples."""
-    window, _, _, _, coupling = _geometry(box, float(diameter_px))
+    window, _, _, counts, coupling = _geometry(box, float(diameter_px))
     observed = sums / count
     if not (np.isfinite(observed).all() and observed[1 : box // 2 + 1].max() > 0):
         raise InputError("there is no noise outside the mask", hint="were the particles masked? use a smaller diameter")
-    naive = observed[1:] / coupling.sum(axis=1)
-    solved = np.maximum(np.linalg.solve(coupling, observed[1:]), 0.2 * naive)
+    # Solved by Richardson-Lucy steps: they stay positive, and stop short of blowing up the scatter of a few samples.
+    weight = counts[1:]
+    reach = coupling.T @ weight
+    solved = observed[1:] / coupling.sum(axis=1)
+    for _ in range(_STEPS):
+        solved *= coupling.T @ (weight * observed[1:] / (coupling @ solved)) / reach
     samples = count * float(np.mean(window > 0)) * ring_counts(box)[1:]
     power = _smooth(solved[: box // 2], samples)
     return np.concatenate([power[:1], power])
 
 
-def _smooth(power: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smooth(power: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArray[np.float64]:
     """Fit a straight line to log power over a few rings where one ring has too few samples."""
     smooth = power.copy()
     for k in range(len(power)):
