@@ -10,7 +10,7 @@ __all__ = ["AlignReportData", "write_align_report"]
 
 
 def write_align_report(output_html: Path, montage_png: Path, data: AlignReportData) -> None:
-    """Write report.html (self-contained) and montage.png.
+    """Write report.html (self-contained) and montage.png (every class).
 
     Parameters
     ----------
@@ -19,8 +19,20 @@ def write_align_report(output_html: Path, montage_png: Path, data: AlignReportDa
     data
         What to show.
     """
+    from .align_classes import montage_label, summarise_classes
     from .align_page import build_align_page
     from .montage import draw_montage
 
+    summaries = summarise_classes(data)
+    sheet = draw_montage(
+        list(data.references),
+        [data.averages.get(summary.number) for summary in summaries],
+        [montage_label(summary) for summary in summaries],
+        heading=data.title,
+        legend="corr.: correlation of the two inside the mask."
+        + (" Å: resolution from independent halves." if data.resolution_angstrom else ""),
+        pixel_size_angstrom=data.pixel_size_angstrom,
+        missing={summary.number - 1: "no average" for summary in summaries if summary.members},
+    )
     Path(output_html).write_text(build_align_page(data), encoding="utf-8")
-    Path(montage_png).write_bytes(draw_montage(data))
+    Path(montage_png).write_bytes(sheet)

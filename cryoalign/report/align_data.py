@@ -1,4 +1,4 @@
-"""What the report of `align` needs to know: plain arrays and words, checked once, so that drawing needs no more checks."""
+"""What the report of `align` is told: plain arrays and words, checked once, so that drawing needs no more checks."""
 
 from __future__ import annotations
 
@@ -125,6 +125,8 @@ class AlignReportData:
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
         n = len(self.scores)
+        if n == 0:
+            raise ValueError("no particles to report on")
         for name in ("score_margin", "psi_deg", "psi_error_deg", "shift_error_angstrom", "class_number"):
             _expect_shape(name, getattr(self, name), (n,))
         _expect_shape("shift_angstrom", self.shift_angstrom, (n, 2))
@@ -138,7 +140,7 @@ class AlignReportData:
             if not 1 <= number <= m:
                 raise ValueError(f"average of class {number}, but there are {m} references")
             _expect_shape(f"averages[{number}]", average, np.shape(self.references)[1:])
-        if n and not 1 <= np.min(self.class_number) <= np.max(self.class_number) <= m:
+        if not 1 <= np.min(self.class_number) <= np.max(self.class_number) <= m:
             raise ValueError(f"class_number must lie in 1..{m}")
         for name in ("example_raw", "example_aligned"):
             examples = getattr(self, name)

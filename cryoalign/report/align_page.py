@@ -1,0 +1,276 @@
+"""The page of `align`, section by section; summary first, then classes, scores, poses, particles, noise, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import charts
+from .align_classes import class_section, display_tile
+from .align_data import AlignReportData
+from .figures import display_lowpass
+from .html import caption, cards, definition_table, escape, facts, page, picture, section, table, tiles
+from .numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
+
+MAX_EXAMPLES = 12
+
+
+def build_align_page(data: AlignReportData) -> str:
+    """Return report.html as text."""
+    sections = (
+        ("classes", "Classes", class_section(data)),
+        ("scores", "Scores", _scores(data)),
+        ("poses", "Shifts and angles", _poses(data)),
+        ("particles", "Particles before and after", _examples(data)),
+        ("noise", "Noise", _noise(data)),
+        ("settings", "Settings, files and timings", _settings(data)),
+    )
+    kept = [(anchor, heading, content) for anchor, heading, content in sections if content]
+    links = "".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in kept)
+    return page(
+        data.title,
+        [
+            f"<header>\n<h1>{escape(data.title)}</h1>",
+            f'<code class="command">{escape(data.command_line)}</code>\n</header>',
+            f'<p class="lead">{escape(summary_sentence(data))}</p>',
+            facts(list(_facts(data))),
+            _warnings(data),
+            f"<nav>{links}</nav>",
+            *(section(anchor, heading, content) for anchor, heading, content in kept),
+            f"<footer>cryoalign {escape(data.version)} · images are drawn with row 0 on top; grey levels are set for "
+            "each picture between its 0.3 and 99.7 percentiles, so brightness cannot be compared between "
+            "pictures.</footer>",
+        ],
+    )
+
+
+def summary_sentence(data: AlignReportData) -> str:
+    """Say in one breath what came out."""
+    n, m = len(data), len(data.references)
+    used = int(np.count_nonzero(data.class_counts))
+    empty = f" ({m - used:,} without members)" if used < m else ""
+    return (
+        f"{n:,} {plural(n, 'particle')} aligned to {m:,} {plural(m, 'reference')}{empty}: "
+        f"median score {text_number(median(data.scores))}, "
+        f"median shift {text_number(median(data.shift_length_angstrom))} Å, "
+        f"estimated error {text_number(median(data.psi_error_deg), 2)}° "
+        f"and {text_number(median(data.shift_error_angstrom), 2)} Å (medians); "
+        f"{len(data.warnings) or 'no'} {plural(len(data.warnings), 'warning')}."
+    )
+
+
+def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
+    pixel, n, m = data.pixel_size_angstrom, len(data), len(data.references)
+    shift, used = median(data.shift_length_angstrom), int(np.count_nonzero(data.class_counts))
+    read = data.counts.get("read")
+    yield "Particles", f"{n:,}", f"of {read:,} read" if isinstance(read, int) else ""
+    yield "References", f"{m:,}", "all have members" if used == m else f"{used:,} have members"
+    yield "Median score", text_number(median(data.scores)), f"margin {text_number(median(data.score_margin), 2)}"
+    yield "Median shift", f"{text_number(shift)} Å", f"{text_number(shift / pixel, 2)} pixels of {pixel:g} Å"
+    yield (
+        "Estimated error",
+        f"{text_number(median(data.psi_error_deg), 2)}°",
+        f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
+    )
+    flagged = 0 if data.flags is None else int(np.count_nonzero(data.flags))
+    yield "Flagged", f"{flagged:,}", text_percent(flagged, n)
+    if data.mirror is not None:
+        mirrored = int(np.count_nonzero(data.mirror))
+        yield "Mirrored", f"{mirrored:,}", text_percent(mirrored, n)
+
+
+def _warnings(data: AlignReportData) -> str:
+    if not data.warnings:
+        return '<p class="fine">No warnings.</p>'
+    count = len(data.warnings)
+    items = "".join(f"<li>{escape(text)}</li>" for text in data.warnings)
+    return f'<div class="warnings"><strong>{count} {plural(count, "warning")}</strong><ul>{items}</ul></div>'
+
+
+def _scores(data: AlignReportData) -> str:
+    score, margin = median(data.scores), median(data.score_margin)
+    low = int(np.count_nonzero(finite(data.scores) <= 0))
+    first = picture(
+        charts.histogram(
+            data.scores,
+            x_label="score (correlation)",
+            marks=[(score, f"median {text_number(score)}")],
+            width=charts.WIDTH,
+        ),
+        "Score",
+        f"Median {text_number(score)}; {low or 'no'} {plural(low, 'particle')} at or below 0.",
+        "a single hump. A second hump at low scores is often ice, carbon or wrong picks. The level itself follows the "
+        "SNR of the images: compare within one data set only.",
+    )
+    second = picture(
+        charts.histogram(
+            data.score_margin,
+            x_label="score margin (correlation)",
+            marks=[(margin, f"median {text_number(margin, 2)}")],
+            width=charts.WIDTH,
+        ),
+        "Score margin",
+        f"Best score minus the best of another pose or class: median {text_number(margin, 2)}.",
+        "particles piled up at 0 have two poses, or two classes, that fit equally well.",
+    )
+    return f'<div class="charts">{first}{second}</div>'
+
+
+def _poses(data: AlignReportData) -> str:
+    first = f'<div class="charts">{_shift_map(data)}{_rose(data)}</div>'
+    return first + f'<div class="charts three">{_shift_length(data)}{"".join(_error_pictures(data))}</div>'
+
+
+def _shift_length(data: AlignReportData) -> str:
+    length, limit, pixel = data.shift_length_angstrom, data.max_shift_angstrom, data.pixel_size_angstrom
+    middle = median(length)
+    marks = [(middle, f"median {text_number(middle)} Å")]
+    finding = f"Median {text_number(middle)} Å ({text_number(middle / pixel, 2)} pixels)."
+    high = None
+    if limit:
+        marks.append((limit, f"search limit {text_number(limit)} Å"))
+        at_limit = int(np.count_nonzero(length >= limit - 0.5 * pixel))
+        finding += f" {at_limit:,} ({text_percent(at_limit, len(data))}) within half a pixel of the limit."
+        high = 1.08 * max(limit, float(np.max(finite(length), initial=0.0)))
+    return picture(
+        charts.histogram(length, x_label="length of shift (Å)", marks=marks, low=0.0, high=high),
+        "Length of shift",
+        finding,
+        "the curve should be back near zero well before the search limit; a wall there asks for a larger "
+        "--max-shift-px.",
+    )
+
+
+def _shift_map(data: AlignReportData) -> str:
+    limit = data.max_shift_angstrom
+    x, y = (median(column) for column in np.asarray(data.shift_angstrom, np.float64).T)
+    return picture(
+        charts.shift_map(data.shift_angstrom, limit),
+        "Shift in the plane",
+        f"Medians: x {signed(x)} Å, y {signed(y)} Å."
+        + (f" Orange circle: search limit, {text_number(limit)} Å." if limit else ""),
+        "a round cloud about the centre. A cloud to one side means picks, or a reference, that are off centre; "
+        "lines mean shifts that follow the pixel grid.",
+    )
+
+
+def _rose(data: AlignReportData) -> str:
+    found = angle_uniformity(data.psi_deg)
+    n = len(data)
+    lobes = "" if found.fold == 1 else f", {found.fold} lobes"
+    strength = f"strongest mean vector {found.strength:.3f} (0 = even, 1 = all alike{lobes})"
+    if n < 20:
+        finding = f"Too few particles to judge evenness; {strength}."
+    elif found.even:
+        finding = f"Even within what chance or a mild preference gives; {strength}."
+    else:
+        finding = f"Not even; {strength}, which chance gives with p = {max(found.probability, 1e-99):.1g}."
+    if data.local_search_deg is not None:
+        finding += f" Searched only within {text_number(data.local_search_deg)}° of the input angle."
+    return picture(
+        charts.angle_rose(data.psi_deg),
+        "In-plane angle psi",
+        finding,
+        "particles lie on the grid at any angle, so bars should reach the dashed circle all round. Lobes tell of "
+        "oriented objects (filaments, an edge of carbon), stretched pixels, or a search held to input angles.",
+    )
+
+
+def _error_pictures(data: AlignReportData) -> Iterator[str]:
+    for values, name, unit in (
+        (data.psi_error_deg, "Estimated error of psi", "°"),
+        (data.shift_error_angstrom, "Estimated error of shift", " Å"),
+    ):
+        middle = median(values)
+        words = f"median {text_number(middle, 2)}{unit}"
+        undefined = len(data) - len(finite(values))
+        yield picture(
+            charts.histogram(
+                values,
+                x_label=f"{name[0].lower()}{name[1:]} ({unit.strip()})",
+                marks=[(middle, words)],
+                low=0.0,
+            ),
+            name,
+            f"{words[0].upper()}{words[1:]}." + (f" {undefined:,} particles have none." if undefined else ""),
+            "a narrow hump and a short tail. Standard errors from the curvature of the score and the noise: they do "
+            "not know of a wrong peak.",
+        )
+
+
+def _examples(data: AlignReportData) -> str:
+    stacks = [
+        (s[:MAX_EXAMPLES], name)
+        for s, name in ((data.example_raw, "raw"), (data.example_aligned, "aligned"))
+        if s is not None and len(s)
+    ]
+    if not stacks:
+        return ""
+    pixel = data.pixel_size_angstrom
+    cutoff = data.display_lowpass_angstrom or max(25.0, 5 * pixel)
+    shown = [(display_lowpass(stack, pixel, cutoff), name) for stack, name in stacks]
+    columns = 4 if len(shown) == 2 else 6
+    entries = []
+    for index, name in enumerate(data.example_names[:MAX_EXAMPLES]):
+        svg = tiles(
+            [(display_tile(stack[index]), kind) for stack, kind in shown],
+            shown[0][0].shape[-1] * pixel,
+            description=f"particle {name}",
+            font_size=17,
+        )
+        entries.append((svg, "", [str(name)]))
+    text = caption(
+        f"Smoothed for the eye only: Gaussian low-pass, half amplitude at {text_number(cutoff)} Å. "
+        "Results are not filtered.",
+        "aligned particles of one class should be centred and turned alike; dark or bright streaks are ice or carbon.",
+    )
+    return f"<figure>{cards(entries, columns=columns)}<figcaption>{text}</figcaption></figure>"
+
+
+def _noise(data: AlignReportData) -> str:
+    if data.noise_power is None or not len(data.noise_power):
+        return ""
+    groups = len(data.noise_power)
+    names = list(data.noise_group_names) or [f"group {i + 1}" for i in range(groups)]
+    pixels = list(data.noise_pixel_size_angstrom) or [data.pixel_size_angstrom] * groups
+    uri = charts.spectra(np.asarray(data.noise_power, np.float64), pixels, names)
+    return (
+        '<div class="charts">'
+        + picture(
+            uri,
+            "Noise spectrum",
+            f"Power of the noise per ring, {groups:,} {plural(groups, 'group')}.",
+            "smooth curves of like shape. A fall to nothing at high frequency means filtered or resampled input, spikes "
+            "mean a periodic artefact, one group off from the rest means other normalisation or optics.",
+            wide=True,
+        )
+        + "</div>"
+    )
+
+
+def _settings(data: AlignReportData) -> str:
+    left, right = [], []
+    if data.parameters:
+        left.append("<h3>Parameters</h3>" + definition_table(("Parameter", "Value"), data.parameters))
+    if data.counts:
+        counts = {k: f"{v:,}" if isinstance(v, (int, np.integer)) else v for k, v in data.counts.items()}
+        right.append("<h3>Counts</h3>" + definition_table(("What", "Number"), counts))
+    if data.flags is not None and data.flag_meanings:
+        flags = np.asarray(data.flags, np.int64)
+        rows = [
+            (str(bit), words, f"{np.count_nonzero(flags & bit):,}") for bit, words in sorted(data.flag_meanings.items())
+        ]
+        rows.insert(0, ("0", "good", f"{np.count_nonzero(flags == 0):,}"))
+        right.append("<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,)))
+    if data.files:
+        right.append("<h3>Files written</h3>" + definition_table(("File", "Holds"), data.files))
+    if data.timings_s:
+        total = sum(data.timings_s.values())
+        rows = [(name, f"{seconds:,.2f}", text_percent(seconds, total)) for name, seconds in data.timings_s.items()]
+        right.append("<h3>Timings</h3>" + table(("Stage", "Seconds", "Share"), rows, numeric=(1, 2)))
+    if data.notes:
+        right.append("<h3>Notes</h3>" + "".join(f"<p>{escape(note)}</p>" for note in data.notes))
+    if not left and not right:
+        return ""
+    return f'<div class="columns"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'

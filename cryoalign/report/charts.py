@@ -1,0 +1,266 @@
+"""Charts that any report may use: each takes arrays and returns an SVG in a data URI. Every axis carries its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
+from .numbers import finite, text_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH, NARROW, HEIGHT = 520, 345, 290
+_MAX_BARS = 60
+_MAX_POINTS = 400
+
+
+def bin_edges(values: NDArray, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
+    """Choose bin edges for a histogram of finite values (n,).
+
+    The range is that of the values, less at most 0.2 percent of stragglers at either end where there are many;
+    `low` and `high` fix an end. The number of bins is twice the cube root of n (Rice's rule), between 8 and 60.
+    """
+    start, stop = np.percentile(values, (0.2, 99.8)) if len(values) >= 1000 else (np.min(values), np.max(values))
+    start, stop = start if low is None else low, stop if high is None else high
+    bins = int(np.clip(2 * np.cbrt(len(values)), 8, _MAX_BARS))
+    if not stop - start > 1e-9 * max(abs(start), abs(stop), 1e-30):
+        margin = 0.5 * abs(start) or 0.5
+        start, stop = (start - margin if low is None else low), stop + margin
+        bins = 9  # odd: a single value stands in the middle of a bar
+    elif high is None and len(values) < 1000:
+        stop += 0.05 * (stop - start)
+    return np.linspace(start, stop, bins + 1)
+
+
+def histogram(
+    values: ArrayLike,
+    *,
+    x_label: str,
+    y_label: str = "particles",
+    marks: Sequence[tuple[float, str]] = (),
+    low: float | None = None,
+    high: float | None = None,
+    width: float = NARROW,
+) -> str:
+    """Draw a histogram of values (n,) with labelled vertical marks; stragglers are counted in the end bars."""
+    shown = finite(values)
+    with style():
+        figure = new_figure(width, HEIGHT)
+        axes = new_axes(figure, left=66, bottom=64, right=14, top=16 + 17 * len(marks))
+        if len(shown):
+            edges = bin_edges(shown, low=low, high=high)
+            below, above = bool(np.any(shown < edges[0])), bool(np.any(shown > edges[-1]))
+            counts, _ = np.histogram(np.clip(shown, edges[0], edges[-1]), edges)
+            axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.82)
+            axes.set_xlim(edges[0], edges[-1])
+            axes.set_ylim(0, counts.max() * 1.06)
+            if below or above:
+                ends = "end bars hold" if below and above else "first bar holds" if below else "last bar holds"
+                x_label += f"\n{ends} all beyond"
+        _mark(axes, marks)
+        _finish(axes, x_label, y_label)
+        return svg_uri(figure)
+
+
+def class_sizes(counts: NDArray, *, x_label: str = "class number", y_label: str = "particles") -> str:
+    """Draw one bar per class from counts (M,), with the size that even classes would have."""
+    m = len(counts)
+    with style():
+        figure = new_figure(WIDTH, HEIGHT)
+        axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
+        axes.bar(np.arange(1, m + 1), counts, width=0.8 if m <= 50 else 1.0, color=BLUE, alpha=0.82)
+        mean = float(np.mean(counts))
+        axes.axhline(mean, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.text(1, 1.02, "dashed: equal shares", transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
+        axes.set_ylim(0, max(1.0, float(np.max(counts))) * 1.06)
+        _class_axis(axes, m)
+        _finish(axes, x_label, y_label)
+        return svg_uri(figure)
+
+
+def class_spread(values: ArrayLike, class_number: ArrayLike, classes: int, *, y_label: str) -> str:
+    """Draw, per class 1..`classes`, the median (dot), the quartiles (thick) and the 5 to 95 percent range of values."""
+    values, class_number = np.asarray(values, np.float64), np.asarray(class_number)
+    with style():
+        figure = new_figure(WIDTH, HEIGHT)
+        axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
+        rows = []
+        for number in range(1, classes + 1):
+            members = finite(values[class_number == number])
+            if len(members):
+                rows.append((number, *np.percentile(members, (5, 25, 50, 75, 95))))
+        if rows:
+            number, least, low, middle, high, most = np.array(rows).T
+            scale = 1.0 if classes <= 30 else 0.5
+            axes.vlines(number, least, most, color=BLUE, linewidth=1.5 * scale, alpha=0.7)
+            axes.vlines(number, low, high, color=BLUE, linewidth=8 * scale, alpha=0.55)
+            axes.scatter(number, middle, s=44 * scale, color="w", edgecolors=INK, linewidths=1.3 * scale, zorder=3)
+        words = "dot: median; thick: half of the members; thin: 90 %"
+        axes.text(1, 1.02, words, transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
+        _class_axis(axes, classes)
+        _finish(axes, "class number", y_label)
+        return svg_uri(figure)
+
+
+def _class_axis(axes: Axes, classes: int) -> None:
+    axes.set_xlim(0.4, classes + 0.6)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if classes <= 12:
+        axes.set_xticks(np.arange(1, classes + 1))
+
+
+def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None) -> str:
+    """Draw shifts (n, 2) in the plane, y downwards as in the pictures: points if few, else a map of counts."""
+    shift = np.asarray(shift_angstrom, np.float64)
+    shift = shift[np.isfinite(shift).all(axis=1)]
+    longest = float(np.hypot(*shift.T).max()) if len(shift) else 0.0
+    reach = 1.08 * (max(limit_angstrom, longest) if limit_angstrom else longest) or 1.0
+    with style():
+        figure = new_figure(WIDTH, 400)
+        axes = new_axes(figure, left=76, bottom=48, right=110, top=18)
+        if len(shift) <= _MAX_POINTS:
+            axes.scatter(*shift.T, s=14 if len(shift) > 50 else 36, color=BLUE, alpha=0.55, linewidths=0)
+        else:
+            cells = int(np.clip(np.sqrt(len(shift) / 6), 16, 60))
+            edges = np.linspace(-reach, reach, cells + 1)
+            counts, _, _ = np.histogram2d(shift[:, 1], shift[:, 0], bins=(edges, edges))
+            extent = (-reach, reach, reach, -reach)
+            picture = axes.imshow(
+                np.ma.masked_equal(counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
+            )
+            bar = figure.colorbar(picture, cax=new_axes(figure, left=428, bottom=48, right=80, top=18))
+            bar.set_label(f"particles per {2 * reach / cells:.2g} × {2 * reach / cells:.2g} Å cell")
+            bar.outline.set_visible(False)
+            bar.ax.yaxis.get_major_locator().set_params(integer=True)
+        axes.axhline(0, color=MUTED, linewidth=0.6)
+        axes.axvline(0, color=MUTED, linewidth=0.6)
+        if limit_angstrom:
+            turn = np.linspace(0, 2 * np.pi, 181)
+            axes.plot(limit_angstrom * np.cos(turn), limit_angstrom * np.sin(turn), color=VERMILLION, linewidth=1.4)
+        axes.set_xlim(-reach, reach)
+        axes.set_ylim(reach, -reach)
+        axes.set_aspect("equal")
+        axes.set_xlabel("shift x (Å)")
+        axes.set_ylabel("shift y (Å), downwards")
+        return svg_uri(figure)
+
+
+def angle_rose(psi_deg: ArrayLike) -> str:
+    """Draw angles (n,) in degrees as a polar histogram; clockwise, as a positive psi turns the pictures."""
+    psi = np.mod(finite(psi_deg), 360.0)
+    bars = 36 if len(psi) >= 360 else 18
+    counts, edges = np.histogram(psi, bins=bars, range=(0, 360))
+    from matplotlib.ticker import MaxNLocator
+
+    with style():
+        figure = new_figure(WIDTH, 400)
+        axes = new_axes(figure, left=100, bottom=40, right=100, top=40, projection="polar")
+        axes.set_theta_direction(-1)
+        axes.bar(
+            np.deg2rad(edges[:-1]), counts, width=2 * np.pi / bars, align="edge", color=BLUE, alpha=0.75, edgecolor="w"
+        )
+        turn = np.linspace(0, 2 * np.pi, 181)
+        axes.plot(turn, np.full(181, len(psi) / bars), color=INK, linewidth=1.1, linestyle=(0, (4, 3)))
+        axes.set_thetagrids(np.arange(0, 360, 45), ["0°", "45°", "90°", "135°", "180°", "−135°", "−90°", "−45°"])
+        top = max(1, counts.max())
+        axes.set_ylim(0, top * 1.05)
+        rings = [r for r in MaxNLocator(nbins=3, integer=True).tick_values(0, top) if 0 < r <= top]
+        axes.set_yticks(rings, [""] * len(rings))
+        for ring in rings:
+            axes.text(
+                np.deg2rad(22.5),
+                ring,
+                f"{ring:,.0f}",
+                ha="center",
+                va="center",
+                fontsize=11,
+                bbox={"facecolor": "w", "linewidth": 0, "pad": 1.5, "alpha": 0.9},
+            )
+        axes.spines["polar"].set_color(RULE)
+        words = f"particles per {360 // bars}° of psi; dashed: {text_number(len(psi) / bars)}, if even"
+        figure.text(0.5, 0.005, words, ha="center", va="bottom")
+        return svg_uri(figure)
+
+
+def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequence[str]) -> str:
+    """Draw power per ring (groups, L // 2 + 1) against spatial frequency; ring 0 (the mean) is left out.
+
+    The axis is logarithmic only where the powers span more than a factor 20.
+    """
+    rings = np.arange(power.shape[1])
+    many = len(power) > len(CYCLE)
+    highest, shown = 0.0, []
+    with style():
+        figure = new_figure(2 * WIDTH, 310)
+        axes = new_axes(figure, left=84, bottom=48, right=20, top=50)
+        for index, (row, pixel, name) in enumerate(zip(power, pixel_sizes_angstrom, names, strict=True)):
+            frequency = rings / (2 * max(1, len(rings) - 1) * pixel)
+            good = np.isfinite(row) & (row > 0) & (rings > 0)
+            colour, strength = (BLUE, 0.3) if many else (CYCLE[index], 1.0)
+            axes.plot(frequency[good], row[good], color=colour, linewidth=1.8, alpha=strength, label=name)
+            highest = max(highest, float(frequency[-1]))
+            shown.append(row[good])
+        values = np.concatenate(shown)
+        highest = highest or 1.0
+        axes.set_xlim(0, highest)
+        _finish(axes, "spatial frequency (1/Å)", "noise power (squared intensity)")
+        if len(values) and values.max() > 20 * values.min():
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, 1.1 * values.max() if len(values) else 1.0)
+            axes.yaxis.set_major_formatter("{x:g}")
+        if len(power) > 1 and not many:
+            axes.legend(frameon=False, fontsize=11, ncols=3)
+        top = axes.secondary_xaxis("top")
+        lengths = _resolution_ticks(highest)
+        top.set_xticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])
+        top.set_xlabel("resolution (Å)")
+        top.spines["top"].set_visible(False)
+        return svg_uri(figure)
+
+
+def _resolution_ticks(highest: float) -> list[float]:
+    """Choose round lengths in A whose frequencies lie at least a twelfth of the axis apart."""
+    chosen: list[float] = []
+    for length in (1000, 500, 200, 100, 50, 40, 30, 25, 20, 15, 12, 10, 8, 7, 6, 5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1):
+        last = 1 / chosen[-1] if chosen else 0.0
+        if 1 / length <= highest * 1.001 and 1 / length - last >= highest / 12:
+            chosen.append(length)
+    return chosen
+
+
+def _mark(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
+    """Draw labelled vertical lines, each label on a line of its own above the axes."""
+    low, high = axes.get_xlim()
+    for level, (x, label) in enumerate(marks):
+        if not low <= x <= high:
+            continue
+        colour = VERMILLION if level else INK
+        height = 1.02 + 0.078 * (len(marks) - 1 - level)
+        axes.plot((x, x), (0, height), color=colour, linewidth=1.3, transform=axes.get_xaxis_transform(), clip_on=False)
+        left = x < (low + high) / 2
+        axes.annotate(
+            label,
+            (x, height),
+            (4 if left else -4, 0),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            color=colour,
+            fontsize=11,
+        )
+
+
+def _finish(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(axis="y")
+    axes.tick_params(length=3)
+    if y_label.startswith("particles"):
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter("{x:,.0f}")

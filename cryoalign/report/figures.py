@@ -1,0 +1,146 @@
+"""The shared look of all pictures, and how they become text inside a page.
+
+matplotlib is imported inside functions, through `Figure` objects only: no pyplot, no backend is chosen for the caller.
+Charts are SVG (sharp on paper, small), micrograph-like pictures are 8-bit grey PNG. Equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that stay apart for colour-blind readers and in grey print (Okabe & Ito 2008).
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072b2", "#c44e00", "#00795c", "#b37400", "#9c4f7c", "#3f8fc0"
+CYCLE = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
+INK, MUTED, RULE, PAPER = "#1c2733", "#566473", "#dde4ea", "#ffffff"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cryoalign",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 12,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Use the shared look for the figures made inside; the caller's settings come back afterwards."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure; 72 units are 1 inch, and about 72 pixels on the page. Call inside `style`."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / 72, height / 72), dpi=72)
+
+
+def new_axes(figure: Figure, *, left: float, bottom: float, right: float, top: float, **options: object) -> Axes:
+    """Add axes with margins given in the figure's units, so that text never needs a layout engine."""
+    width, height = figure.get_size_inches() * 72
+    box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+    return figure.add_axes(box, **options)
+
+
+def data_uri(content: bytes, mime: str) -> str:
+    """Put bytes into a URI that needs no other file."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def svg_uri(figure: Figure) -> str:
+    """Draw a figure as SVG in a data URI. Call inside `style`."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]  # no prolog: it names a DTD on the web
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = text.replace("'DejaVu Sans'", FONTS)
+    return data_uri(text.encode("utf-8"), "image/svg+xml")
+
+
+def png_bytes(grey: NDArray[np.uint8]) -> bytes:
+    """Encode an 8-bit grey picture (h, w) as PNG (PNG specification, 3rd edition, section 11)."""
+    height, width = grey.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # filter type 0 heads every row
+    rows[:, 1:] = grey
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
+        (b"IEND", b""),
+    )
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def grey_levels(image: NDArray) -> NDArray[np.uint8]:
+    """Map an image to 0..255 between its 0.3 and 99.7 percentiles; a flat or empty image becomes mid-grey."""
+    image = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = np.percentile(image, (0.3, 99.7))
+    if not high > low:
+        return np.full(image.shape, 128, np.uint8)
+    return np.rint(np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def resize(image: NDArray, size: int) -> NDArray[np.float32]:
+    """Draw a square image (L, L) at another size: triangle weights, widened when shrinking so that nothing aliases."""
+    box = image.shape[-1]
+    if box == size:
+        return np.asarray(image, np.float32)
+    # Output pixel centres in input pixels, with the picture's outer edges kept.
+    centres = (np.arange(size) + 0.5) * box / size - 0.5
+    weights = 1 - np.abs(centres[:, None] - np.arange(box)) / max(1.0, box / size)
+    weights = np.maximum(weights, 0).astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights @ np.asarray(image, np.float32) @ weights.T
+
+
+def display_lowpass(images: NDArray, pixel_size_angstrom: float, cutoff_angstrom: float) -> NDArray[np.float32]:
+    """Smooth images (k, l, l) for the eye: a Gaussian that passes half the amplitude at `cutoff_angstrom`."""
+    box = images.shape[-1]
+    ky, kx = np.fft.fftfreq(box, pixel_size_angstrom)[:, None], np.fft.rfftfreq(box, pixel_size_angstrom)
+    gain = 0.5 ** ((kx**2 + ky**2) * cutoff_angstrom**2)
+    return np.fft.irfft2(np.fft.rfft2(images) * gain, s=(box, box)).astype(np.float32)
+
+
+def scale_bar_angstrom(width_angstrom: float) -> float:
+    """Choose the length of a scale bar: 1, 2 or 5 times a power of ten, at most 0.4 of the picture's width."""
+    target = 0.4 * width_angstrom
+    power = 10.0 ** np.floor(np.log10(target))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= target))
