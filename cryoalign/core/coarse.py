@@ -9,6 +9,7 @@ searching shifts through the harmonics).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,8 @@ from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank, angular_harmonics
 from cryoalign.core.rings import RingLayout
+from cryoalign.core.tiles import TILE
 
-TILE = 64
-"""Images per tile. A row's place in its tile is its global row modulo this, since BLAS bits depend on the place."""
 MAX_CHUNK = 128
 """Most (reference, shift) cells per GEMM: with TILE they keep a chunk's planes in cache."""
 LANES = 8
@@ -122,7 +122,7 @@ def plan_coarse(bank: ReferenceBank, n_rings: int, shifts: NDArray[np.float64], 
     """
     layout = bank.layout
     count = len(bank)
-    start, samples = layout.ring_start, layout.ring_samples[:n_rings]
+    samples = layout.ring_samples[:n_rings]
     k = np.arange(1, n_rings + 1)
     reach = radius + float(np.hypot(*shifts.T).max())
     harmonics = np.minimum(samples, np.ceil(2 * np.pi * k * reach / layout.box).astype(np.int64) + 4)
@@ -189,9 +189,9 @@ def _shifted_operands(bank, shifts, harmonics, first_ring_of, rings_of, count): 
     layout = bank.layout
     start = layout.ring_start
     n_cells = count * len(shifts)
-    chunks = -(-n_cells // MAX_CHUNK)
+    chunks = math.ceil(n_cells / MAX_CHUNK)
     # Equal chunks, in whole vectors: a chunk padded to MAX_CHUNK would cost up to twice the work.
-    chunk = -(-(-(-n_cells // chunks)) // LANES) * LANES
+    chunk = math.ceil(n_cells / chunks / LANES) * LANES
     operand = tuple(np.zeros((chunks, 2, 2 * n, chunk), np.float32) for n in rings_of)
     kx, ky = layout.points()
     fold = 2.0 * layout.ring_weight * layout.ring_samples

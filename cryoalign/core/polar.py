@@ -38,7 +38,7 @@ def kaiser_bessel_transform(y: NDArray[np.float64], width: int, beta: float) -> 
 
 
 @njit(cache=True, nogil=True)
-def _load(images, first, taper, grid):  # pragma: no cover - compiled
+def _load(images, first, taper, grid):  # type: ignore[no-untyped-def]
     """Interleave up to LANES images into the corner-centred, tapered grid (G, G, LANES)."""
     n, box, _ = images.shape
     size = grid.shape[0]
@@ -54,7 +54,7 @@ def _load(images, first, taper, grid):  # pragma: no cover - compiled
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _interpolate(grid, ix, iy, wx, wy, out, first):  # pragma: no cover - compiled
+def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-def]
     """Read every polar point from the grid, 16 images at a time, and lay the result out image by image.
 
     grid is (ky, kx, 2 LANES) float32 with LANES complex pairs; out is (n, 2, points). The 25 taps are written out
@@ -93,7 +93,7 @@ def _interpolate(grid, ix, iy, wx, wy, out, first):  # pragma: no cover - compil
 
 
 @njit(cache=True, nogil=True)
-def _gather(full, rows, conjugate, columns, kept):  # pragma: no cover - compiled
+def _gather(full, rows, conjugate, columns, kept):  # type: ignore[no-untyped-def]
     """Copy the band around the origin, folding ky < 0 onto the conjugate half."""
     size = full.shape[1]
     for r in range(rows.shape[0]):

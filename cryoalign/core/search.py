@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank, build_bank, turning_kernel
 from cryoalign.core.cascade import RESULT, refine_tile
-from cryoalign.core.coarse import TILE, CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
+from cryoalign.core.coarse import CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
 from cryoalign.core.polar import PolarTransform, polar_samples_by_finufft
 from cryoalign.core.poses import Poses
 from cryoalign.core.rings import RingLayout, plan_rings
+from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import PointTables, weigh_images
 
 INFORMATION = 0.995

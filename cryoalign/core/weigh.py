@@ -34,8 +34,8 @@ class PointTables:
         """Tabulate a layout."""
         kx, ky = layout.points()
         angle = np.arctan2(ky, kx)
-        columns = (f(m * angle).astype(np.float32) for m in (1, 2) for f in (np.cos, np.sin))
-        return cls(*columns, layout.ring_start, layout.ring_weight.astype(np.float32))
+        c1, s1, c2, s2 = (f(m * angle).astype(np.float32) for m in (1, 2) for f in (np.cos, np.sin))
+        return cls(c1, s1, c2, s2, layout.ring_start, layout.ring_weight.astype(np.float32))
 
 
 def ctf_coefficients(ctf: CtfParameters, box: int, pixel_size_angstrom: float) -> NDArray[np.float32]:
@@ -134,26 +134,11 @@ def weigh_images(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _weigh(
-    polar,
-    cosine,
-    sine,
-    cosine2,
-    sine2,
-    ring_start,
-    ring_weight,
-    use_ctf,
-    coefficients,
-    intact,
-    inverse_noise,
-    shift,
-    norm,
-    power,
-):  # type: ignore[no-untyped-def]
-    longest = 0
-    for k in range(len(ring_weight)):
-        longest = max(longest, ring_start[k + 1] - ring_start[k])
-    gain = np.empty(longest, np.float32)
+def _weigh(  # type: ignore[no-untyped-def]
+    polar, cosine, sine, cosine2, sine2, ring_start, ring_weight, use_ctf, coefficients, intact, inverse_noise, shift,
+    norm, power,
+):  # fmt: skip
+    gain = np.empty(ring_start[-1] - ring_start[-2], np.float32)
     quarter = np.float32(0.25)
     one = np.float32(1.0)
     for i in range(polar.shape[0]):

@@ -1,0 +1,150 @@
+"""Alignment to given references: the strategy behind ``align --reference``.
+
+Every image is compared with every reference over all rotations and shifts by the search core; the best one gives its
+class and its pose (projection matching; Penczek, Radermacher and Frank, Ultramicroscopy 40:33, 1992, for the idea).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import apply_ring_gain, bandpass, fourier_resize
+from cryoalign.core.masks import background_region, soft_disc
+from cryoalign.core.poses import Poses
+from cryoalign.core.search import Searcher, SearchPlan, SearchResult
+
+
+def mask_references(
+    references: NDArray[np.float32],
+    mask_diameter_px: float,
+    *,
+    pixel_size_angstrom: float = 1.0,
+    lowpass_angstrom: float | None = None,
+    highpass_angstrom: float | None = None,
+) -> NDArray[np.float32]:
+    """Take the background's mean off, filter, and mask references softly; particles are never masked.
+
+    Parameters
+    ----------
+    references
+        Shape (m, box, box).
+    mask_diameter_px
+        Diameter of the disc in pixels; its edge falls off over 5 px.
+    pixel_size_angstrom, lowpass_angstrom, highpass_angstrom
+        Band-pass of the references, in A; since the score is linear in the reference it limits the score's band.
+    """
+    box = references.shape[-1]
+    outside = background_region(box, mask_diameter_px)
+    level = references[:, outside].mean(axis=1, dtype=np.float64).astype(np.float32)
+    centred = references - level[:, None, None]
+    if lowpass_angstrom is not None or highpass_angstrom is not None:
+        centred = apply_ring_gain(centred, bandpass(box, pixel_size_angstrom, lowpass_angstrom, highpass_angstrom))
+    return np.asarray(centred * soft_disc(box, mask_diameter_px), dtype=np.float32)
+
+
+def match_geometry(
+    images: NDArray[np.float32], pixel_size_from: float, box: int, pixel_size_to: float
+) -> NDArray[np.float32]:
+    """Bring images to another box and pixel size (A), keeping the content at the centre pixel.
+
+    The field of view is cropped or padded with the border's mean to the nearest whole pixel, then resampled in
+    Fourier space.
+    """
+    source = images.shape[-1]
+    if source == box and abs(pixel_size_from / pixel_size_to - 1) < 1e-4:
+        return np.asarray(images, dtype=np.float32)
+    wanted = round(box * pixel_size_to / pixel_size_from)
+    if wanted < 4:
+        raise InputError("the images are too coarse for this box", value=f"{pixel_size_from:g} A/px")
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1).mean(axis=1)
+    framed = np.broadcast_to(border[:, None, None], (len(images), wanted, wanted)).astype(np.float32)
+    half = min(source // 2, wanted // 2)
+    upper = min(source - source // 2, wanted - wanted // 2)
+    inside = slice(source // 2 - half, source // 2 + upper)
+    target = slice(wanted // 2 - half, wanted // 2 + upper)
+    framed[:, target, target] = images[:, inside, inside]
+    return fourier_resize(framed, box)
+
+
+@dataclass(frozen=True, eq=False)
+class TileInputs:
+    """What is known of the images of a tile besides their pixels; see :meth:`Searcher.search` for shapes and units.
+
+    ``psi_prior`` centres a local search of ``local_deg`` either way; ``local_flip`` adds the opposite direction.
+    """
+
+    valid: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    coefficients: NDArray[np.float32] | None
+    intact_first_peak: bool
+    origin: NDArray[np.float64]
+    psi_prior: NDArray[np.float64] | None = None
+    local_deg: float | None = None
+    local_flip: bool = False
+
+
+class ReferenceAligner:
+    """Aligns tiles of images to the references of a plan; one per thread.
+
+    Parameters
+    ----------
+    plan
+        From :func:`cryoalign.core.search.plan_search`.
+    """
+
+    def __init__(self, plan: SearchPlan) -> None:
+        self.plan = plan
+        self._searcher = Searcher(plan)
+
+    def align(self, images: NDArray[np.float32], inputs: TileInputs) -> SearchResult:
+        """Find reference and pose of every valid image of a tile.
+
+        Parameters
+        ----------
+        images
+            Float32 (n, box, box), n <= 64, row i in slot i.
+        inputs
+            What is known of them.
+        """
+        if inputs.local_deg is None or inputs.psi_prior is None:
+            return self._search(images, inputs, None)
+        window = inputs.psi_prior[:, None] + np.array([-inputs.local_deg, inputs.local_deg])
+        result = self._search(images, inputs, window)
+        if inputs.local_flip:
+            result = _better(result, self._search(images, inputs, window + 180.0))
+        return result
+
+    def _search(self, images: NDArray[np.float32], inputs: TileInputs, window: NDArray | None) -> SearchResult:
+        return self._searcher.search(
+            images,
+            valid=inputs.valid,
+            group=inputs.group,
+            coefficients=inputs.coefficients,
+            intact_first_peak=inputs.intact_first_peak,
+            origin=inputs.origin,
+            psi_window=window,
+        )
+
+
+def _better(first: SearchResult, second: SearchResult) -> SearchResult:
+    """Keep the better answer of each image; its margin also counts against the other one."""
+    take = second.score > first.score
+    margin = np.minimum(np.where(take, second.margin, first.margin), np.abs(second.score - first.score))
+    names = ("reference", "score", "psi_error_deg", "shift_error_px", "scale", "at_limit")
+    chosen = {name: np.where(take, getattr(second, name), getattr(first, name)) for name in names}
+    poses = Poses(
+        *(
+            np.where(take, getattr(second.poses, name), getattr(first.poses, name))
+            for name in ("psi", "dx", "dy", "mirror")
+        )
+    )
+    return replace(first, poses=poses, margin=margin, **chosen)
+
+
+def origin_change(poses: Poses, origin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each origin moved from where the search began, in pixels, shape (n, 2)."""
+    return np.stack([poses.dx - origin[:, 0], poses.dy - origin[:, 1]], axis=1)
