@@ -113,7 +113,8 @@ def _join(path: Path, old: dict[str, Any], new: Mapping[str, Any], may_differ: C
         if name not in (RUN_LOG, markers.OUTPUT_NODES) and (path / name).is_file():
             staged.parent.mkdir(parents=True, exist_ok=True)
             (path / name).replace(staged)
-    old.update(status="running", command_line=new["command_line"], parameters=new["parameters"], files=[])
+    # The first command line stays, since it says what was wanted; those that carried on are among the attempts.
+    old.update(status="running", parameters=new["parameters"], files=[])
     old.pop("error", None)
     others = parameter_differences(before, now)
     return [f"resumed with other libraries, so the last bits may differ: {'; '.join(others)}"] if others else []

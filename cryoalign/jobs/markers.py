@@ -53,6 +53,11 @@ def mark_failure_if_unmarked(directory: Path) -> None:
         (directory / exit_marker("FAILURE")).touch()
 
 
+def is_relion_job(directory: Path) -> bool:
+    """Tell whether RELION made this directory for a job."""
+    return any((directory / name).exists() for name in ("job.star", "run.job", "job_pipeline.star", "note.txt"))
+
+
 def abort_requested(directory: Path) -> bool:
     """Tell whether RELION asks the job to stop."""
     return (directory / ABORT_NOW).exists()

@@ -75,10 +75,9 @@ def software_versions() -> dict[str, str]:
             continue
     from threadpoolctl import threadpool_info
 
-    for library in threadpool_info():
-        if library.get("user_api") == "blas":
-            words = (library.get("internal_api"), library.get("version"), library.get("architecture"))
-            versions["blas"] = " ".join(str(word) for word in words if word)
+    # Of the kernels only the family: which BLAS libraries are loaded by now depends on what was imported before.
+    kernels = {library.get("architecture") for library in threadpool_info() if library.get("user_api") == "blas"}
+    versions["blas_kernels"] = ", ".join(sorted(str(kernel) for kernel in kernels if kernel))
     return versions
 
 

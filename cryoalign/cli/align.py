@@ -1,0 +1,137 @@
+"""`cryoalign align`: options in, parameters out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryoalign.cli.options import (
+    CONTEXT_SETTINGS,
+    SuiteCommand,
+    all_particles,
+    output_option,
+    particles_options,
+    run_options,
+    typed_words,
+    verbosity,
+)
+
+_EPILOG = """\b
+Examples:
+  Align the particles of a RELION project to two-dimensional references,
+  150 A mask, shifts up to 20 A, on 8 threads:
+  \b
+    cryoalign align Extract/job010/particles.star \\
+        --reference Select/job020/class_averages.mrcs \\
+        -o Aligned --mask-diameter 150 --max-shift 20 -j 8
+\b
+  Align a bare stack of dark particles at 1.3 A per pixel, and write poses only:
+  \b
+    cryoalign align stack.mrcs --reference template.mrc -o out \\
+        --angpix 1.3 --invert --no-write-stack
+"""
+
+
+@click.command(
+    "align",
+    cls=SuiteCommand,
+    context_settings=CONTEXT_SETTINGS,
+    short_help="Align particles in plane to references.",
+    epilog=_EPILOG,
+)
+@particles_options
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="One or many references: .mrc, .mrcs, or a .star that lists them.",
+)
+@output_option
+@click.option(
+    "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
+)
+@click.option("--ctf/--no-ctf", default=True, help="Take the CTF into account.  [default: where the metadata allow]")
+@click.option("--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak.")
+@click.option("--whiten/--no-whiten", default=True, help="Weight by the noise spectrum.  [default: whiten]")
+@click.option(
+    "--noise-group",
+    type=click.Choice(["optics", "micrograph"]),
+    default="optics",
+    show_default=True,
+    help="Particles that share a noise spectrum.",
+)
+@click.option("--lowpass", type=float, metavar="A", help="Use nothing finer than this.")
+@click.option("--highpass", type=float, metavar="A", help="Use nothing coarser than this.")
+@click.option("--max-shift", type=float, metavar="A", help="Largest shift from the input origin.")
+@click.option("--max-shift-px", type=float, metavar="PX", help="The same in pixels.  [default: box / 12]")
+@click.option(
+    "--local",
+    type=float,
+    metavar="DEG",
+    help="Search psi only within DEG of rlnAnglePsiPrior, else rlnAnglePsi.  [default: full circle]",
+)
+@click.option("--local-flip", is_flag=True, help="With --local, also round psi + 180 (filaments).")
+@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Search mirrored images too.")
+@click.option("--fast", is_flag=True, help="Search fewer candidates.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Rounds; later ones align to the averages of the last.",
+)
+@click.option("--resize-reference", is_flag=True, help="Bring references to the particles' box and pixel size.")
+@click.option(
+    "--write-stack/--no-write-stack", default=True, show_default=True, help="Write the aligned particles too."
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
+    default="fourier",
+    show_default=True,
+    help="How aligned particles are resampled.",
+)
+@click.option(
+    "--edge",
+    type=click.Choice(["wrap", "mirror", "zero", "mean"]),
+    help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
+)
+@click.option(
+    "--normalize/--no-normalize", default=False, show_default=True, help="Rescale every aligned particle's background."
+)
+@click.option("--allow-no-signal", is_flag=True, help="Exit with 0, not 3, where no consistent signal was found.")
+@run_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    particles: tuple[Path, ...],
+    more_particles: tuple[Path, ...],
+    verbose: int,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Align PARTICLES (.star, .mrcs, .mrc, .cs) in plane to references, and write them so that RELION reads them.
+
+    Every rotation and every shift in range is searched against every reference. Writes particles.star with the new
+    poses, aligned.mrcs + aligned.star, averages.mrcs + averages.star, report.html, run.log and run.json into DIR.
+
+    Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
+    """
+    from cryoalign.core.errors import InputError
+    from cryoalign.jobs.align_parameters import AlignParameters
+    from cryoalign.jobs.cpus import available_cpus
+
+    options["threads"] = options["threads"] or available_cpus()
+    try:
+        parameters = AlignParameters(inputs=all_particles(particles, more_particles), **options)
+    except InputError as error:
+        raise click.UsageError(str(error), ctx) from None
+
+    from cryoalign.jobs.align import run_align
+
+    return run_align(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))

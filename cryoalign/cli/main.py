@@ -1,0 +1,126 @@
+"""The command `cryoalign`: finds subcommands without importing them, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from cryoalign import __version__
+from cryoalign.cli.options import CONTEXT_SETTINGS
+from cryoalign.core.errors import CryoalignError
+
+COMMANDS: dict[str, str] = {
+    "align": "Align particles in plane to references.",
+    "merge": "Finish a run whose parts were done with --part.",
+    "simulate": "Make particles whose truth is known.",
+}
+"""Subcommands and their one-line help; each lives in the module of its name, as `command`."""
+
+_EPILOG = """\b
+Examples:
+    cryoalign align particles.star --reference averages.mrcs -o Aligned
+    cryoalign simulate -o demo -n 500 --box 64
+\b
+Help on a command: cryoalign COMMAND --help
+Shell completion (bash; zsh and fish alike), in your ~/.bashrc:
+    eval "$(_CRYOALIGN_COMPLETE=bash_source cryoalign)"
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used, so that help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        name = cmd_name.replace("_", "-")
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"cryoalign.cli.{name.replace('-', '_')}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group("cryoalign", cls=LazyGroup, context_settings=CONTEXT_SETTINGS, epilog=_EPILOG)
+@click.version_option(__version__, "-V", "--version", prog_name="cryoalign")
+def cli() -> None:
+    """Align, group and average cryo-EM particle images on a CPU, from STAR and MRC files and back."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return cli.main(list(words), prog_name="cryoalign", standalone_mode=False, obj=words) or 0
+    except click.UsageError as error:
+        error.show()
+        _tell_relion(words)
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _say("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `cryoalign --help | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (CryoalignError, OSError, MemoryError) as error:
+        _tell_relion(words)
+        return _say(str(error) or "out of memory; give less with --block-size or -j", 1)
+    except Exception as error:
+        _tell_relion(words)
+        log = _output_directory(words)
+        where = f"; details in {log / 'run.log'}" if log is not None and (log / "run.log").is_file() else ""
+        if any(word == "--verbose" or re.fullmatch("-v+", word) for word in words):
+            traceback.print_exc()
+        return _say(f"unexpected {type(error).__name__}: {error}{where}", 1)
+    except BaseException as error:
+        code = getattr(error, "exit_code", None)  # `Interrupted`, whose module is not imported for help
+        if code is None:
+            raise
+        return _say(str(error), code)
+
+
+def _say(message: str, status: int) -> int:
+    """Print one line on stderr."""
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _tell_relion(words: Sequence[str]) -> None:
+    """Mark a job of RELION as failed when it failed before its run began; else the GUI would wait for ever."""
+    directory = _output_directory(words)
+    if directory is not None and directory.is_dir():
+        from cryoalign.jobs.markers import is_relion_job, mark_failure_if_unmarked
+
+        if is_relion_job(directory):
+            with suppress(OSError):
+                mark_failure_if_unmarked(directory)
+
+
+def _output_directory(words: Sequence[str]) -> Path | None:
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in ("-o", "--o", "--output"):
+            if equals:
+                return Path(value)
+            return Path(words[i + 1]) if i + 1 < len(words) else None
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Options that several commands share, and how values are read.
+
+Names are accepted with hyphens or underscores, since RELION writes ``--in_parts``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_FLAG_WORDS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+class Size(click.ParamType):
+    """Bytes, as ``800M``, ``4G`` or ``4GiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(value), re.IGNORECASE)
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 800M or 4G", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class PartOf(click.ParamType):
+    """``K/N``: task K of N, counted from 1."""
+
+    name = "k/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return (k, n)."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"{value!r} is not K/N with 1 <= K <= N", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+class SuiteCommand(click.Command):
+    """A command that also understands how RELION's External jobs pass words.
+
+    A switch may be followed by Yes or No, as the GUI's fields suggest; an option that was left without its value is
+    named, instead of swallowing the next option.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the words into click's form."""
+        # While a shell completes a line, options without a value are no mistake.
+        return super().parse_args(ctx, args if ctx.resilient_parsing else self._click_words(ctx, list(args)))
+
+    def _click_words(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {
+            _spelling(name): option
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        }
+        words: list[str] = []
+        while args:
+            word = args.pop(0)
+            if word == "--":
+                return [*words, word, *args]
+            option = known.get(_spelling(word))
+            following = args[0] if args else None
+            if option is None:
+                words.append(word)
+            elif option.is_flag:
+                if following is not None and following.lower() in _FLAG_WORDS and not Path(following).exists():
+                    wanted = _FLAG_WORDS[args.pop(0).lower()]
+                    words += [word] if wanted else _opposite(option, word)
+                else:
+                    words.append(word)
+            elif option.count or option.nargs != 1:
+                words.append(word)
+            elif following is None or _spelling(following) in known:
+                raise click.UsageError(f"Option {word!r} needs a value.", ctx)
+            else:
+                words += [word, args.pop(0)]
+        return words
+
+
+def _spelling(word: str) -> str:
+    return word.replace("_", "-") if word.startswith("-") else word
+
+
+def _opposite(option: click.Option, word: str) -> list[str]:
+    """Return the words that say no to a switch: its other name where it has one, else nothing."""
+    if not option.secondary_opts:
+        return []
+    names, others = option.opts, option.secondary_opts
+    return [others[0]] if _spelling(word) in map(_spelling, names) else [names[0]]
+
+
+CONTEXT_SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": lambda word: word.replace("_", "-"),
+    "max_content_width": 100,
+}
+
+
+def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    "--o",
+    "output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Run directory; may exist.",
+)
+threads_option = click.option(
+    "-j",
+    "--threads",
+    "--j",
+    "threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads.  [default: the CPUs this process may use]",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Seed for everything random."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace the run that is in DIR: removes only the files which that run wrote."
+)
+resume_option = click.option("--resume", is_flag=True, help="Carry on the unfinished run in DIR.")
+verbosity_options = _together(
+    click.option("-v", "--verbose", count=True, help="Say more."),
+    click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors."),
+)
+particles_options = _together(
+    click.argument("particles", nargs=-1, type=click.Path(path_type=Path)),
+    click.option(
+        "--i",
+        "--in_parts",
+        "more_particles",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Particles, as RELION spells it.",
+    ),
+    click.option(
+        "--datadir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder that image names in the STAR file start from.",
+    ),
+    click.option("--angpix", type=float, metavar="A", help="Pixel size, overriding the metadata."),
+    click.option("--invert", is_flag=True, help="Negate pixels as read (dark particles)."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N particles."),
+    click.option(
+        "--on-bad-image",
+        type=click.Choice(["error", "skip"]),
+        default="error",
+        show_default=True,
+        help="What to do with NaN, infinite or constant images.",
+    ),
+)
+run_options = _together(
+    resume_option,
+    overwrite_option,
+    threads_option,
+    click.option("--memory", type=Size(), metavar="SIZE", help="Memory to stay within, such as 4G."),
+    click.option("--block-size", type=click.IntRange(min=64), metavar="ROWS", help="Rows of a part; a multiple of 64."),
+    click.option(
+        "--part", type=PartOf(), metavar="K/N", help="Do task K of N only; `cryoalign merge DIR` finishes the run."
+    ),
+    click.option("--full-digest", is_flag=True, help="Hash input stacks whole for run.json."),
+    seed_option,
+    verbosity_options,
+)
+
+
+def typed_words(ctx: click.Context) -> list[str]:
+    """Return the words after `cryoalign` as the user typed them, for run.json."""
+    return list(ctx.find_root().obj or [])
+
+
+def verbosity(verbose: int, quiet: bool) -> int:
+    """Return one number: -1 quiet, 0 normal, 1 and more for details."""
+    return -1 if quiet else verbose
+
+
+def all_particles(particles: tuple[Path, ...], more: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the particle files given by either spelling.
+
+    Raises
+    ------
+    click.UsageError
+        If there are none.
+    """
+    if not particles and not more:
+        raise click.UsageError("Missing particles: name a .star, .mrcs, .mrc or .cs file.")
+    return (*particles, *more)

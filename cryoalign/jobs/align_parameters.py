@@ -1,0 +1,211 @@
+"""Everything that `cryoalign align` can be told, checked once; the defaults are the command's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cryoalign.core.errors import InputError
+
+Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
+Edge = Literal["wrap", "mirror", "zero", "mean"]
+OnBadImage = Literal["error", "skip"]
+NoiseGroup = Literal["optics", "micrograph"]
+
+_PATHS = ("output", "reference", "datadir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignParameters:
+    """Parameters of one alignment to references.
+
+    Lengths are in Angstrom but where the name says px; angles in degrees. None means: not given, decided by the data.
+
+    Attributes
+    ----------
+    inputs, output, reference, datadir
+        Particles (.star, .mrcs, .mrc, .cs), run directory, references (one file of one or many images), and the folder
+        that image names start from.
+    angpix
+        Pixel size that overrides the metadata.
+    mask_diameter
+        None = 0.8 of the box.
+    ctf, ctf_intact_first_peak, whiten
+        What the score takes into account, where the metadata allow.
+    lowpass, highpass
+        Band of the search.
+    max_shift, max_shift_px
+        Radius of the shift search round the input origin; both None = box / 12 pixels.
+    local, local_flip
+        Half-width of the psi search round the input angle, None = full circle; with flip also round psi + 180.
+    mirror
+        Search mirrored images too.
+    iterations
+        Rounds; from the second on, the references are the averages of the round before.
+    invert
+        Negate pixels as read.
+    interpolation, edge, normalize
+        How aligned images are made; edge None = wrap, or zero with linear.
+    write_stack, resize_reference
+        Write aligned.mrcs; bring references of another box or pixel size to the particles'.
+    fast
+        Search fewer candidates.
+    threads, memory
+        Cannot change a result. Memory in bytes.
+    limit, block_size
+        Rows to read at most, and rows of a part (a multiple of 64).
+    seed
+        For everything random.
+    on_bad_image, noise_group
+        What to do with broken images, and which images share a noise spectrum.
+    resume, overwrite, part, full_digest, allow_no_signal
+        How the run treats its directory; part is (k, n) of a job array.
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    inputs: tuple[Path, ...]
+    output: Path
+    reference: Path
+    datadir: Path | None = None
+    angpix: float | None = None
+    mask_diameter: float | None = None
+    ctf: bool = True
+    ctf_intact_first_peak: bool = False
+    whiten: bool = True
+    lowpass: float | None = None
+    highpass: float | None = None
+    max_shift: float | None = None
+    max_shift_px: float | None = None
+    local: float | None = None
+    local_flip: bool = False
+    mirror: bool = False
+    iterations: int = 1
+    invert: bool = False
+    interpolation: Interpolation = "fourier"
+    edge: Edge | None = None
+    normalize: bool = False
+    write_stack: bool = True
+    resize_reference: bool = False
+    fast: bool = False
+    threads: int = 1
+    memory: int | None = None
+    limit: int | None = None
+    block_size: int | None = None
+    seed: int = 0
+    on_bad_image: OnBadImage = "error"
+    noise_group: NoiseGroup = "optics"
+    resume: bool = False
+    overwrite: bool = False
+    part: tuple[int, int] | None = None
+    full_digest: bool = False
+    allow_no_signal: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not self.inputs:
+            raise InputError("no particles given")
+        for name in ("angpix", "mask_diameter", "lowpass", "highpass", "local"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{option_of(name)} must be a positive number", value=value)
+        for name in ("max_shift", "max_shift_px"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{option_of(name)} must not be negative", value=value)
+        for name in ("iterations", "threads", "memory", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{option_of(name)} must be at least 1", value=value)
+        for name, kind in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in get_args(kind):
+                raise InputError(f"{option_of(name)} must be one of {', '.join(get_args(kind))}", value=value)
+        if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
+            raise InputError("--block-size must be a multiple of 64", value=self.block_size)
+        if self.seed < 0:
+            raise InputError("--seed must not be negative", value=self.seed)
+        if self.max_shift is not None and self.max_shift_px is not None:
+            raise InputError("--max-shift and --max-shift-px exclude each other", hint="give one of them")
+        if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
+            raise InputError(
+                "no band is left between --highpass and --lowpass",
+                value=(self.highpass, self.lowpass),
+                hint="both are in Angstrom: the high-pass is the larger",
+            )
+        if self.local is not None and self.local > 180:
+            raise InputError("--local is a half-width of at most 180 degrees", value=self.local)
+        if self.local_flip and self.local is None:
+            raise InputError("--local-flip needs --local DEG")
+        if self.resume and self.overwrite:
+            raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
+        if self.part is not None:
+            k, n = self.part
+            if not 1 <= k <= n:
+                raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
+            if self.overwrite:
+                raise InputError(
+                    "--overwrite would remove what the other parts of the job array wrote",
+                    hint="remove the old run first, then start the parts without it",
+                )
+            if self.iterations > 1:
+                raise InputError(
+                    "--part cannot be used with --iterations above 1", hint="every round needs all parts of the last"
+                )
+
+    @property
+    def resolved_edge(self) -> Edge:
+        """What is beyond the edge of an image: wrap, or zero with linear interpolation, as RELION has it."""
+        return self.edge if self.edge is not None else "zero" if self.interpolation == "linear" else "wrap"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold; `from_json` undoes it."""
+        out: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Path):
+                value = str(value)
+            elif isinstance(value, tuple):
+                value = [str(item) if isinstance(item, Path) else item for item in value]
+            out[field.name] = value
+        return out
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> AlignParameters:
+        """Return the parameters that `to_json` described.
+
+        Raises
+        ------
+        InputError
+            If a name is not known, as after a change of version.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError("unknown parameters of align", value=sorted(unknown))
+        values = dict(values)
+        values["inputs"] = tuple(Path(path) for path in values["inputs"])
+        for name in _PATHS:
+            if values.get(name) is not None:
+                values[name] = Path(values[name])
+        if values.get("part") is not None:
+            values["part"] = tuple(values["part"])
+        return cls(**values)
+
+
+_CHOICES: dict[str, Any] = {
+    "interpolation": Interpolation,
+    "edge": Edge,
+    "on_bad_image": OnBadImage,
+    "noise_group": NoiseGroup,
+}
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets a parameter."""
+    return f"--{name.replace('_', '-')}"
