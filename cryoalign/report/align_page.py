@@ -241,8 +241,8 @@ def _noise(data: AlignReportData) -> str:
             uri,
             "Noise spectrum",
             f"Power of the noise per ring, {groups:,} {plural(groups, 'group')}.",
-            "smooth curves of like shape. A fall to nothing at high frequency means filtered or resampled input, spikes "
-            "mean a periodic artefact, one group off from the rest means other normalisation or optics.",
+            "smooth curves of like shape. A fall to nothing at high frequency means filtered or resampled input, "
+            "spikes mean a periodic artefact, one group off from the rest means other normalisation or optics.",
             wide=True,
         )
         + "</div>"
@@ -270,7 +270,7 @@ def _settings(data: AlignReportData) -> str:
         rows = [(name, f"{seconds:,.2f}", text_percent(seconds, total)) for name, seconds in data.timings_s.items()]
         right.append("<h3>Timings</h3>" + table(("Stage", "Seconds", "Share"), rows, numeric=(1, 2)))
     if data.notes:
-        right.append("<h3>Notes</h3>" + "".join(f"<p>{escape(note)}</p>" for note in data.notes))
+        left.append("<h3>Notes</h3>" + "".join(f"<p>{escape(note)}</p>" for note in data.notes))
     if not left and not right:
         return ""
     return f'<div class="columns"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'

@@ -47,7 +47,10 @@ def histogram(
     high: float | None = None,
     width: float = NARROW,
 ) -> str:
-    """Draw a histogram of values (n,) with labelled vertical marks; stragglers are counted in the end bars."""
+    """Draw a histogram of values (n,) with labelled vertical marks; stragglers are counted in the end bars.
+
+    A mark beyond the axis is left out: set `high` where a limit must show.
+    """
     shown = finite(values)
     with style():
         figure = new_figure(width, HEIGHT)

@@ -1,0 +1,256 @@
+"""The page of `align`, read as a browser would."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from cryoalign.report.align import write_align_report
+from cryoalign.report.align_page import build_align_page, summary_sentence
+
+VOID = {"meta", "img", "br", "wbr", "image", "rect", "circle", "hr"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, addresses and words; complains about bad nesting."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.addresses, self.words = [], [], [], []
+        self.aids: list[bool] = []
+        self.rows: list[list[str]] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self.addresses += [attributes[k] for k in ("src", "href", "xlink:href", "data", "action") if k in attributes]
+        if tag == "figure":
+            self.aids.append(False)
+        if attributes.get("class") == "aid":
+            self.aids[-1] = True
+        if tag == "tr":
+            self.rows.append([])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+        if self.open and self.open[-1] == "td":
+            self.rows[-1].append(data)
+
+    def count(self, tag, **attributes):
+        wanted = {key.rstrip("_"): value for key, value in attributes.items()}
+        return sum(t == tag and wanted.items() <= a.items() for t, a in self.tags)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+
+CASES = {
+    "three": {},
+    "one": {"n": 1, "m": 1},
+    "two particles": {"n": 2, "m": 4},
+    "odd box": {"m": 2, "box": 33},
+    "large box": {"m": 2, "box": 300, "n": 20},
+    "no members": {"m": 5, "empty": (2, 5)},
+    "many": {"n": 3000, "m": 30},
+    "no pictures of particles": {"example_raw": None, "example_aligned": None, "example_names": ()},
+    "raw only": {"example_aligned": None},
+    "no averages": {"averages": {}},
+    "least": {
+        "flags": None,
+        "noise_power": None,
+        "parameters": {},
+        "counts": {},
+        "warnings": [],
+        "timings_s": {},
+        "files": {},
+        "max_shift_angstrom": None,
+    },
+    "zeros": {"n": 9, "m": 1, "shift_angstrom": np.zeros((9, 2)), "psi_deg": np.zeros(9), "scores": np.zeros(9)},
+    "no errors": {"n": 9, "psi_error_deg": np.full(9, np.nan), "shift_error_angstrom": np.full(9, np.inf)},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_page_is_sound_self_contained_and_every_picture_has_a_reading_aid(make_data, case):
+    from matplotlib.image import imread
+
+    text = build_align_page(make_data(**case))
+    page = Reader(text)
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}
+    assert "@import" not in text
+    assert "url(" not in text
+    anchors = {attributes.get("id") for _, attributes in page.tags}
+    pictures = 0
+    for address in page.addresses:
+        if address.startswith("#"):
+            assert address[1:] in anchors
+            continue
+        kind, content = re.fullmatch(r"data:image/(png|svg\+xml);base64,(.+)", address).groups()
+        content = base64.b64decode(content, validate=True)
+        if kind == "png":
+            assert imread(io.BytesIO(content)).ndim == 2
+        else:
+            ElementTree.fromstring(content)
+        pictures += 1
+    assert pictures >= 7
+    assert page.aids
+    assert all(page.aids)
+    assert page.text.count("What to look for:") == len(page.aids)
+    assert all(attributes["alt"] for tag, attributes in page.tags if tag == "img")
+    assert not re.search(r"\b(nan|inf|None)\b", page.text)
+
+
+@pytest.mark.parametrize(("m", "shown"), [(1, 1), (3, 3), (12, 12), (50, 50), (64, 50)])
+def test_gallery_shows_every_class_up_to_fifty_then_the_largest(make_data, m, shown):
+    data = make_data(n=800, m=m, example_raw=None, example_aligned=None, example_names=())
+    page = Reader(build_align_page(data))
+    assert page.count("div", class_="card") == shown
+    assert page.count("svg", class_="tiles") == shown
+    assert page.count("image") == 2 * shown
+    assert page.count("circle") == shown  # the mask, on the reference
+    assert ("The 50 largest of 64 classes" in page.text) == (m > 50)
+    numbers = [int(c) for c in re.findall(r"Class (\d+): [\d,]+ particle", page.text)]
+    assert numbers == sorted(np.argsort(-data.class_counts, kind="stable")[:shown] + 1)
+
+
+def test_numbers_in_the_text_are_those_of_the_data(make_data):
+    data = make_data(n=1501, m=3, flags=np.r_[np.ones(30, int), np.zeros(1471, int)], flag_meanings={1: "at the limit"})
+    page = Reader(build_align_page(data))
+    text = page.text
+    shift = np.median(np.linalg.norm(data.shift_angstrom, axis=1))
+    assert f"1,501 particles aligned to 3 references: median score {np.median(data.scores):.3f}" in text
+    assert f"median shift {shift:.2f} Å" in text
+    assert f"{shift / 4.0:.1f} pixels of 4 Å" in text
+    assert f"{np.median(data.psi_error_deg):.2g}°" in text
+    assert "; 1 warning." in text
+    assert "2 particles were skipped" in text
+    assert "of 1,503 read" in text
+    for number in (1, 2, 3):
+        members = np.count_nonzero(data.class_number == number)
+        assert f"Class {number}: {members} particles" in text
+        assert f"{100 * members / 1501:.1f} %" in text
+        assert f"median score {np.median(data.scores[data.class_number == number]):.3f}" in text
+    at_limit = np.count_nonzero(np.linalg.norm(data.shift_angstrom, axis=1) >= 12.0 - 2.0)
+    assert f"{at_limit:,} ({100 * at_limit / 1501:.1f} %) within half a pixel of the limit" in text
+    assert "search limit, 12.0 Å" in text
+    assert ["1", "at the limit", "30"] in page.rows
+    assert ["0", "good", "1,471"] in page.rows
+    assert ["search", "3.00", "75.0 %"] in page.rows
+    assert ["skipped", "2"] in page.rows
+
+
+def test_correlation_under_a_class_is_that_inside_the_mask(make_data):
+    data = make_data(m=1, box=32)
+    offset = np.arange(32) - 16
+    inside = offset[:, None] ** 2 + offset**2 <= (0.4 * 32) ** 2
+    expected = np.corrcoef(data.references[0][inside], data.averages[1][inside])[0, 1]
+    assert f"correlation {expected:.3f}" in Reader(build_align_page(data)).text
+
+
+def test_scale_bars_have_the_length_they_say(make_data):
+    page = Reader(build_align_page(make_data(box=50)))  # 200 A wide, drawn 200 wide: the bar is 50 A
+    bars = [float(a["width"]) for tag, a in page.tags if tag == "rect" and a.get("height") == "4"]
+    assert bars == [50.0] * len(bars)
+    assert len(bars) == page.count("image") == 2 * 3 + 2 * 3
+    assert page.text.count("50 Å") >= len(bars)
+
+
+def test_pictures_are_not_flipped(make_data):
+    from matplotlib.image import imread
+
+    references = np.zeros((1, 32, 32), np.float32)
+    references[0, :8, :16] = 1.0  # upper left
+    page = Reader(build_align_page(make_data(m=1, references=references, averages={})))
+    uri = next(a["href"] for tag, a in page.tags if tag == "image")
+    drawn = imread(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert np.array_equal(drawn, references[0])
+
+
+def test_classes_without_members_say_so(make_data):
+    data = make_data(m=4, empty=(2,))
+    text = Reader(build_align_page(data)).text
+    assert "Class 2: 0 particles" in text
+    assert "no members" in text
+    assert "4 references (1 without members)" in text
+    assert "no average" in Reader(build_align_page(make_data(averages={}))).text
+
+
+def test_resolution_and_its_absence(make_data):
+    text = Reader(build_align_page(make_data(m=2, resolution_angstrom={1: 12.34, 2: 999.0}))).text
+    assert "· 12.3 Å" in text
+    assert "not resolved" in text
+    assert "999" not in text
+
+
+def test_words_of_users_are_escaped(make_data):
+    bad = '<script>alert("&")</script>'
+    data = make_data(title=bad, command_line=bad, warnings=[bad], parameters={bad: bad}, files={bad: bad}, notes=[bad])
+    text = build_align_page(data)
+    assert "<script" not in text
+    assert Reader(text).text.count(bad) >= 7
+
+
+def test_display_filter_is_named_and_chosen(make_data):
+    assert "half amplitude at 25.0 Å" in Reader(build_align_page(make_data())).text
+    assert "half amplitude at 40.0 Å" in Reader(build_align_page(make_data(display_lowpass_angstrom=40.0))).text
+
+
+def test_clumped_angles_are_called_uneven(make_data):
+    rng = np.random.default_rng(0)
+    assert "Even within" in Reader(build_align_page(make_data(n=900))).text
+    text = Reader(build_align_page(make_data(n=900, psi_deg=rng.normal(0, 20, 900), local_search_deg=30.0))).text
+    assert "Not even" in text
+    assert "only within 30.0° of the input angle" in text
+
+
+def test_files_are_written_alike_every_time(make_data, tmp_path):
+    data = make_data()
+    for name in "ab":
+        write_align_report(tmp_path / f"{name}.html", tmp_path / f"{name}.png", data)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert summary_sentence(data) in Reader((tmp_path / "a.html").read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"psi_deg": np.zeros(3)}, "psi_deg"),
+        ({"shift_angstrom": np.zeros(400)}, "shift_angstrom"),
+        ({"class_number": np.full(400, 4)}, "class_number"),
+        ({"class_number": np.zeros(400, int)}, "class_number"),
+        ({"averages": {4: np.zeros((32, 32))}}, "class 4"),
+        ({"averages": {1: np.zeros((8, 8))}}, "averages"),
+        ({"example_names": ["only one"]}, "example_raw"),
+        ({"noise_power": np.zeros(17)}, "noise_power"),
+        ({"noise_group_names": ["a"]}, "noise_group_names"),
+        ({"pixel_size_angstrom": 0.0}, "pixel_size"),
+        ({"references": np.zeros((0, 32, 32))}, "references"),
+        ({"flags": np.zeros(2)}, "flags"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(make_data, fields, name):
+    with pytest.raises(ValueError, match=name):
+        make_data(**fields)
+
+
+def test_no_particles_are_refused(make_data):
+    with pytest.raises(ValueError, match="no particles"):
+        make_data(n=0, example_raw=None, example_aligned=None, example_names=())
