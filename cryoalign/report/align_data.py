@@ -26,7 +26,7 @@ class AlignReportData:
     parameters
         Name -> value as a user would type it.
     counts
-        Name -> number, such as read, aligned, skipped; shown as given.
+        Name -> number, such as read, aligned, skipped; shown as given, and "read" also in the summary.
     warnings
         One sentence each.
     timings_s

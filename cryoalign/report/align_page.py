@@ -22,12 +22,12 @@ def build_align_page(data: AlignReportData) -> str:
         ("classes", "Classes", class_section(data)),
         ("scores", "Scores", _scores(data)),
         ("poses", "Shifts and angles", _poses(data)),
-        ("particles", "Particles before and after", _examples(data)),
+        ("particles", "Particles", _examples(data)),
         ("noise", "Noise", _noise(data)),
         ("settings", "Settings, files and timings", _settings(data)),
     )
     kept = [(anchor, heading, content) for anchor, heading, content in sections if content]
-    links = "".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in kept)
+    links = " ".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in kept)
     return page(
         data.title,
         [
@@ -165,7 +165,8 @@ def _rose(data: AlignReportData) -> str:
     elif found.even:
         finding = f"Even within what chance or a mild preference gives; {strength}."
     else:
-        finding = f"Not even; {strength}, which chance gives with p = {max(found.probability, 1e-99):.1g}."
+        chance = "less than once in a million" if found.probability < 1e-6 else f"with p = {found.probability:.1g}"
+        finding = f"Not even; {strength}, which chance gives {chance}."
     if data.local_search_deg is not None:
         finding += f" Searched only within {text_number(data.local_search_deg)}° of the input angle."
     return picture(

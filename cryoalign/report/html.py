@@ -68,6 +68,7 @@ td {{ padding: 4px 22px 4px 0; border-bottom: 1px solid {RULE}; vertical-align: 
 footer {{ margin-top: 44px; padding-top: 10px; border-top: 1px solid {RULE}; color: {MUTED}; font-size: 13px; }}
 @media screen and (max-width: 760px) {{
   body {{ padding: 16px; }}
+  .gallery {{ grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }}
   .charts, .columns, .charts.three {{ grid-template-columns: minmax(0, 1fr); }}
 }}
 @media print {{
