@@ -1,0 +1,67 @@
+"""The CTF of particles from their columns, or from those of their optics group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.io.columns import numbers
+
+if TYPE_CHECKING:
+    from cryoalign.core.ctf import CtfParameters
+    from cryoalign.io.particle_set import ParticleSet
+
+_REQUIRED = {
+    "voltage_kv": "rlnVoltage",
+    "spherical_aberration_mm": "rlnSphericalAberration",
+    "amplitude_contrast": "rlnAmplitudeContrast",
+    "defocus_u_angstrom": "rlnDefocusU",
+}
+_OPTIONAL = {
+    "defocus_angle_deg": ("rlnDefocusAngle", 0.0),
+    "phase_shift_deg": ("rlnPhaseShift", 0.0),
+    "bfactor_angstrom2": ("rlnCtfBfactor", 0.0),
+    "scale": ("rlnCtfScalefactor", 1.0),
+}
+_FLAGS = {"phase_flipped": "rlnCtfDataArePhaseFlipped", "premultiplied": "rlnCtfDataAreCtfPremultiplied"}
+
+
+def read_ctf(particles: ParticleSet) -> CtfParameters | None:
+    """Return the CTF parameters of all particles, as RELION reads them: the particle's column, else its group's.
+
+    A missing rlnDefocusV equals rlnDefocusU; missing angle, phase shift and B-factor are 0, a missing scale is 1.
+    Where voltage, spherical aberration, amplitude contrast or defocus are missing, None, and a warning that names them.
+
+    Raises
+    ------
+    InputError
+        If a value is no finite number.
+    """
+    from cryoalign.core.ctf import CtfParameters
+
+    values = {name: _column(particles, label) for name, label in _REQUIRED.items()}
+    missing = [_REQUIRED[name] for name, value in values.items() if value is None]
+    if missing:
+        warning = f"no CTF: the input has no {', '.join(missing)}"
+        if warning not in particles.warnings:
+            particles.warnings.append(warning)
+        return None
+    second = _column(particles, "rlnDefocusV")
+    values["defocus_v_angstrom"] = values["defocus_u_angstrom"].copy() if second is None else second
+    for name, (label, default) in _OPTIONAL.items():
+        value = _column(particles, label)
+        values[name] = np.full(len(particles), default) if value is None else value
+    for name, label in _FLAGS.items():
+        value = _column(particles, label)
+        values[name] = np.zeros(len(particles), bool) if value is None else value != 0
+    return CtfParameters(**values)
+
+
+def _column(particles: ParticleSet, label: str) -> NDArray[np.float64] | None:
+    values = particles.numbers(label)
+    if values is None and particles.optics is not None and label in particles.optics:
+        groups = numbers(particles.optics[label], label, path=particles.path, what="in the optics table")
+        return groups[particles.optics_index]
+    return values

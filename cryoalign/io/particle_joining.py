@@ -1,0 +1,108 @@
+"""RELION 3.1's layout for any particles, and several inputs in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.columns import text_series
+from cryoalign.io.optics import DIMENSIONALITY, GROUP, GROUP_NAME, IMAGE_SIZE, unique_names
+from cryoalign.io.particle_set import ParticleSet
+
+_ORIGINS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
+_MATTERS = ("rlnAngle", "rlnOrigin", "rlnDefocus", "rlnPhaseShift", "rlnCtf", "rlnRandomSubset", "rlnClassNumber")
+
+
+def as_relion31(particles: ParticleSet) -> ParticleSet:
+    """Return the particles in the layout of RELION >= 3.1.
+
+    Tables that have it keep every cell; only rlnImageSize and rlnImageDimensionality are added to an optics table
+    without them, where the stacks were opened. Others get rlnOpticsGroup, and origins in A instead of pixels.
+    """
+    particles = replace(particles, optics=_with_image_size(particles), warnings=list(particles.warnings))
+    if GROUP not in particles.particles or particles.dialect != "3.1":
+        groups = np.array(particles.optics[GROUP].tolist(), dtype=object)[particles.optics_index]
+        particles = particles.with_columns({GROUP: groups.tolist()})
+    if particles.dialect == "3.1":
+        return particles
+    columns, drop = {}, []
+    for pixel, angstrom in _ORIGINS.items():
+        if pixel in particles.particles:
+            drop.append(pixel)
+            if angstrom not in particles.particles:
+                columns[angstrom] = particles.numbers(pixel) * particles.pixel_size_angstrom
+    particles = particles.with_columns(columns, drop)
+    return replace(particles, dialect="3.1", block_names=("particles", "optics"))
+
+
+def join_particles(sets: Sequence[ParticleSet]) -> ParticleSet:
+    """Join several inputs in order; optics groups are renumbered from 1 and their names made unique.
+
+    Raises
+    ------
+    InputError
+        If an input lacks an optics column, or a column of poses, CTF, halves or classes, that another one has. Other
+        columns that not all have are left out, with a warning.
+    """
+    sets = [as_relion31(particles) for particles in sets]
+    warnings = [text for particles in sets for text in particles.warnings]
+    columns = _common_columns(sets, warnings)
+    tables, optics, optics_index, stack_index, source_index = [], [], [], [], []
+    stacks, headers, sources, other, names = [], [], [], {}, set()
+    for particles in sets:
+        first = sum(map(len, optics))
+        group = particles.optics.copy()
+        group[GROUP] = text_series([str(first + i + 1) for i in range(len(group))], group.index)
+        if GROUP_NAME in group:
+            group[GROUP_NAME] = text_series(unique_names(group[GROUP_NAME].tolist(), names), group.index)
+        optics.append(group)
+        optics_index.append(particles.optics_index + np.int32(first))
+        table = particles.particles[columns].copy(deep=False)
+        table[GROUP] = text_series([str(i + 1) for i in optics_index[-1].tolist()], table.index)
+        tables.append(table)
+        stack_index.append(particles.stack_index + np.int32(len(stacks)))
+        stacks += particles.stacks
+        headers = None if headers is None or particles.headers is None else headers + particles.headers
+        source_index.append(particles.source_index + np.int32(len(sources)))
+        sources += particles.sources
+        for name, block in particles.other_blocks.items():
+            other[unique_names([name], set(other))[0]] = block
+    return ParticleSet(
+        None, pd.concat(tables, ignore_index=True), pd.concat(optics, ignore_index=True), other, "3.1", warnings,
+        stacks, np.concatenate(stack_index), np.concatenate([p.frame for p in sets]), np.concatenate(optics_index),
+        np.concatenate([p.pixel_size_angstrom for p in sets]), np.concatenate([p.box for p in sets]), headers, sources,
+        np.concatenate(source_index), np.concatenate([p.source_row for p in sets]),
+    )  # fmt: skip
+
+
+def _with_image_size(particles: ParticleSet) -> pd.DataFrame:
+    optics = particles.optics.copy(deep=False)
+    if IMAGE_SIZE not in optics and len(particles) and (particles.box > 0).all():
+        # A group without particles has no box of its own; any will do for RELION.
+        box = np.full(len(optics), particles.box[0])
+        box[particles.optics_index] = particles.box
+        optics[IMAGE_SIZE] = text_series([str(v) for v in box.tolist()], optics.index)
+    if DIMENSIONALITY not in optics:
+        optics[DIMENSIONALITY] = text_series(["2"] * len(optics), optics.index)
+    return optics
+
+
+def _common_columns(sets: Sequence[ParticleSet], warnings: list[str]) -> list[str]:
+    for what, tables in (("optics", [p.optics for p in sets]), ("particle", [p.particles for p in sets])):
+        every = {label for table in tables for label in table}
+        for particles, table in zip(sets, tables, strict=True):
+            lacking = sorted(every - set(table.columns))
+            grave = [label for label in lacking if what == "optics" or label.startswith(_MATTERS)]
+            if grave:
+                raise InputError(
+                    f"cannot be joined with the other inputs: its {what} table has no {', '.join(grave)}",
+                    path=particles.path, hint="run it on its own, or add the columns",
+                )  # fmt: skip
+            if lacking:
+                left_out = f"{particles.path} has no {', '.join(lacking)}: left out of the joined table"
+                warnings.append(left_out)
+    return [label for label in sets[0].particles if all(label in p.particles for p in sets)]

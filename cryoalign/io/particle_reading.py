@@ -1,0 +1,291 @@
+"""From files to a ParticleSet: tables, stacks behind them, boxes and pixel sizes, all checked before first use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
+from cryoalign.io.cs import read_cs
+from cryoalign.io.mrc import MrcHeader, read_mrc_header
+from cryoalign.io.optics import (
+    IMAGE_SIZE,
+    PIXEL_SIZE,
+    build_optics,
+    check_boxes,
+    group_of_particles,
+    pixel_sizes_of_columns,
+    pixel_sizes_of_optics,
+)  # fmt: skip
+from cryoalign.io.particle_joining import join_particles
+from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
+from cryoalign.io.paths import (
+    ImageNames,
+    image_name,
+    name_from_here,
+    resolve_stacks,
+    search_folders,
+    split_image_names,
+)  # fmt: skip
+from cryoalign.io.star import Table, read_star
+
+_STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
+
+
+@dataclass
+class _Input:
+    """One input file while it is being read."""
+
+    path: Path
+    dialect: str
+    particles: pd.DataFrame
+    optics: pd.DataFrame | None = None
+    other: dict[str, Table] = field(default_factory=dict)
+    pixel_size: NDArray[np.float64] | None = None
+    box: NDArray[np.int32] | None = None
+    block_names: tuple[str, ...] = ("particles", "optics")
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        return np.arange(1, len(self.particles) + 1)
+
+
+def read_particles(
+    paths: Sequence[Path | str], *, datadir: Path | None = None, angpix: float | None = None,
+    limit: int | None = None, check_stacks: bool = True,
+) -> ParticleSet:  # fmt: skip
+    """Read particles from .star, .mrcs/.mrc or .cs files; several are joined, with optics groups renumbered.
+
+    Parameters
+    ----------
+    paths
+        Input files.
+    datadir
+        Folder in which relative stack names are looked up first.
+    angpix
+        Pixel size in A. Where the table says another one, this one wins, and a warning says so.
+    limit
+        Read only so many rows.
+    check_stacks
+        Find all stacks and check their headers: sizes, boxes, image numbers. Without it nothing but the table is
+        read, and ``box`` is 0 where the table does not say.
+
+    Raises
+    ------
+    InputError
+        One line that names file, line or row, value and what to do.
+    """
+    if not paths:
+        raise InputError("no input particles")
+    if angpix is not None and not (math.isfinite(angpix) and angpix > 0):
+        raise InputError("the pixel size must be above 0", value=angpix)
+    sets: list[ParticleSet] = []
+    for path in map(Path, paths):
+        left = None if limit is None else limit - sum(map(len, sets))
+        if left is not None and left <= 0:
+            break
+        source = _open(path)
+        if left is not None and left < len(source.particles):
+            source.particles = source.particles.iloc[:left]
+            source.pixel_size = None if source.pixel_size is None else source.pixel_size[:left]
+            source.box = None if source.box is None else source.box[:left]
+        sets.append(_complete(source, datadir, angpix, check_stacks))
+    return sets[0] if len(sets) == 1 else join_particles(sets)
+
+
+def _open(path: Path) -> _Input:
+    name = path.name.lower()
+    if name.endswith(".cs"):
+        table, pixel_size, box, warnings = read_cs(path)
+        known = not np.isnan(pixel_size).any()
+        return _Input(path, "cs", table, pixel_size=pixel_size if known else None, box=box, warnings=warnings)
+    if name.endswith(_STACK_ENDINGS):
+        header = read_mrc_header(path)
+        if header.looks_like_volume:
+            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+        names = [image_name(frame, str(path)) for frame in range(header.count)]
+        return _Input(path, "stack", pd.DataFrame({IMAGE_NAME: text_series(names)}))
+    return _open_star(path)
+
+
+def _open_star(path: Path) -> _Input:
+    star = read_star(path)
+    with_images = [name for name, block in star.blocks.items() if IMAGE_NAME in block]
+    if not with_images:
+        if all(len(block) == 0 for block in star.blocks.values()):
+            raise InputError("empty table: no rows", path=path, line=min(star.lines.values()))
+        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint="give a particle table")
+    chosen = "particles" if "particles" in with_images else with_images[0]
+    if chosen != "particles" and len(with_images) > 1:
+        listed = ", ".join(f"data_{name} (line {star.lines[name]})" for name in with_images)
+        raise InputError(f"several tables with {IMAGE_NAME}: {listed}", path=path, hint="name one data_particles")
+    table = star.table(chosen)
+    if table.empty:
+        raise InputError(f"empty table: data_{chosen} has no rows", path=path, line=star.lines[chosen])
+    has_optics = "optics" in star.blocks and chosen != "optics"
+    optics = star.table("optics") if has_optics else None
+    other = {
+        name: block for name, block in star.blocks.items() if name not in (chosen, "optics" if has_optics else chosen)
+    }
+    return _Input(path, "3.1" if has_optics else "3.0", table, optics, other, block_names=(chosen, "optics"))
+
+
+def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_stacks: bool) -> ParticleSet:
+    names = split_image_names(source.particles[IMAGE_NAME].tolist(), path=source.path)
+    stacks, headers = [Path(name) for name in names.stacks], None
+    frame = np.maximum(names.frame, 0)
+    if check_stacks:
+        stacks, headers = _find_stacks(source, names, datadir)
+        _check_frames(source, names, headers)
+        source.box = np.array([h.nx for h in headers], np.int32)[names.stack_index]
+        _rename_found_elsewhere(source, names, stacks)
+    optics_index = _match_optics(source, headers, names, angpix)
+    assert source.pixel_size is not None and source.box is not None
+    if headers is not None:
+        stack_of_row = _Lookup(names)
+        check_boxes(source.optics, optics_index, source.box, stack_of_row, path=source.path)
+    count = len(source.particles)
+    done = ParticleSet(
+        source.path, source.particles.reset_index(drop=True), source.optics, source.other, source.dialect,
+        source.warnings, stacks, names.stack_index, frame, optics_index, source.pixel_size, source.box, headers,
+        [source.path], np.zeros(count, np.int32), source.rows, source.block_names,
+    )  # fmt: skip
+    return done if angpix is None else _with_pixel_size(done, angpix)
+
+
+class _Lookup:
+    """The stack name of a row, found only when an error needs it."""
+
+    def __init__(self, names: ImageNames) -> None:
+        self._names = names
+
+    def __getitem__(self, row: int) -> str:
+        return self._names.stacks[self._names.stack_index[row]]
+
+
+def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tuple[list[Path], list[MrcHeader]]:
+    if source.dialect == "stack":
+        stacks = [source.path]
+    else:
+        folders = search_folders(source.path, datadir=datadir, project=source.dialect == "cs")
+        stacks = resolve_stacks(names.stacks, folders, path=source.path)
+    headers = [read_mrc_header(stack) for stack in stacks]
+    odd: dict[str, list[Path]] = {}
+    for header in headers:
+        if header.nx != header.ny:
+            raise InputError("images are not square", path=header.path, value=f"{header.nx} x {header.ny}")
+        for oddity in header.oddities:
+            odd.setdefault(oddity, []).append(header.path)
+    for oddity, where in odd.items():
+        more = f" and {len(where) - 1} more stacks" if len(where) > 1 else ""
+        source.warnings.append(f"{where[0]}{more}: {oddity}")
+    return stacks, headers
+
+
+def _check_frames(source: _Input, names: ImageNames, headers: list[MrcHeader]) -> None:
+    counts = np.array([h.count for h in headers])[names.stack_index]
+    past = np.flatnonzero(names.frame >= counts)
+    bare = np.flatnonzero((names.frame < 0) & (counts != 1))
+    for rows, what in ((past, "image index past the end of the stack"), (bare, "no image index, but the stack")):
+        if rows.size:
+            row = int(rows[0])
+            raise InputError(
+                f"{what} ({counts[row]} images in {headers[names.stack_index[row]].path})", path=source.path,
+                row=row + 1, value=source.particles[IMAGE_NAME].iloc[row],
+            )  # fmt: skip
+
+
+def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path]) -> None:
+    """Rewrite the names of stacks that were not found from the current folder, where RELION will look for them."""
+    renamed = {}
+    for i, (name, stack) in enumerate(zip(names.stacks, stacks, strict=True)):
+        found_here = Path(name).is_file() or stack == Path(name.rpartition(":")[0])
+        if source.dialect != "stack" and not found_here:
+            renamed[i] = name_from_here(stack)
+    if not renamed:
+        return
+    cells = source.particles[IMAGE_NAME].tolist()
+    for row in np.flatnonzero(np.isin(names.stack_index, list(renamed))).tolist():
+        stack = int(names.stack_index[row])
+        cells[row] = cells[row].removesuffix(names.stacks[stack]) + renamed[stack]
+    source.particles = source.particles.copy(deep=False)
+    source.particles[IMAGE_NAME] = text_series(cells, source.particles.index)
+    first = next(iter(renamed))
+    more = f" (and {len(renamed) - 1} more)" if len(renamed) > 1 else ""
+    source.warnings.append(f"{source.path}: {names.stacks[first]} found at, and written as, {renamed[first]}{more}")
+
+
+def _match_optics(
+    source: _Input, headers: list[MrcHeader] | None, names: ImageNames, angpix: float | None
+) -> NDArray[np.int32]:
+    """Fill in the pixel size, box and optics of a source; return the optics row of each particle."""
+    count = len(source.particles)
+    if source.optics is not None:
+        index, warnings = group_of_particles(source.particles, source.optics, path=source.path, rows=source.rows)
+        source.warnings += warnings
+        sizes = pixel_sizes_of_optics(source.optics, path=source.path)
+        if sizes is not None:
+            source.pixel_size = sizes[index]
+        if source.box is None:
+            known = IMAGE_SIZE in source.optics
+            boxes = whole_numbers(source.optics[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else None
+            source.box = np.zeros(count, np.int32) if boxes is None else boxes[index].astype(np.int32)
+    if source.box is None:
+        known = IMAGE_SIZE in source.particles
+        boxes = numbers(source.particles[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else np.zeros(count)
+        source.box = boxes.astype(np.int32)
+    if source.pixel_size is None:
+        source.pixel_size = pixel_sizes_of_columns(source.particles, path=source.path, rows=source.rows)
+    if source.pixel_size is None:
+        size = angpix if angpix is not None else _pixel_size_of_headers(source, headers, names)
+        source.pixel_size = np.full(count, size)
+    if source.optics is None:
+        source.optics, index, warnings = build_optics(source.particles, source.pixel_size, source.box)
+        source.warnings += warnings
+        if source.dialect == "3.0":
+            source.warnings.append(
+                f"{source.path}: table of RELION 3.0 or older; written with an optics table, as RELION 3.1 reads it"
+            )
+    elif PIXEL_SIZE not in source.optics:
+        first = [source.pixel_size[index == group][:1].tolist() for group in range(len(source.optics))]
+        source.optics = source.optics.copy()
+        source.optics[PIXEL_SIZE] = text_series([format_number(s[0] if s else source.pixel_size[0]) for s in first])
+        source.warnings.append(f"{source.path}: optics table without {PIXEL_SIZE}; added")
+    return index
+
+
+def _pixel_size_of_headers(source: _Input, headers: list[MrcHeader] | None, names: ImageNames) -> float:
+    """Return the pixel size that the stacks' headers agree on; 1.0 is what programs write when they do not know."""
+    sizes = {h.voxel_size_angstrom for h in headers} if headers else {None}
+    size = next(iter(sizes))
+    if len(sizes) > 1 or size is None or size == 1.0:
+        said = "" if headers is None else f" (header: {', '.join(str(s) for s in sorted(sizes, key=str))})"
+        raise InputError(f"no pixel size{said}", path=source.path, hint="give it in Angstrom with --angpix")
+    source.warnings.append(f"{source.path}: pixel size {size:g} A guessed from the header of {names.stacks[0]}")
+    return size
+
+
+def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
+    """Return the particles with --angpix as pixel size; offsets in A are rescaled, since pixels are what was moved."""
+    old = particles.pixel_size_angstrom
+    if np.allclose(old, angpix, rtol=1e-6, atol=0):
+        return particles
+    if len(set(old.tolist())) > 1:
+        raise InputError("--angpix would make several pixel sizes one", path=particles.path, value=angpix)
+    labels = [name for name in particles.particles if name.startswith("rlnOrigin") and name.endswith("Angst")]
+    scaled = {name: particles.numbers(name) * (angpix / old) for name in labels}
+    optics = particles.optics.copy()
+    optics[PIXEL_SIZE] = text_series([format_number(angpix)] * len(optics))
+    done = particles.with_columns(scaled)
+    object.__setattr__(done, "optics", optics)
+    object.__setattr__(done, "pixel_size_angstrom", np.full(len(done), float(angpix)))
+    done.warnings.append(f"{particles.path}: pixel size {angpix:g} A as given, instead of {old[0]:g} A")
+    return done

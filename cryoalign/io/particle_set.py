@@ -1,0 +1,232 @@
+"""The table of particles: every cell as it was written, and the numbers that methods ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
+from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.paths import split_image_names
+
+if TYPE_CHECKING:
+    from cryoalign.core.ctf import CtfParameters
+    from cryoalign.io.mrc import MrcHeader
+    from cryoalign.io.star import Table
+
+IMAGE_NAME = "rlnImageName"
+_PIXEL_ORIGINS = ("rlnOriginX", "rlnOriginY")
+_ANGSTROM_ORIGINS = ("rlnOriginXAngst", "rlnOriginYAngst")
+
+
+class BoxGroup(NamedTuple):
+    """Rows that share box (pixels) and pixel size (A)."""
+
+    box: int
+    pixel_size_angstrom: float
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleSet:
+    """Particles and their optics.
+
+    Attributes
+    ----------
+    path
+        The file they came from; None where several were joined.
+    particles
+        All input columns in their order, cells as text.
+    optics
+        The optics table, cells as text; for dialects without one it is built from the particle columns.
+    other_blocks
+        Blocks of the file that are neither.
+    dialect
+        "3.1", "3.0" (one table: RELION 1.x to 3.0), "cs" or "stack".
+    warnings
+        What the log must say about the input.
+    stacks
+        Files of the images.
+    stack_index, frame
+        Shape (n,): position in ``stacks`` and 0-based image in that file.
+    optics_index
+        Shape (n,): row of ``optics``.
+    pixel_size_angstrom
+        Shape (n,).
+    box
+        Shape (n,), pixels; 0 where stacks were not opened and the tables do not say.
+    headers
+        Headers of ``stacks``; None where they were not opened.
+    sources, source_index, source_row
+        Input files, and for each row which one and its 1-based row there: what errors speak of.
+    block_names
+        Names of the particle block and of the optics block in the file.
+    """
+
+    path: Path | None
+    particles: pd.DataFrame
+    optics: pd.DataFrame | None
+    other_blocks: dict[str, Table]
+    dialect: str
+    warnings: list[str]
+    stacks: list[Path]
+    stack_index: NDArray[np.int32]
+    frame: NDArray[np.int64]
+    optics_index: NDArray[np.int32]
+    pixel_size_angstrom: NDArray[np.float64]
+    box: NDArray[np.int32]
+    headers: list[MrcHeader] | None
+    sources: list[Path]
+    source_index: NDArray[np.int32]
+    source_row: NDArray[np.int64]
+    block_names: tuple[str, ...] = field(default=("particles", "optics"))
+
+    def __len__(self) -> int:
+        """Count the particles."""
+        return len(self.particles)
+
+    def __repr__(self) -> str:
+        """Say where the particles come from and how many they are."""
+        return f"ParticleSet({self.path or self.sources}, n={len(self)}, dialect={self.dialect!r})"
+
+    def numbers(self, label: str) -> NDArray[np.float64] | None:
+        """Return a particle column as float64 of shape (n,), None where there is none.
+
+        Raises
+        ------
+        InputError
+            At the first cell that is no finite number, naming file, row, label and value.
+        """
+        return self._checked(numbers, label)
+
+    def whole_numbers(self, label: str) -> NDArray[np.int64] | None:
+        """Return a particle column as int64 of shape (n,), None where there is none; raises like ``numbers``."""
+        return self._checked(whole_numbers, label)
+
+    def poses(self) -> Poses:
+        """Return the input poses: rlnAnglePsi, the origins in pixels, rlnIsFlip; 0 where a column is absent.
+
+        Origins in A are divided by the pixel size of the particle's optics group; they win over origins in pixels.
+        """
+        zeros = np.zeros(len(self))
+        psi = self.numbers("rlnAnglePsi")
+        shifts = []
+        for angstrom, pixel in zip(_ANGSTROM_ORIGINS, _PIXEL_ORIGINS, strict=True):
+            value = self.numbers(angstrom)
+            if value is not None:
+                value = value / self.pixel_size_angstrom
+            elif (value := self.numbers(pixel)) is None:
+                value = zeros
+            shifts.append(value)
+        return Poses(zeros if psi is None else psi, *shifts, self._choice("rlnIsFlip", (0, 1)))
+
+    def psi_prior(self) -> NDArray[np.float64] | None:
+        """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""
+        prior = self.numbers("rlnAnglePsiPrior")
+        return self.numbers("rlnAnglePsi") if prior is None else prior
+
+    def ctf(self) -> CtfParameters | None:
+        """Return the CTF of each particle, or None where the metadata do not allow it (said in ``warnings``)."""
+        from cryoalign.io.ctf_columns import read_ctf
+
+        return read_ctf(self)
+
+    def random_subset(self) -> NDArray[np.int8] | None:
+        """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none."""
+        values = self._choice("rlnRandomSubset", (1, 2))
+        return None if values is None else values.astype(np.int8)
+
+    def micrograph_names(self) -> list[str] | None:
+        """Return rlnMicrographName of each particle; None where there is none."""
+        return self.particles["rlnMicrographName"].tolist() if "rlnMicrographName" in self.particles else None
+
+    def image_names(self) -> list[str]:
+        """Return rlnImageName of each particle."""
+        return self.particles[IMAGE_NAME].tolist()
+
+    def take(self, rows: ArrayLike) -> ParticleSet:
+        """Return some rows (indices or a boolean mask), in the given order."""
+        rows = np.asarray(rows)
+        if rows.size == 0:
+            rows = rows.astype(np.int64)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        per_row = ("stack_index", "frame", "optics_index", "pixel_size_angstrom", "box", "source_index", "source_row")
+        return replace(
+            self, particles=self.particles.iloc[rows].reset_index(drop=True), warnings=list(self.warnings),
+            **{name: getattr(self, name)[rows] for name in per_row},
+        )  # fmt: skip
+
+    def with_columns(self, columns: Mapping[str, ArrayLike | list[str]], drop: Iterable[str] = ()) -> ParticleSet:
+        """Return a copy with columns replaced in place or added at the end, and others dropped.
+
+        Numbers are formatted here, once (``io.columns.text_column``). Origins in A replace origins in pixels. New
+        image names are taken as written; their stacks are not looked for.
+
+        Raises
+        ------
+        InputError
+            If a number is NaN or infinite.
+        ValueError
+            If a column has not one value for each particle.
+        """
+        drop = set(drop)
+        table = self.particles.copy(deep=False)
+        for label, values in columns.items():
+            cells = text_column(label, values)
+            if len(cells) != len(self):
+                raise ValueError(f"{label} has {len(cells)} values for {len(self)} particles")
+            table[label] = text_series(cells, table.index)
+        # An old origin in pixels beside a new one in A would contradict it.
+        drop |= {pixel for pixel, a in zip(_PIXEL_ORIGINS, _ANGSTROM_ORIGINS, strict=True) if a in columns} - set(
+            columns
+        )
+        table = table.drop(columns=[label for label in drop if label in table])
+        changed = {}
+        if IMAGE_NAME in columns:
+            names = split_image_names(table[IMAGE_NAME].tolist())
+            changed = {
+                "stacks": [Path(name) for name in names.stacks], "stack_index": names.stack_index,
+                "frame": np.maximum(names.frame, 0), "headers": None,
+            }  # fmt: skip
+        return replace(self, particles=table, warnings=list(self.warnings), **changed)
+
+    def groups_by_box(self) -> list[BoxGroup]:
+        """Return the rows of each combination of box and pixel size, in order of first appearance."""
+        key = pd.DataFrame({"box": self.box, "pixel": self.pixel_size_angstrom})
+        groups = key.groupby(["box", "pixel"], sort=False).indices
+        found = [BoxGroup(int(b), float(p), np.sort(rows).astype(np.int64)) for (b, p), rows in groups.items()]
+        return sorted(found, key=lambda group: group.rows[0])
+
+    def where(self, row: int) -> tuple[Path | None, int]:
+        """Return the input file of a 0-based row and its 1-based row there, for messages."""
+        return self.sources[int(self.source_index[row])], int(self.source_row[row])
+
+    def _checked(self, convert, label: str):
+        if label not in self.particles:
+            return None
+        try:
+            return convert(self.particles[label], label)
+        except InputError as error:
+            raise self._at(error) from None
+
+    def _choice(self, label: str, allowed: tuple[int, ...]) -> NDArray[np.int64] | None:
+        values = self.whole_numbers(label)
+        if values is not None:
+            bad = np.flatnonzero(~np.isin(values, allowed))
+            if bad.size:
+                what = f"{label} is none of {', '.join(map(str, allowed))}"
+                raise self._at(InputError(what, row=int(bad[0]) + 1, value=int(values[bad[0]])))
+        return values
+
+    def _at(self, error: InputError) -> InputError:
+        """Return the same error with the file and the row there instead of the row in this table."""
+        path, row = self.where((error.row or 1) - 1)
+        return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)

@@ -1,0 +1,123 @@
+"""Reference images: a stack, a single image, or a STAR list of them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.mrc import read_mrc_header
+from cryoalign.io.optics import PIXEL_SIZE
+from cryoalign.io.paths import resolve_stacks, search_folders, split_image_names
+from cryoalign.io.stacks import bad_images, read_images
+from cryoalign.io.star import StarFile, read_star
+from cryoalign.io.unpack import unpacked
+
+_NAMES = ("rlnReferenceImage", "rlnImageName")
+
+
+def read_references(
+    path: Path | str, *, datadir: Path | None = None, angpix: float | None = None, default_angpix: float | None = None
+) -> tuple[NDArray[np.float32], float]:
+    """Read reference images.
+
+    Parameters
+    ----------
+    path
+        An .mrc or .mrcs file of one or many images, or a STAR file that lists them as rlnReferenceImage or
+        rlnImageName (``000001@averages.mrcs``), in its order.
+    datadir
+        Folder in which relative names of a STAR file are looked up first.
+    angpix
+        Pixel size in A; wins over everything the files say.
+    default_angpix
+        Pixel size in A where the files say nothing (a voxel size of 0, NaN or 1.0 says nothing).
+
+    Returns
+    -------
+    tuple
+        Images, float32 of shape (M, L, L), and their pixel size in A.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or unusable, boxes differ, an image is constant or has NaN, or there is no pixel size.
+    """
+    path = Path(path)
+    if path.name.lower().endswith(".star"):
+        star = read_star(path)
+        names = _listed(star)
+        pixel = _pixel_size_of_star(star)
+    else:
+        star, names, pixel = None, [f"{path}"], None
+    images, voxel = _load(path, names, datadir, listed=star is not None)
+    for index, reason in bad_images(images):
+        raise InputError(f"reference is unusable: {reason}", path=path, row=index + 1)
+    for size in (angpix, pixel, None if voxel == 1.0 else voxel, default_angpix):
+        if size is not None:
+            return images, float(size)
+    raise InputError("references have no pixel size", path=path, value=voxel, hint="write one into the header")
+
+
+def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -> tuple[NDArray, float | None]:
+    if not listed:
+        header = read_mrc_header(path)
+        if header.looks_like_volume:
+            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+        wanted = [(0, frame) for frame in range(header.count)]
+        headers = [header]
+    else:
+        split = split_image_names(names, path=path)
+        headers = [
+            read_mrc_header(file)
+            for file in resolve_stacks(split.stacks, search_folders(path, datadir=datadir), path=path)
+        ]
+        wanted = list(zip(split.stack_index.tolist(), split.frame.tolist(), strict=True))
+    for row, (stack, frame) in enumerate(wanted, 1):
+        count = headers[stack].count
+        if frame >= count or (frame < 0 and count != 1):
+            what = "image index past the end of the stack" if frame >= 0 else "no image index, but the stack"
+            raise InputError(
+                f"{what} ({count} images in {headers[stack].path})", path=path, row=row, value=names[row - 1]
+            )
+    boxes = {(header.nx, header.ny) for header in headers}
+    if len(boxes) > 1 or len(set(next(iter(boxes)))) > 1:
+        shown = ", ".join(f"{nx} x {ny}" for nx, ny in sorted(boxes))
+        raise InputError("references must be square and of one size", path=path, value=shown)
+    with tempfile.TemporaryDirectory(prefix="cryoalign-") as scratch:
+        files = [unpacked(header, Path(scratch)) for header in headers]
+        images = [
+            read_images(headers[stack], files[stack], max(frame, 0), max(frame, 0) + 1)[0] for stack, frame in wanted
+        ]
+    voxels = {header.voxel_size_angstrom for header in headers}
+    return np.stack(images), next(iter(voxels)) if len(voxels) == 1 else None
+
+
+def _listed(star: StarFile) -> list[str]:
+    for label in _NAMES:
+        for name, block in star.blocks.items():
+            if label in block:
+                names = star.table(name)[label].tolist()
+                if not names:
+                    raise InputError(f"empty table: data_{name} has no rows", path=star.path, line=star.lines[name])
+                return names
+    raise InputError(f"no table with {' or '.join(_NAMES)}", path=star.path)
+
+
+def _pixel_size_of_star(star: StarFile) -> float | None:
+    """Return the pixel size that an optics, general or reference table states, if it is one."""
+    for label in (PIXEL_SIZE, "rlnPixelSize"):
+        cells = {cell for name, block in star.blocks.items() if label in block for cell in star.table(name)[label]}
+        if not cells:
+            continue
+        try:
+            sizes = {float(cell) for cell in cells}
+        except ValueError:
+            raise InputError(f"{label} is not a number", path=star.path, value=sorted(cells)[0]) from None
+        if len(sizes) > 1 or not all(np.isfinite(size) and size > 0 for size in sizes):
+            raise InputError(f"{label} of references must be one number above 0", path=star.path, value=str(sizes))
+        return sizes.pop()
+    return None

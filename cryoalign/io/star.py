@@ -1,0 +1,185 @@
+"""STAR files in and out, cells verbatim; the library that parses and writes (starfile) is hidden behind this module.
+
+The library never sees a cell that it would change (quotes, ``#``, "nan", bytes that are no UTF-8): such cells travel
+as stand-ins through it and are put back afterwards, in both directions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import starfile
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.columns import text_series
+from cryoalign.io.star_check import Block, scan_star
+
+Table = pd.DataFrame | dict[str, str]
+"""A loop is a DataFrame of str, a list of pairs a dict."""
+
+_SAFE = re.compile(r"[A-Za-z0-9+\-.,/@:=][\x21-\x7e]*")
+_NEEDS_CARE = re.compile(r"[\s'\"#]|^$|^[_<]|^nan$|^NaN$|^(?:data_|loop_|save_|global_|stop_)|[^\x21-\x7e]")
+_VERSION = "# version 30001"
+_STAND_IN = "cell"
+
+
+@dataclass
+class StarFile:
+    """The blocks of a STAR file in file order, and where each begins (1-based line)."""
+
+    path: Path
+    blocks: dict[str, Table]
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a block as a table; a list of pairs becomes a table of one row."""
+        block = self.blocks[name]
+        if isinstance(block, pd.DataFrame):
+            return block
+        return pd.DataFrame({label: [value] for label, value in block.items()}, dtype=str)
+
+
+def read_star(path: str | os.PathLike[str]) -> StarFile:
+    """Read every block of a STAR file, all cells as text.
+
+    Raises
+    ------
+    InputError
+        One line with every problem of the file: short and long rows, blank lines inside a loop, labels without a
+        block, no table at all, another kind of file.
+    """
+    scan = scan_star(path)
+    scan.refuse()
+    tables = _parse([block for block in scan.blocks if block.rows])
+    blocks: dict[str, Table] = {}
+    for block in scan.blocks:
+        if block.rows:
+            blocks[block.name] = tables.pop(0)
+        else:
+            blocks[block.name] = pd.DataFrame({label: [] for label in block.labels}, dtype=str) if block.is_loop else {}
+    return StarFile(Path(path), blocks, {block.name: block.line for block in scan.blocks})
+
+
+def star_text(blocks: Mapping[str, Table]) -> str:
+    """Return the text of a STAR file with these blocks: no date, one row on a line, values split by tabs.
+
+    Raises
+    ------
+    InputError
+        If a cell is missing or cannot be written as one STAR value (a line break, both kinds of quotes).
+    """
+    return "\n".join(_block_text(name, block) for name, block in blocks.items())
+
+
+def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table]) -> None:
+    """Write a STAR file; see ``star_text``."""
+    text = star_text(blocks)
+    Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _parse(blocks: list[Block]) -> list[Table]:
+    """Give the blocks to the library as one plain text, and put the stand-ins' cells back."""
+    if not blocks:
+        return []
+    lines: list[str] = []
+    kept: list[dict[str, dict[int, str]]] = []
+    for number, block in enumerate(blocks):
+        lines += [f"data_{number}", ""]
+        kept.append(_plain_loop(block, lines) if block.is_loop else _plain_pairs(block, lines))
+        lines.append("")
+    labels = sorted({label for block in blocks for label in block.labels})
+    with tempfile.TemporaryDirectory(prefix="cryoalign-") as folder:
+        plain = Path(folder) / "plain.star"
+        plain.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        parsed = starfile.read(plain, always_dict=True, parse_as_string=labels)
+    return [_put_back(parsed[str(number)], cells) for number, cells in enumerate(kept)]
+
+
+def _plain_loop(block: Block, lines: list[str]) -> dict[str, dict[int, str]]:
+    kept: dict[str, dict[int, str]] = {}
+    lines.append("loop_")
+    lines += [f"_{label}" for label in block.labels]
+    if not block.odd:
+        lines += block.rows
+        return kept
+    for row, line in enumerate(block.rows):
+        tokens = block.odd.get(row)
+        lines.append(line if tokens is None else " ".join(_stand_in(tokens, block.labels, row, kept)))
+    return kept
+
+
+def _plain_pairs(block: Block, lines: list[str]) -> dict[str, dict[int, str]]:
+    kept: dict[str, dict[int, str]] = {}
+    for row, label in enumerate(block.labels):
+        (value,) = _stand_in(block.odd[row], [label], row, kept)
+        lines.append(f"_{label} {value}")
+    return kept
+
+
+def _stand_in(tokens: list[str], labels: list[str], row: int, kept: dict[str, dict[int, str]]) -> list[str]:
+    plain = list(tokens)
+    for column, token in enumerate(tokens):
+        if not _SAFE.fullmatch(token) or _NEEDS_CARE.search(token) or "\\" in token:
+            kept.setdefault(labels[column], {})[row] = token
+            plain[column] = _STAND_IN
+    return plain
+
+
+def _put_back(table: Table, kept: dict[str, dict[int, str]]) -> Table:
+    for label, cells in kept.items():
+        if isinstance(table, dict):
+            table[label] = next(iter(cells.values()))
+            continue
+        column = table[label].tolist()
+        for row, value in cells.items():
+            column[row] = value
+        table[label] = text_series(column, table.index)
+    return table
+
+
+def _block_text(name: str, block: Table) -> str:
+    if isinstance(block, dict):
+        pairs = "".join(f"_{label}\t{_quoted(value, label, None)}\n" for label, value in block.items())
+        return f"{_VERSION}\n\ndata_{name}\n\n{pairs}\n"
+    if block.shape[1] == 0:
+        return f"{_VERSION}\n\ndata_{name}\n\n"
+    plain, marks = block, []
+    for position, label in enumerate(block.columns):
+        column = block[label].tolist()
+        care = [row for row, value in enumerate(column) if not isinstance(value, str) or _NEEDS_CARE.search(value)]
+        if care:
+            for row in care:
+                marks.append((row, position, _quoted(column[row], label, row)))
+                column[row] = _STAND_IN
+            plain = plain.copy() if plain is block else plain
+            plain[label] = text_series(column, block.index)
+    text = starfile.to_string({name: plain}, sep="\t")
+    # The library's first line carries a date.
+    body = text[text.index("data_") :].rstrip("\n").split("\n")
+    first = body.index("loop_") + 1 + block.shape[1]
+    for row, position, value in sorted(marks, key=lambda mark: mark[:2]):
+        cells = body[first + row].split("\t")
+        cells[position] = value
+        body[first + row] = "\t".join(cells)
+    return f"{_VERSION}\n\n" + "\n".join(body) + "\n\n"
+
+
+def _quoted(value: object, label: str, row: int | None) -> str:
+    """Return one cell as STAR writes it, quoted where it must be."""
+    row = None if row is None else row + 1
+    if not isinstance(value, str):
+        raise InputError(f"{label} has no value", row=row, value=value)
+    if not re.search(r"[\s]|^$|^['\"#_]|^(?:data_|loop_|save_|global_|stop_)", value):
+        return value
+    if any(c in value for c in "\n\r\0"):
+        raise InputError(f"{label} holds a line break, which STAR cannot", row=row, value=value)
+    for quote in "\"'":
+        if not re.search(quote + r"(?=[ \t]|$)", value):
+            return f"{quote}{value}{quote}"
+    raise InputError(f"{label} holds both kinds of quotes, which STAR cannot", row=row, value=value)

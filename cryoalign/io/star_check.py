@@ -1,0 +1,266 @@
+"""The line checker for STAR files: blocks, labels, rows, and everything wrong with them before anyone speaks.
+
+It knows the grammar that cryo-EM programs write, a subset of STAR (Hall 1991, J. Chem. Inf. Comput. Sci. 31, 326):
+one loop or one list of pairs in a block, one row on a line. A quote opens a value only at its start and closes it
+only before white space; a ``#`` starts a comment only where a value could start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.file_kind import read_head, refuse_unless_text
+
+_TOKEN = re.compile(
+    r"""[ \t]*(?:(#.*)|'((?:[^']|'(?=[^ \t]))*)'(?=[ \t]|$)|"((?:[^"]|"(?=[^ \t]))*)"(?=[ \t]|$)|([^ \t]+))"""
+)
+_PLAIN_BYTES = bytes(b for b in (9, 10, 13, *range(32, 127)) if chr(b) not in "'\"")
+_ODD = re.compile(r"[^\t\x20-\x7e]|['\"]")
+_MISSING_WORDS = ("nan", "NaN", "<NA>")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a STAR file; ``line`` is 1-based."""
+
+    line: int
+    what: str
+    value: str | None = None
+    hint: str | None = None
+
+
+@dataclass
+class Block:
+    """One data block as it stands in the file.
+
+    ``rows`` are the raw lines of a loop (or the value lines of a list), ``odd`` the tokens of those rows that a plain
+    split at white space would get wrong, by row index; ``row_lines`` the 1-based line of each row.
+    """
+
+    name: str
+    line: int
+    is_loop: bool = False
+    labels: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    odd: dict[int, list[str]] = field(default_factory=dict)
+    row_lines: list[int] = field(default_factory=list)
+
+
+@dataclass
+class StarScan:
+    """All blocks of a file and all problems found in it."""
+
+    path: Path
+    blocks: list[Block]
+    problems: list[Problem]
+
+    def refuse(self) -> None:
+        """Raise one InputError that carries every problem (the first in full), if there is any."""
+        if not self.problems:
+            return
+        first, *others = self.problems
+        what = first.what if first.value is None else f"{first.what} ({first.value!r})"
+        if others:
+            what += "; also " + "; ".join(f"line {p.line}: {p.what}" for p in others[: _SHOWN - 1])
+        if len(others) >= _SHOWN:
+            what += f"; and {len(others) - _SHOWN + 1} more problems"
+        raise InputError(what, path=self.path, line=first.line, hint=first.hint)
+
+
+def split_values(line: str) -> list[str] | None:
+    """Split a row into its values, without quotes and comment; None where a quote is not closed."""
+    values, position, end = [], 0, len(line.rstrip(" \t"))
+    while position < end:
+        match = _TOKEN.match(line, position)
+        if match is None:
+            return None
+        comment, single, double, plain = match.groups()
+        if comment is not None:
+            break
+        if plain is not None and plain[0] in "'\"":
+            return None
+        values.append(next(v for v in (plain, single, double) if v is not None))
+        position = match.end()
+    return values
+
+
+def scan_star(path: str | os.PathLike[str]) -> StarScan:
+    """Read a STAR file line by line and list its blocks and problems.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, or no text file at all (an MRC file, a Git LFS pointer).
+    """
+    refuse_unless_text(read_head(path), path)
+    raw = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
+    scanner = _Scanner(
+        odd=bool(raw.translate(None, _PLAIN_BYTES)), missing=any(w.encode() in raw for w in _MISSING_WORDS)
+    )
+    # Bytes that are no UTF-8 survive as surrogates and go back out as they came.
+    text = raw.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n"), 1):
+        scanner.take(number, line)
+    scanner.finish()
+    return StarScan(Path(path), scanner.blocks, sorted(scanner.problems, key=lambda p: p.line))
+
+
+class _Scanner:
+    """The state machine over lines: before any block, in a block, in a loop's header, in its rows, in pairs."""
+
+    def __init__(self, *, odd: bool, missing: bool) -> None:
+        self.blocks: list[Block] = []
+        self.problems: list[Problem] = []
+        self._odd, self._missing = odd, missing
+        self._state = "start"
+        self._blank = 0  # first blank line after the last row of a loop, 0 if none
+        self._lines_by_name: dict[str, int] = {}
+
+    def take(self, number: int, line: str) -> None:
+        """Take the next line."""
+        text = line.strip(" \t\f\v")
+        if not text:
+            if not self._blank and self._state in ("header", "rows"):
+                self._blank = number
+        elif text[0] == "#":
+            return
+        elif self._state == "rows":
+            self._row_or_block(number, line, text)
+        elif text.startswith("data_"):
+            self._open(number, text)
+        elif self._state == "start":
+            if text[0] == "_" or text == "loop_":
+                self._problem(
+                    number, "label outside of any block", text.split()[0], "a 'data_' line is missing above it"
+                )
+                self._state = "orphan"
+        elif self._state == "orphan":
+            return
+        elif text.split()[0] == "loop_":
+            self._loop(number)
+        elif self._state == "header":
+            self._header(number, line, text)
+        elif text[0] == "_":
+            self._pair(number, line)
+        else:
+            self._problem(number, "text that belongs to no table", _short(text))
+
+    def finish(self) -> None:
+        """Say what is missing at the end of the file."""
+        if not self.blocks and not self.problems:
+            self._problem(
+                1, "no table: no line starts with 'data_'", hint="this is not a STAR file, or its header is lost"
+            )
+        for block in self.blocks:
+            if block.is_loop and not block.labels:
+                self._problem(block.line, f"the loop of data_{block.name} has no labels")
+
+    def _problem(self, line: int, what: str, value: str | None = None, hint: str | None = None) -> None:
+        self.problems.append(Problem(line, what, value, hint))
+
+    def _open(self, number: int, text: str) -> None:
+        name = text.split()[0][len("data_") :]
+        if name in self._lines_by_name:
+            self._problem(
+                number, f"second block named data_{name} (the first is at line {self._lines_by_name[name]})",
+                hint="a reader would see only one of them: rename or remove one",
+            )  # fmt: skip
+        self._lines_by_name.setdefault(name, number)
+        self.blocks.append(Block(name, number))
+        self._state, self._blank = "block", 0
+
+    def _loop(self, number: int) -> None:
+        block = self.blocks[-1]
+        if self._state != "block":
+            self._problem(number, f"second table in block data_{block.name}", hint="give it a 'data_' line of its own")
+            block = Block(block.name, number)
+            self.blocks.append(block)
+        block.is_loop = True
+        self._state, self._blank = "header", 0
+
+    def _header(self, number: int, line: str, text: str) -> None:
+        block = self.blocks[-1]
+        words = text.split()
+        follows = len(words) > 1 and words[1][0] != "#"
+        if text[0] != "_" or (follows and len(words) == len(block.labels)):
+            self._state, self._blank = "rows", 0  # a blank line between labels and rows is harmless
+            self._row_or_block(number, line, text)
+            return
+        if self._blank:
+            self._problem(self._blank, f"blank line between the labels of data_{block.name}", hint="delete it")
+            self._blank = 0
+        if follows:
+            self._problem(number, "label of a loop followed by a value", _short(text))
+        self._label(number, words[0])
+
+    def _label(self, number: int, word: str) -> None:
+        block, label = self.blocks[-1], word[1:]
+        if not label or any("\udc80" <= c <= "\udcff" for c in label):
+            self._problem(number, "label without a readable name", word)
+        elif label in block.labels:
+            self._problem(number, f"second column {label} in data_{block.name}", hint="remove or rename one of them")
+        block.labels.append(label)
+
+    def _pair(self, number: int, line: str) -> None:
+        self._state = "pairs"
+        block, values = self.blocks[-1], split_values(line)
+        if values is None:
+            self._problem(number, "quote that is not closed", _short(line))
+            values = [line.split()[0], ""]
+        self._label(number, values[0])
+        if len(values) > 2:
+            self._problem(
+                number, f"label with {len(values) - 1} values", _short(line), "put quotes round a value with spaces"
+            )
+        block.odd[len(block.rows)] = (values + [""])[1:2]
+        block.rows.append(line)
+        block.row_lines.append(number)
+
+    def _row_or_block(self, number: int, line: str, text: str) -> None:
+        block = self.blocks[-1]
+        tokens = None
+        if (
+            "#" in line
+            or text.startswith(("data_", "loop_", "_"))
+            or (self._odd and _ODD.search(line))
+            or (self._missing and any(word in line for word in _MISSING_WORDS))
+        ):
+            tokens = split_values(line)
+            # 'data_x/mic.mrc ...' is a row where it has as many values as the table; a lone word opens a block.
+            alone = tokens is not None and (len(tokens) == 1 or len(tokens) != len(block.labels))
+            if text.startswith("data_") and alone:
+                self._open(number, text)
+                return
+            if text == "loop_":
+                self._loop(number)
+                return
+            if tokens is None:
+                self._problem(number, "quote that is not closed", _short(text))
+                tokens = line.split()
+            block.odd[len(block.rows)] = tokens
+        if self._blank:
+            self._problem(
+                self._blank, f"blank line inside the table data_{block.name}", hint="RELION would silently drop the rows "
+                "below it: delete the line if they belong to the table",
+            )  # fmt: skip
+            self._blank = 0
+        count = len(line.split()) if tokens is None else len(tokens)
+        if count != len(block.labels):
+            kind = "short" if count < len(block.labels) else "long"
+            self._problem(
+                number, f"{kind} row: {count} values where data_{block.name} has {len(block.labels)} columns",
+                hint="quote values with spaces, write empty ones as \"\"" if kind == "long" or count else None,
+            )  # fmt: skip
+        block.rows.append(line)
+        block.row_lines.append(number)
+
+
+def _short(text: str, length: int = 60) -> str:
+    """Return a text that fits into a message."""
+    text = text.strip()
+    return text if len(text) <= length else text[: length - 3] + "..."
