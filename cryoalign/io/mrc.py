@@ -135,7 +135,7 @@ def _interpret(path: Path, head: bytes, packed: str | None) -> MrcHeader:
     fields = np.frombuffer(head, HEADER_DTYPE.newbyteorder(">" if big_endian else "<"), count=1)[0]
     map_id = bytes(head[208:212])
     if map_id[:3] != b"MAP":
-        oddities.append(f"map id is {map_id!r}, not 'MAP '")
+        oddities.append(f"map id is {map_id!r}, not 'MAP '" if map_id.strip(b"\0 ") else "no map id")
     mode = int(fields["mode"])
     if mode not in _DTYPES:
         raise InputError(

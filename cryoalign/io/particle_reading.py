@@ -38,6 +38,8 @@ from cryoalign.io.star import Table, read_star
 
 _STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
 
+_BELIEVABLE = (0.1, 100.0)
+
 
 @dataclass
 class _Input:
@@ -263,10 +265,13 @@ def _match_optics(
 
 
 def _pixel_size_of_headers(source: _Input, headers: list[MrcHeader] | None, names: ImageNames) -> float:
-    """Return the pixel size that the stacks' headers agree on; 1.0 is what programs write when they do not know."""
+    """Return the pixel size that the stacks' headers agree on.
+
+    1.0 is what programs write when they do not know, and what no microscope gives is no knowledge either.
+    """
     sizes = {h.voxel_size_angstrom for h in headers} if headers else {None}
     size = next(iter(sizes))
-    if len(sizes) > 1 or size is None or size == 1.0:
+    if len(sizes) > 1 or size is None or size == 1.0 or not _BELIEVABLE[0] <= size <= _BELIEVABLE[1]:
         said = "" if headers is None else f" (header: {', '.join(str(s) for s in sorted(sizes, key=str))})"
         raise InputError(f"no pixel size{said}", path=source.path, hint="give it in Angstrom with --angpix")
     source.warnings.append(f"{source.path}: pixel size {size:g} A guessed from the header of {names.stacks[0]}")

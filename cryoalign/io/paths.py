@@ -101,7 +101,7 @@ def resolve_stacks(names: Sequence[str], folders: Iterable[Path], *, path: Path 
         if not hits and name.endswith((":mrcs", ":mrc")):  # RELION's way to force a format
             hits = _hits(name.rpartition(":")[0], folders)
         for other in hits[1:]:
-            if not os.path.samefile(hits[0], other):
+            if not hits[0].samefile(other):
                 raise InputError(
                     "stack name means two different files", path=path, value=name,
                     hint=f"{hits[0]} and {other}: move one away, or write the full path into the table",

@@ -25,6 +25,8 @@ Table = pd.DataFrame | dict[str, str]
 
 _SAFE = re.compile(r"[A-Za-z0-9+\-.,/@:=][\x21-\x7e]*")
 _NEEDS_CARE = re.compile(r"[\s'\"#]|^$|^[_<]|^nan$|^NaN$|^(?:data_|loop_|save_|global_|stop_)|[^\x21-\x7e]")
+_START_NEEDS_CARE = re.compile("\x1f(?:[\x1f_<]|nan\x1f|NaN\x1f|data_|loop_|save_|global_|stop_)")
+_PLAIN_BYTES = bytes(b for b in (0x1F, *range(0x21, 0x7F)) if chr(b) not in "'\"#")
 _VERSION = "# version 30001"
 _STAND_IN = "cell"
 
@@ -152,7 +154,7 @@ def _block_text(name: str, block: Table) -> str:
     plain, marks = block, []
     for position, label in enumerate(block.columns):
         column = block[label].tolist()
-        care = [row for row, value in enumerate(column) if not isinstance(value, str) or _NEEDS_CARE.search(value)]
+        care = _rows_that_need_care(column)
         if care:
             for row in care:
                 marks.append((row, position, _quoted(column[row], label, row)))
@@ -168,6 +170,18 @@ def _block_text(name: str, block: Table) -> str:
         cells[position] = value
         body[first + row] = "\t".join(cells)
     return f"{_VERSION}\n\n" + "\n".join(body) + "\n\n"
+
+
+def _rows_that_need_care(column: list[object]) -> list[int]:
+    """List the cells that cannot go through the library as they are; a column without any is the fast way out."""
+    try:
+        text = "\x1f" + "\x1f".join(column) + "\x1f"
+    except TypeError:  # a cell that is no text: the slow way finds it
+        text = ""
+    plain = not text.encode("utf-8", "surrogateescape").translate(None, _PLAIN_BYTES)
+    if plain and text.count("\x1f") == len(column) + 1 and not _START_NEEDS_CARE.search(text):
+        return []
+    return [row for row, value in enumerate(column) if not isinstance(value, str) or _NEEDS_CARE.search(value)]
 
 
 def _quoted(value: object, label: str, row: int | None) -> str:

@@ -217,7 +217,7 @@ class _Scanner:
             self._problem(
                 number, f"label with {len(values) - 1} values", _short(line), "put quotes round a value with spaces"
             )
-        block.odd[len(block.rows)] = (values + [""])[1:2]
+        block.odd[len(block.rows)] = [*values, ""][1:2]
         block.rows.append(line)
         block.row_lines.append(number)
 
@@ -245,8 +245,8 @@ class _Scanner:
             block.odd[len(block.rows)] = tokens
         if self._blank:
             self._problem(
-                self._blank, f"blank line inside the table data_{block.name}", hint="RELION would silently drop the rows "
-                "below it: delete the line if they belong to the table",
+                self._blank, f"blank line inside the table data_{block.name}", hint="RELION would silently drop the "
+                "rows below it: delete the line if they belong to the table",
             )  # fmt: skip
             self._blank = 0
         count = len(line.split()) if tokens is None else len(tokens)
