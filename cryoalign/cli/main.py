@@ -113,12 +113,13 @@ def _tell_relion(words: Sequence[str]) -> None:
 
 
 def _output_directory(words: Sequence[str]) -> Path | None:
-    for i, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if name in ("-o", "--o", "--output"):
-            if equals:
-                return Path(value)
-            return Path(words[i + 1]) if i + 1 < len(words) else None
+    """Return what the words name as run directory; they may not have been understood as a whole."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if word in ("-o", "--o", "--output"):
+            return None if following is None else Path(following)
+        match = re.fullmatch(r"(?:-o|--o=|--output=)([^-].*)", word)
+        if match:
+            return Path(match[1])
     return None
 
 

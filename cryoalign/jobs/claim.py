@@ -122,7 +122,8 @@ def _join(path: Path, old: dict[str, Any], new: Mapping[str, Any], may_differ: C
 
 def _remove(path: Path, old: dict[str, Any], inputs: Iterable[Path]) -> None:
     """Remove the files that the old run lists, and nothing else."""
-    ours = [path / name for name in old["files"] if ".." not in PurePosixPath(name).parts]
+    names = [PurePosixPath(name) for name in old["files"]]
+    ours = [path / name for name in names if not name.is_absolute() and ".." not in name.parts]
     removed = {file.resolve() for file in ours}
     for file in inputs:
         if file.resolve() in removed:

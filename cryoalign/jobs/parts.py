@@ -118,7 +118,7 @@ class PartStore:
         """
         path = self._path(index)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             raise InputError("this part is not finished", path=path, hint="run again with --resume") from None
