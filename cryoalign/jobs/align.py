@@ -1,0 +1,209 @@
+"""``align`` from start to finish: read, plan, align in parts, merge, iterate, write, report, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.io.particles import ParticleSet, read_particles
+from cryoalign.io.references import read_references
+from cryoalign.io.stack_writer import StackWriter
+from cryoalign.jobs.align_merge import MergedAlignment, merge_parts, next_references
+from cryoalign.jobs.align_outputs import stack_names, write_align_outputs
+from cryoalign.jobs.align_parameters import AlignParameters
+from cryoalign.jobs.align_part import AlignPart, PartOutputs
+from cryoalign.jobs.align_plan import AlignPlan, inverted_contrast, plan_align, with_references
+from cryoalign.jobs.lock import exclusive
+from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.runlog import progress
+
+NO_SIGNAL_EXIT = 3
+_DAMPED = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
+
+
+def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False) -> int:
+    """Align particles to references and write a run directory.
+
+    Parameters
+    ----------
+    parameters
+        Every option.
+    argv
+        The command line as typed, for the record.
+    verbosity
+        Below 0 quiet, above 0 more.
+    merge_only
+        Finish a run whose parts are all there.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 3 done but no consistent signal found.
+
+    Raises
+    ------
+    InputError
+        For anything the user can mend.
+    """
+    p = parameters
+    with RunDirectory.begin(
+        p.output,
+        command="align",
+        argv=argv,
+        parameters=p.to_json(),
+        inputs=[*p.inputs, p.reference],
+        resume=p.resume,
+        overwrite=p.overwrite,
+        part=p.part,
+        seed=p.seed,
+        full_digest=p.full_digest,
+        verbosity=verbosity,
+    ) as run:
+        with run.stage("read"):
+            particles = _read(p, run)
+            references, reference_pixel = _read_references(p, particles, run)
+        with run.stage("plan"):
+            plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
+            _log_plan(plan, run)
+            if inverted_contrast(plan):
+                run.warn("the particles look like the references with inverted contrast: try --invert")
+        ranges = plan_parts(len(particles), part_rows(p, len(references)))
+        if p.iterations > 1:
+            run.warn("from the second round on, references are averages without independent halves, low-passed at 20 A")
+        for iteration in range(1, p.iterations):
+            _align_round(plan, run, ranges, iteration, merge_only)
+            aligned = _merge_round(plan, run, ranges, iteration)
+            run.log.info("round %d: %s", iteration, aligned.summary())
+            plan = with_references(plan, next_references(plan, aligned))
+        if not _align_round(plan, run, ranges, p.iterations, merge_only):
+            run.leave_partial()
+            return 0
+        return _finish(plan, _merge_round(plan, run, ranges, p.iterations), run, argv)
+
+
+def part_rows(parameters: AlignParameters, n_references: int) -> int:
+    """Return the rows of a part: large enough that its sums stay small beside its images."""
+    if parameters.block_size is not None:
+        return parameters.block_size
+    return max(512, -(-20 * n_references // 64) * 64)
+
+
+def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
+    particles = read_particles(p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit)
+    for text in particles.warnings:
+        run.warn(text)
+    run.add_inputs(particles.stacks)
+    tilt = particles.numbers("rlnAngleTilt")
+    if tilt is not None and np.any(tilt != 0):
+        run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
+    optics = particles.optics
+    if optics is not None:
+        ignored = [c for c in _DAMPED if c in optics and not _is_neutral(c, optics[c])]
+        if ignored:
+            run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
+    run.log.info("read %d particles (%s)", len(particles), particles.dialect)
+    return particles
+
+
+def _is_neutral(label: str, column) -> bool:  # type: ignore[no-untyped-def]
+    neutral = 1.0 if label == "rlnMagMat00" else 0.0
+    try:
+        return bool((column.astype(float) == neutral).all())
+    except ValueError:
+        return False
+
+
+def _read_references(
+    p: AlignParameters, particles: ParticleSet, run: RunDirectory
+) -> tuple[NDArray[np.float32], float]:
+    """Read the references and settle their pixel size; headers round, so the optics table decides where they agree."""
+    group = particles.groups_by_box()[0]
+    references, pixel = read_references(p.reference, datadir=p.datadir, default_angpix=group.pixel_size_angstrom)
+    same_box = references.shape[-1] == group.box
+    if same_box and (p.angpix is not None or abs(pixel / group.pixel_size_angstrom - 1) < 0.02):
+        pixel = group.pixel_size_angstrom
+    run.log.info("read %d references of %d px, %g A", len(references), references.shape[-1], pixel)
+    return references, pixel
+
+
+def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
+    for g in plan.geometries:
+        s = g.search
+        run.log.info(
+            "%d particles of %d px at %g A: mask %.1f px, shifts up to %.2f px, rings to %d of %d (%.2f A), "
+            "coarse rings to %d with %d shifts and %d angles",
+            len(g.rows), g.box, g.pixel_size_angstrom, g.mask_diameter_px, g.max_shift_px, s.layout.n_rings, g.box // 2,
+            g.box * g.pixel_size_angstrom / s.layout.n_rings, s.coarse.n_rings, len(s.coarse.shifts), s.coarse.n_angles,
+        )  # fmt: skip
+    run.log.info(
+        "CTF %s, whitening %s, mirrors %s, psi %s",
+        "corrected" if plan.ctf is not None else "not corrected",
+        "on" if plan.parameters.whiten else "off",
+        "searched" if plan.parameters.mirror else "not searched",
+        "full circle" if plan.parameters.local is None else f"within {plan.parameters.local:g} degrees",
+    )
+
+
+def _align_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], iteration: int, merge_only: bool) -> bool:
+    """Align the parts of one round; tell whether all of the round's parts are there now."""
+    p = plan.parameters
+    last = iteration == p.iterations
+    outputs = PartOutputs(averages=last, ctf_weighted_sums=not last)
+    if last and p.write_stack:
+        outputs.aligned = _writers(plan, run, "aligned")
+        outputs.flipped = _writers(plan, run, "flipped") if p.mirror else []
+    store = run.parts(_store_name(iteration))
+    if not merge_only:
+        words = "aligning" if p.iterations == 1 else f"aligning, round {iteration} of {p.iterations}"
+        with run.stage("align"), progress(run.log, words, len(plan.particles), verbosity=run.verbosity) as counter:
+            run_parts(
+                ranges,
+                AlignPart(plan, outputs),
+                store,
+                workers=p.threads,
+                which=p.part,
+                on_done=lambda part: counter.update(len(part)),
+                should_stop=run.aborted,
+            )
+    for writer in (*outputs.aligned, *outputs.flipped):
+        writer.close()
+    return p.part is None or (p.part[1] == 1 and not store.missing())
+
+
+def _merge_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], iteration: int) -> MergedAlignment:
+    with run.stage("merge"):
+        return merge_parts(plan, run.parts(_store_name(iteration)), ranges)
+
+
+def _store_name(iteration: int) -> str:
+    return f"round-{iteration:03d}"
+
+
+def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]:
+    """Open the stacks, keeping what an earlier attempt or another task of the array wrote."""
+    with exclusive(run.work):
+        return [
+            StackWriter(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom, keep_existing=True)
+            for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
+        ]
+
+
+def _finish(plan: AlignPlan, aligned: MergedAlignment, run: RunDirectory, argv: Sequence[str]) -> int:
+    status = 0
+    if not np.any(aligned.score[aligned.good] > 0):
+        run.warn("no particle correlates with any reference: no consistent signal found")
+        status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
+    run.log.info("%s", aligned.summary())
+    counts = {
+        "read": len(plan.particles),
+        "aligned": int(aligned.good.sum()),
+        "skipped": int((~aligned.good).sum()),
+        "references": len(plan.references),
+    } | aligned.skip_reasons()
+    with run.stage("write"):
+        nodes = write_align_outputs(plan, aligned, run, argv, counts)
+    run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
+    return status
