@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.errors import InputError
 from cryoalign.io.columns import numbers
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def read_ctf(particles: ParticleSet) -> CtfParameters | None:
     for name, label in _FLAGS.items():
         value = _column(particles, label)
         values[name] = np.zeros(len(particles), bool) if value is None else value != 0
-    return CtfParameters(**values)
+    try:
+        return CtfParameters(**values)
+    except InputError as error:
+        raise particles.located(error) from None
 
 
 def _column(particles: ParticleSet, label: str) -> NDArray[np.float64] | None:

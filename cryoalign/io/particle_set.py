@@ -215,7 +215,7 @@ class ParticleSet:
         try:
             return convert(self.particles[label], label)
         except InputError as error:
-            raise self._at(error) from None
+            raise self.located(error) from None
 
     def _choice(self, label: str, allowed: tuple[int, ...]) -> NDArray[np.int64] | None:
         values = self.whole_numbers(label)
@@ -223,10 +223,10 @@ class ParticleSet:
             bad = np.flatnonzero(~np.isin(values, allowed))
             if bad.size:
                 what = f"{label} is none of {', '.join(map(str, allowed))}"
-                raise self._at(InputError(what, row=int(bad[0]) + 1, value=int(values[bad[0]])))
+                raise self.located(InputError(what, row=int(bad[0]) + 1, value=int(values[bad[0]])))
         return values
 
-    def _at(self, error: InputError) -> InputError:
-        """Return the same error with the file and the row there instead of the row in this table."""
+    def located(self, error: InputError) -> InputError:
+        """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
         return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)

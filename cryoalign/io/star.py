@@ -151,13 +151,13 @@ def _block_text(name: str, block: Table) -> str:
         return f"{_VERSION}\n\ndata_{name}\n\n{pairs}\n"
     if block.shape[1] == 0:
         return f"{_VERSION}\n\ndata_{name}\n\n"
-    plain, marks = block, []
+    plain, marks = block, {}
     for position, label in enumerate(block.columns):
         column = block[label].tolist()
         care = _rows_that_need_care(column)
         if care:
             for row in care:
-                marks.append((row, position, _quoted(column[row], label, row)))
+                marks.setdefault(row, {})[position] = _quoted(column[row], label, row)
                 column[row] = _STAND_IN
             plain = plain.copy() if plain is block else plain
             plain[label] = text_series(column, block.index)
@@ -165,9 +165,10 @@ def _block_text(name: str, block: Table) -> str:
     # The library's first line carries a date.
     body = text[text.index("data_") :].rstrip("\n").split("\n")
     first = body.index("loop_") + 1 + block.shape[1]
-    for row, position, value in sorted(marks, key=lambda mark: mark[:2]):
+    for row, cells_of_row in marks.items():
         cells = body[first + row].split("\t")
-        cells[position] = value
+        for position, value in cells_of_row.items():
+            cells[position] = value
         body[first + row] = "\t".join(cells)
     return f"{_VERSION}\n\n" + "\n".join(body) + "\n\n"
 
@@ -189,10 +190,10 @@ def _quoted(value: object, label: str, row: int | None) -> str:
     row = None if row is None else row + 1
     if not isinstance(value, str):
         raise InputError(f"{label} has no value", row=row, value=value)
+    if any(c in value for c in "\n\r\0"):
+        raise InputError(f"{label} holds a line break or a NUL, which STAR cannot", row=row, value=value)
     if not re.search(r"[\s]|^$|^['\"#_]|^(?:data_|loop_|save_|global_|stop_)", value):
         return value
-    if any(c in value for c in "\n\r\0"):
-        raise InputError(f"{label} holds a line break, which STAR cannot", row=row, value=value)
     for quote in "\"'":
         if not re.search(quote + r"(?=[ \t]|$)", value):
             return f"{quote}{value}{quote}"

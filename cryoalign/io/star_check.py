@@ -131,7 +131,7 @@ class _Scanner:
             return
         elif self._state == "rows":
             self._row_or_block(number, line, text)
-        elif text.startswith("data_"):
+        elif text.startswith("data_") and not (self._state == "header" and self._fits(line)):
             self._open(number, text)
         elif self._state == "start":
             if text[0] == "_" or text == "loop_":
@@ -187,7 +187,7 @@ class _Scanner:
         block = self.blocks[-1]
         words = text.split()
         follows = len(words) > 1 and words[1][0] != "#"
-        if text[0] != "_" or (follows and len(words) == len(block.labels)):
+        if text[0] != "_" or (follows and self._fits(line)):
             self._state, self._blank = "rows", 0  # a blank line between labels and rows is harmless
             self._row_or_block(number, line, text)
             return
@@ -197,6 +197,11 @@ class _Scanner:
         if follows:
             self._problem(number, "label of a loop followed by a value", _short(text))
         self._label(number, words[0])
+
+    def _fits(self, line: str) -> bool:
+        """Tell whether a line that begins with a keyword is rather a row: as many values as labels, and several."""
+        values, count = split_values(line), len(self.blocks[-1].labels)
+        return values is not None and len(values) == count > 1
 
     def _label(self, number: int, word: str) -> None:
         block, label = self.blocks[-1], word[1:]
@@ -231,9 +236,7 @@ class _Scanner:
             or (self._missing and any(word in line for word in _MISSING_WORDS))
         ):
             tokens = split_values(line)
-            # 'data_x/mic.mrc ...' is a row where it has as many values as the table; a lone word opens a block.
-            alone = tokens is not None and (len(tokens) == 1 or len(tokens) != len(block.labels))
-            if text.startswith("data_") and alone:
+            if text.startswith("data_") and not self._fits(line):
                 self._open(number, text)
                 return
             if text == "loop_":
