@@ -155,7 +155,7 @@ def _unmask(sums: NDArray[np.float64], count: int, box: int, diameter_px: float)
     return np.concatenate([power[:1], power])
 
 
-def _smooth(power: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArray[np.float64]:
+def _smooth(power: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArray[np.floating]:
     """Fit a straight line to log power over a few rings where one ring has too few samples."""
     smooth = power.copy()
     for k in range(len(power)):
@@ -164,8 +164,11 @@ def _smooth(power: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArr
             if samples[low:high].sum() >= _ENOUGH_SAMPLES:
                 break
         if high - low > 2:
-            ring = np.log(np.arange(low + 1, high + 1) / (k + 1.0))
-            smooth[k] = np.exp(np.polyfit(ring, np.log(power[low:high]), 1, w=np.sqrt(samples[low:high]))[1])
+            ring, weight = np.log(np.arange(low + 1, high + 1) / (k + 1.0)), samples[low:high]
+            slope, level = np.polyfit(ring, np.log(power[low:high]), 1, w=np.sqrt(weight))
+            # The mean of logarithms is too low: the line keeps its slope and takes the mean power.
+            line = np.exp(slope * ring + level)
+            smooth[k] = np.exp(level) * (weight @ power[low:high]) / (weight @ line)
     return smooth
 
 
