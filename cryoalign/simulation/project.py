@@ -55,7 +55,7 @@ class MapProjector:
         Returns
         -------
         NDArray
-            float32, shape (n, L, L): sums over the voxels along the line of sight, where sizes agree.
+            float32, shape (n, L, L): sums over the voxels along the lines of sight, whatever the images' pixel size.
         """
         matrices = euler_matrices(rot_deg, tilt_deg, poses.psi)
         rows, columns = np.meshgrid(np.fft.fftfreq(box, 1.0 / box), np.arange(box // 2 + 1), indexing="ij")
