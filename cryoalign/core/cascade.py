@@ -50,7 +50,8 @@ def choose_candidates(  # type: ignore[no-untyped-def]
     Returns
     -------
     count, ratio
-        How many were chosen; the best score of another peak or another reference, relative to the best.
+        How many were chosen, 0 if no cell correlates; the best score of another peak or another reference, relative
+        to the best.
     """
     n_references, n_shifts = len(inverse_root), len(shifts)
     count = 0
@@ -86,6 +87,8 @@ def choose_candidates(  # type: ignore[no-untyped-def]
         chosen[count] = pool_cell[winner, used[winner]]
         used[winner] += 1
         count += 1
+    if count == 0:
+        return 0, np.float32(1.0)
     reference = chosen[0] // n_shifts
     other = max(np.float32(0.0), pool_score[reference, 1])
     for m in range(n_references):
@@ -168,6 +171,10 @@ def refine_tile(  # type: ignore[no-untyped-def]
         count, ratio = choose_candidates(
             best[i], angle_index[i], n_angles, inverse_root, shifts, near, per_reference, fraction, fewest, most, chosen
         )
+        # Where no cell correlates there is no pose: this stands.
+        result[i, 5], result[i, 6], result[i, 7] = 1.0, 1e300, 1e300
+        if count == 0:
+            continue
         for c in range(count):
             cell = chosen[c]
             m = cell // n_shifts
@@ -201,6 +208,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             )
             score[c] = x * inverse_root[m]
         # Climbers that met are one candidate; then the best few go on.
+        apart = 0.1 * box / coarse_rings
         order = np.argsort(-score[:count])
         kept = 0
         for o in range(count):
@@ -208,10 +216,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             same = False
             for u in range(kept):
                 d = chosen[u]
-                turn = pose[c, 0] - pose[d, 0]
-                turn -= 2.0 * np.pi * np.rint(turn / (2.0 * np.pi))
-                far = abs(turn) * radius + abs(pose[c, 1] - pose[d, 1]) + abs(pose[c, 2] - pose[d, 2])
-                if reference[c] == reference[d] and far < 0.1 * box / coarse_rings:
+                if reference[c] == reference[d] and _distance(pose[c], pose[d], radius) < apart:
                     same = True
             if not same:
                 # chosen is done with as cell numbers: from here it lists survivors.
@@ -247,23 +252,25 @@ def refine_tile(  # type: ignore[no-untyped-def]
                 full_energy[i, m],
                 FULL_TOLERANCE,
             )
-            z = x / np.sqrt(max(full_energy[i, m], 1e-300))
-            if z > value:
-                second = value
-                value = z
+            score[c] = x / np.sqrt(max(full_energy[i, m], 1e-300))
+            if score[c] > value:
+                value = score[c]
                 winner = c
                 _write(result[i], pose[c], m, x, full_energy[i, m], sums)
-            elif z > second:
-                second = z
+        # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
+        for u in range(kept):
+            c = chosen[u]
+            if reference[c] != reference[winner] or _distance(pose[c], pose[winner], radius) >= apart:
+                second = max(second, score[c])
         if second > -1e299 and value > 0:
-            ratio = max(ratio if kept == 1 else np.float32(0.0), np.float32(second / value))
+            ratio = np.float32(max(0.0, second / value))
         result[i, 5] = ratio
         length = np.hypot(result[i, 1], result[i, 2])
         if length > max_shift:
             result[i, 1] *= max_shift / length
             result[i, 2] *= max_shift / length
             result[i, 9] = 1.0
-        if use_window and winner >= 0:
+        if use_window:
             centre = 0.5 * (window[i, 0] + window[i, 1])
             off = result[i, 0] - centre
             off -= 2.0 * np.pi * np.rint(off / (2.0 * np.pi))
@@ -272,6 +279,14 @@ def refine_tile(  # type: ignore[no-untyped-def]
                 off = half if off > 0 else -half
                 result[i, 9] = 1.0
             result[i, 0] = centre + off
+
+
+@njit(nogil=True)
+def _distance(one, two, radius):  # type: ignore[no-untyped-def]
+    """Distance of two poses (angle, tx, ty) in pixels, the angle's share at the radius."""
+    turn = one[0] - two[0]
+    turn -= 2.0 * np.pi * np.rint(turn / (2.0 * np.pi))
+    return abs(turn) * radius + abs(one[1] - two[1]) + abs(one[2] - two[2])
 
 
 @njit(nogil=True)

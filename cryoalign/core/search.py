@@ -185,9 +185,9 @@ def plan_search(
     references = np.asarray(references, dtype=np.float32)
     count, box = len(references), references.shape[-1]
     full = settings.full_rings or choose_full_rings(references, noise_power, ctf_power)
-    cascade = _cascade(settings, count)
     layout = plan_rings(box, full)
     searched = np.concatenate([references, mirror_images(references)]) if settings.mirror else references
+    cascade = _cascade(settings, len(searched))
     bank = build_bank(searched, layout)
     coarse_rings = min(full, settings.coarse_rings or _coarse_rings(settings, len(searched), full))
     step = box / ((28.0 / 12.0 if settings.fast else 2.25) * coarse_rings)
@@ -211,7 +211,7 @@ def _coarse_rings(settings: SearchSettings, count: int, full: int) -> int:
 
 def _cascade(settings: SearchSettings, count: int) -> Cascade:
     if settings.exhaustive:
-        return Cascade(fraction=0.0, fewest=2 * count, most=2 * count, keep=2 * count)
+        return Cascade(fraction=0.0, fewest=0, most=2 * count, keep=2 * count)
     if settings.fast:
         return Cascade(fraction=0.90, most=20, keep=5)
     return Cascade()
