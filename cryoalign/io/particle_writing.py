@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from cryoalign.io.columns import text_series
 from cryoalign.io.optics import GROUP, NEEDED_BY_RELION
 from cryoalign.io.particle_joining import as_relion31
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
-from cryoalign.io.paths import image_name
+from cryoalign.io.paths import image_name, split_image_names
 from cryoalign.io.star import write_star
 
 
@@ -57,8 +55,8 @@ def missing_for_relion(particles: ParticleSet) -> list[str]:
     lacking += [label for label in (IMAGE_NAME, GROUP) if label not in particles.particles]
     if lacking:
         said.append(f"RELION needs columns that the input does not have: {', '.join(lacking)}")
-    used = [particles.stacks[i] for i in np.unique(particles.stack_index)]
-    others = [stack for stack in used if not str(stack).endswith((".mrcs", ":mrcs"))]
+    stacks = split_image_names(particles.image_names()).stacks
+    others = [stack for stack in stacks if not stack.endswith((".mrcs", ":mrcs"))]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         said.append(f"RELION reads stacks only from files called .mrcs: {others[0]}{more}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +50,9 @@ class StackSource:
         self._stack_index, self._frame = stack_index.reshape(-1), particles.frame
         self._particles, self._invert = particles, invert
         self._box = self._common_box()
-        self._temporary = None
         if scratch_dir is None and any(header.compression for header in self._headers):
-            self._temporary = tempfile.TemporaryDirectory(prefix="cryoalign-")
-            scratch_dir = Path(self._temporary.name)
+            scratch_dir = Path(tempfile.mkdtemp(prefix="cryoalign-"))
+            weakref.finalize(self, shutil.rmtree, scratch_dir, ignore_errors=True)
         self._files = [h.path if h.compression is None else unpacked(h, Path(scratch_dir)) for h in self._headers]
 
     @property
@@ -168,9 +169,9 @@ def bad_images(images: NDArray[np.float32]) -> list[tuple[int, str]]:
     images
         Shape (n, L, L).
     """
-    flat = images.reshape(len(images), -1)
-    if flat.shape[1] == 0:
+    if images.size == 0:
         return []
+    flat = images.reshape(len(images), -1)
     low, high = flat.min(axis=1), flat.max(axis=1)
     # min and max carry NaN and infinities through, so that two passes find everything.
     found = []

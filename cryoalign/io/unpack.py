@@ -30,9 +30,9 @@ def unpacked(header: MrcHeader, scratch_dir: Path) -> Path:
     key = hashlib.sha256(os.fsencode(header.path.resolve())).hexdigest()[:16]
     target = scratch_dir / f"{key}_{header.path.stem}"
     if not target.exists():
-        scratch_dir.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
+            scratch_dir.mkdir(parents=True, exist_ok=True)
             with _OPENERS[header.compression](header.path, "rb") as packed, part.open("wb") as plain:
                 shutil.copyfileobj(packed, plain, _CHUNK)
             check_complete(header, part)
@@ -45,6 +45,7 @@ def unpacked(header: MrcHeader, scratch_dir: Path) -> Path:
                 raise InputError(f"damaged {header.compression} file: {error}", path=header.path) from None
             raise InputError(f"cannot be unpacked into {scratch_dir}: {error.strerror}", path=header.path) from None
         finally:
-            part.unlink(missing_ok=True)
+            if scratch_dir.is_dir():
+                part.unlink(missing_ok=True)
     check_complete(header, target)
     return target

@@ -17,7 +17,9 @@ def test_numbers_of_text():
     np.testing.assert_array_equal(numbers(column, "x"), [1, -2.5, 1e-7, 999, 3, 1])
 
 
-@pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf", "", "abc", "1,5", "<NA>", "None", "0x10", "1e999", "1 2"])
+@pytest.mark.parametrize(
+    "cell", ["nan", "NaN", "inf", "-inf", "", "abc", "1,5", "<NA>", "None", "0x10", "1e999", "1 2"]
+)
 def test_cell_that_is_no_number(cell):
     with pytest.raises(InputError, match=r"p\.star, row 12: rlnAnglePsi is not a number"):
         numbers(text_series(["1", cell]), "rlnAnglePsi", path=Path("p.star"), rows=np.array([5, 12]))

@@ -17,7 +17,9 @@ def test_names_are_split():
     assert image_name(1, "a.mrcs") == "000002@a.mrcs"
 
 
-@pytest.mark.parametrize("name", ["0@a.mrcs", "000000@a.mrcs", "-1@a.mrcs", "x@a.mrcs", "1.5@a.mrcs", "@a.mrcs", "²@a.mrcs"])
+@pytest.mark.parametrize(
+    "name", ["0@a.mrcs", "000000@a.mrcs", "-1@a.mrcs", "x@a.mrcs", "1.5@a.mrcs", "@a.mrcs", "²@a.mrcs"]
+)
 def test_index_that_is_no_whole_number_from_1(name):
     with pytest.raises(InputError, match=r"p\.star, row 2: image index is not a whole number from 1 up"):
         split_image_names(["1@a.mrcs", name], path=Path("p.star"))
@@ -76,7 +78,7 @@ def test_all_missing_stacks_are_named_at_once(here):
 
 
 def test_hundreds_of_missing_stacks_stay_one_line(here):
-    with pytest.raises(InputError, match="200 stacks not found: .* and 150 more"):
+    with pytest.raises(InputError, match=r"200 stacks not found: .* and 150 more"):
         resolve_stacks([f"{i}.mrcs" for i in range(200)], [Path()])
 
 

@@ -11,14 +11,16 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.star import read_star, star_text, write_star
 
 CELLS = [
-    "01", "1.2e-7", "nan", "NaN", "<NA>", "", " ", "a b", "O'Brien", "#x", "x#y", "_x", "data_1", "loop_", "None", "1e400",
-    "99999999999999999999999", "café", "\udce9", "F:\\mic\\a.mrc", "'", '"', "it's a", 'say "x" now', "cell", "True", "-0",
-    "[Modulation Transfer Function]", "N/A", "null", "a\tb", "\x1f", "\u2028", "a\u00a0b",
+    "01", "1.2e-7", "nan", "NaN", "<NA>", "", " ", "a b", "O'Brien", "#x", "x#y", "_x", "data_1", "loop_", "None",
+    "1e400", "99999999999999999999999", "café", "\udce9", "F:\\mic\\a.mrc", "'", '"', "it's a", 'say "x" now', "cell",
+    "True", "-0", "[Modulation Transfer Function]", "N/A", "null", "a\tb", "\x1f", "\u2028", "a\u00a0b",
 ]  # fmt: skip
 
 
 def test_cells_stay_verbatim(tmp_path):
-    table = pd.DataFrame({"rlnA": CELLS, "fooB": CELLS[::-1], "plain": [str(i) for i in range(len(CELLS))]}, dtype=object)
+    table = pd.DataFrame(
+        {"rlnA": CELLS, "fooB": CELLS[::-1], "plain": [str(i) for i in range(len(CELLS))]}, dtype=object
+    )
     write_star(tmp_path / "a.star", {"x": table})
     found = read_star(tmp_path / "a.star").blocks["x"]
     assert list(found.columns) == ["rlnA", "fooB", "plain"]
@@ -85,7 +87,9 @@ def tables(draw):
     return pd.DataFrame(rows, columns=labels, dtype=object)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 @given(blocks=st.dictionaries(LABELS, tables(), min_size=1, max_size=3))
 def test_any_table_survives_the_round_trip(tmp_path, blocks):
     write_star(tmp_path / "a.star", blocks)
