@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell_relion(words)
         return 2
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return _say("interrupted", 130)
+        return _say(f"interrupted{_way_on(words)}", 130)
     except BrokenPipeError:  # the reader of our output has gone, as in `cryoalign --help | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -92,13 +92,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = getattr(error, "exit_code", None)  # `Interrupted`, whose module is not imported for help
         if code is None:
             raise
-        return _say(str(error), code)
+        return _say(f"{error}{_way_on(words)}", code)
 
 
 def _say(message: str, status: int) -> int:
     """Print one line on stderr."""
     click.echo(f"Error: {' '.join(message.split())}", err=True)
     return status
+
+
+def _way_on(words: Sequence[str]) -> str:
+    """Name the way on where an interrupted run left something to carry on."""
+    directory = _output_directory(words)
+    return "; --resume carries it on" if directory is not None and (directory / ".cryoalign").is_dir() else ""
 
 
 def _tell_relion(words: Sequence[str]) -> None:

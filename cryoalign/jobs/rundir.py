@@ -146,7 +146,8 @@ class RunDirectory:
             )
             try:
                 with run._memory:
-                    run.log = open_log(run.path / RUN_LOG, verbosity)
+                    in_relion = markers.is_relion_job(run.path)
+                    run.log = open_log(run.path / RUN_LOG, verbosity, news_to_stdout=in_relion)
                     log_to_file(run.log, logging.INFO, f"command: {run._command_line}")
                     for note in notes:
                         run.warn(note)

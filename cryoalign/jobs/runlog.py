@@ -14,7 +14,11 @@ _FILE_ONLY = {"file_only": True}
 
 
 class _TerminalHandler(logging.Handler):
-    """Plain lines on stderr that do not tear a progress bar apart."""
+    """Plain lines that do not tear a progress bar apart."""
+
+    def __init__(self, level: int, news_to_stdout: bool) -> None:
+        super().__init__(level)
+        self._news_to_stdout = news_to_stdout
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line unless it is meant for the file alone."""
@@ -22,14 +26,15 @@ class _TerminalHandler(logging.Handler):
             return
         prefix = {logging.WARNING: "Warning: ", logging.ERROR: "Error: "}.get(record.levelno, "")
         line = prefix + record.getMessage()
-        if "tqdm" in sys.modules and sys.stderr.isatty():
-            sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+        stream = sys.stdout if self._news_to_stdout and record.levelno < logging.WARNING else sys.stderr
+        if "tqdm" in sys.modules and stream.isatty():
+            sys.modules["tqdm"].tqdm.write(line, file=stream)
         else:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            stream.write(line + "\n")
+            stream.flush()
 
 
-def open_log(path: Path, verbosity: int = 0) -> logging.Logger:
+def open_log(path: Path, verbosity: int = 0, *, news_to_stdout: bool = False) -> logging.Logger:
     """Return a logger of its own, not in any registry, that appends to a file and speaks on stderr.
 
     Parameters
@@ -38,14 +43,15 @@ def open_log(path: Path, verbosity: int = 0) -> logging.Logger:
         The log file; it gets every message.
     verbosity
         -1 = warnings only on stderr, 0 = what happens, 1 or more = details.
+    news_to_stdout
+        Only warnings go to stderr: RELION shows what it finds there in red.
     """
     logger = logging.Logger("cryoalign", logging.DEBUG)
     to_file = logging.FileHandler(path, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(to_file)
-    to_terminal = _TerminalHandler()
-    to_terminal.setLevel(logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG)
-    logger.addHandler(to_terminal)
+    level = logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG
+    logger.addHandler(_TerminalHandler(level, news_to_stdout))
     return logger
 
 

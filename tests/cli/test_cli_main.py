@@ -61,6 +61,14 @@ def test_every_outcome_has_its_exit_status_and_at_most_one_line(raising, capsys,
     assert out == "" and err.lstrip("\n") == line
 
 
+@pytest.mark.parametrize("outcome", [KeyboardInterrupt(), Interrupted("terminated by SIGTERM")])
+def test_an_interrupted_run_names_the_way_on(raising, capsys, tmp_path, outcome):
+    raising(outcome)
+    (tmp_path / ".cryoalign").mkdir()
+    assert main(["boom", "-o", str(tmp_path)]) in (130, 143)
+    assert capsys.readouterr().err.endswith("; --resume carries it on\n")
+
+
 def test_a_traceback_only_with_verbose(raising, capsys):
     raising(ZeroDivisionError("x"))
     assert main(["boom", "-v"]) == 1

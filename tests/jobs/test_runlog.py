@@ -34,6 +34,15 @@ def test_the_file_gets_all_and_stderr_by_verbosity(tmp_path, log, heard, capfd):
     assert [line.split(" ", 2)[2] for line in lines] == ["DEBUG a", "INFO b", "WARNING c", "INFO file only"]
 
 
+def test_a_job_of_relion_has_only_warnings_on_stderr(tmp_path, capfd):
+    log = open_log(tmp_path / "run.log", news_to_stdout=True)
+    log.info("news")
+    log.warning("trouble")
+    close_log(log)
+    out, err = capfd.readouterr()
+    assert out == "news\n" and err == "Warning: trouble\n"
+
+
 def test_logs_append_and_share_nothing(tmp_path, log, capfd):
     other = open_log(tmp_path / "other.log")
     other.info("other")
