@@ -1,0 +1,1 @@
+"""The benchmark rooms: data with known truth, judges, peers and tables, all independent of the code they judge."""

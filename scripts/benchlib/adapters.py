@@ -1,0 +1,98 @@
+"""The only place that knows how cryoalign is called: its command line, and the few core functions that are timed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import files, measure
+
+
+def program() -> str:
+    """Return the cryoalign program of this Python environment."""
+    return str(Path(sys.executable).parent / "cryoalign")
+
+
+def align(
+    particles: Path,
+    references: Path,
+    output: Path,
+    *,
+    threads: int = 1,
+    write_stack: bool = False,
+    extra: Sequence[str] = (),
+    watch_memory: bool = False,
+) -> measure.Cost:
+    """Run ``cryoalign align``; the environment is left as it is, so that -j alone must hold the threads."""
+    command: list[str | Path] = [program(), "align", particles, "--reference", references, "-o", output]
+    command += ["-j", str(threads), "--overwrite", "-q"]
+    command += ["--write-stack" if write_stack else "--no-write-stack", *extra]
+    return measure.run(command, cwd=particles.parent, watch_memory=watch_memory)
+
+
+def aligned_poses(output: Path) -> dict[str, NDArray]:
+    """Read the poses that ``align`` wrote: psi (degrees), dx, dy (pixels), reference (0-based)."""
+    return files.read_poses(output / "particles.star")
+
+
+@dataclass(frozen=True)
+class KernelCase:
+    """One call of the coarse kernel: what it does and how many pairs and flop that is."""
+
+    call: Callable[[], object]
+    pairs: int
+    flop_per_pair: float
+    settings: str
+
+
+def kernel_case(box: int = 128, n_rings: int = 32, n_references: int = 64) -> KernelCase:
+    """Prepare the coarse kernel on a tile of 64 images: 32 rings, 7 x 7 shifts.
+
+    flop = S (8 sum_q n_q + 4 (Q / 2 + 1) Q) a pair: S shifts, n_q rings that carry harmonic q, Q angles.
+    """
+    from cryoalign.core.bank import build_bank
+    from cryoalign.core.coarse import TILE, CoarseWorkspace, plan_coarse
+    from cryoalign.core.rings import plan_rings
+
+    rng = np.random.default_rng(0)
+    layout = plan_rings(box, n_rings)
+    line = np.arange(-3, 4) * box / (2.25 * n_rings)
+    shifts = np.stack([v.ravel() for v in np.meshgrid(line, line)], axis=1)
+    plan = plan_coarse(build_bank(rng.standard_normal((n_references, box, box)), layout), n_rings, shifts, 0.4 * box)
+    workspace = CoarseWorkspace(plan)
+    polar = rng.standard_normal((TILE, 2, layout.n_points), dtype=np.float32)
+    rings_of = n_rings - plan.first_ring_of
+    n_angles = plan.n_angles
+    flop = len(shifts) * (8.0 * rings_of.sum() + 4.0 * (n_angles / 2 + 1) * n_angles)
+    note = f"{len(rings_of)} harmonics, {n_angles} angles, blocks {TILE} x {plan.chunk}"
+    return KernelCase(lambda: workspace.search(polar), TILE * n_references, flop, note)
+
+
+def searcher(
+    references: NDArray[np.float32], noise_power: NDArray, max_shift_px: float
+) -> Callable[[NDArray[np.float32]], object]:
+    """Prepare the search with transforms; the result takes images (n, L, L) in tiles of 64."""
+    from cryoalign.core.search import Searcher, SearchSettings, plan_search
+
+    box = references.shape[-1]
+    settings = SearchSettings(max_shift_px=max_shift_px, radius_px=0.4 * box)
+    plan = plan_search(references, np.atleast_2d(noise_power)[:, : box // 2 + 1], settings)
+    worker = Searcher(plan)
+
+    def call(images: NDArray[np.float32]) -> list:
+        return [worker.search(images[i : i + 64]) for i in range(0, len(images), 64)]
+
+    return call
+
+
+def resampler() -> Callable[[NDArray[np.float32], dict[str, NDArray]], NDArray]:
+    """Return the default-interpolation resampling: images (n, L, L) and poses to images."""
+    from cryoalign.core.poses import Poses
+    from cryoalign.core.resample import resample
+
+    return lambda images, pose: resample(images, Poses(pose["psi"], pose["dx"], pose["dy"]))

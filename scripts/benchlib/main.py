@@ -1,0 +1,69 @@
+"""Command line of scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from . import accuracy, speed, system
+from .measure import ChildFailed
+from .results import fill_document
+from .settings import Settings
+
+ROOMS = {
+    "accuracy": accuracy.run_accuracy,
+    "references": accuracy.run_references,
+    "ctf": accuracy.run_ctf,
+    "interpolation": accuracy.run_interpolation,
+    "kernel": speed.run_kernel,
+    "speed": speed.run_speed,
+    "stack": speed.run_stack,
+    "threads": speed.run_threads,
+    "table": speed.run_table,
+    "memory": system.run_memory,
+    "startup": system.run_startup,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run rooms; exit 0 if every bar holds, 1 if one does not, 2 on a failed run."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure cryoalign against its bars and its peers; results go to WORK/results/ROOM.json.",
+    )
+    parser.add_argument("rooms", nargs="+", choices=[*ROOMS, "all", "report"], metavar="ROOM", help=", ".join(ROOMS))
+    parser.add_argument("--work", type=Path, default=Path(".bench"), help="sets, environments, results [.bench]")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds [3]")
+    parser.add_argument("--quick", action="store_true", help="fewer images and one seed: a smoke test")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="leave RELION and ASPIRE out")
+    chosen = parser.parse_args(arguments)
+    work = chosen.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    seeds = tuple(range(1, 1 + (1 if chosen.quick else chosen.seeds)))
+    settings = Settings(work, seeds, chosen.quick, chosen.peers)
+    names = [name for name in ROOMS if name in chosen.rooms or "all" in chosen.rooms]
+    status = 0
+    for name in names:
+        print(f"\n{name}: {ROOMS[name].__doc__.splitlines()[0]}", flush=True)
+        start = time.perf_counter()
+        try:
+            # One BLAS thread in this process too: the judges share the machine with what they judge.
+            with threadpool_limits(1):
+                room = ROOMS[name](settings)
+        except ChildFailed as error:
+            print(f"{name} stopped: {error}", file=sys.stderr)
+            status = 2
+            continue
+        room.save(work)
+        short = [f.name for f in room.figures if f.verdict == "FALLS SHORT"]
+        judged = sum(1 for f in room.figures if f.bar is not None)
+        print(f"{name}: {judged - len(short)} of {judged} bars hold, {time.perf_counter() - start:.0f} s", flush=True)
+        status = max(status, 1 if short else 0)
+    if "report" in chosen.rooms:
+        document = Path(__file__).resolve().parents[2] / "docs" / "BENCHMARKS.md"
+        print("filled:", ", ".join(fill_document(document, work)) or "nothing")
+    return status
