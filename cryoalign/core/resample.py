@@ -50,7 +50,7 @@ def resample(
     Parameters
     ----------
     images
-        Raw images, float32 of shape (n, L, L), L >= 4, even or odd.
+        Raw images, float32 of shape (n, L, L), L >= 8, even or odd.
     poses
         The n poses, offsets in pixels.
     interpolation
@@ -75,8 +75,8 @@ def resample(
     ValueError
         If the shapes do not fit, a pose is not finite, or an option is unknown.
     """
-    if images.ndim != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 4:
-        raise ValueError(f"images must have shape (n, L, L) with L of 4 or more, not {images.shape}")
+    if images.ndim != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 8:
+        raise ValueError(f"images must have shape (n, L, L) with L of 8 or more, not {images.shape}")
     if len(images) != len(poses):
         raise ValueError(f"{len(images)} images but {len(poses)} poses")
     if interpolation not in INTERPOLATIONS:

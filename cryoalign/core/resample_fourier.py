@@ -1,6 +1,6 @@
 """Band-limited resampling: the trigonometric polynomial of the Nyquist disc, evaluated at turned and shifted points.
 
-The spectrum inside the disc is divided by the window's transform and zero-padded, one inverse FFT gives the image on a
+The spectrum inside the disc is divided by the window's transform and zero-padded, an inverse FFT gives the image on a
 grid 1.25 times finer, and each output pixel is a sum over 6 x 6 points of it: a type-2 non-uniform FFT.
 J. A. Fessler, B. P. Sutton, "Nonuniform fast Fourier transforms using min-max interpolation", IEEE Trans. Signal
 Process. 51 (2003); window: J. I. Jackson et al., "Selection of a convolution function for Fourier inversion using
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 from scipy.special import i0
 
-from .resample_patches import LANES, SUBDIVISIONS, TAPS, evaluate
+from .resample_fft import factors_of, radices_of
+from .resample_grid import fill_finer_grid, padded
+from .resample_lanes import LANES
+from .resample_patches import SUBDIVISIONS, TAPS, evaluate
 
 _OVERSAMPLING = 1.25
-_HALO = LANES  # a patch that starts on the last point of the period reads this far past it
+_BEFORE = TAPS // 2 - 1  # points of a patch before the point that it belongs to
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,33 +35,51 @@ class FourierPlan:
         Sides of the image and of the finer grid, in their pixels.
     gain
         What the half spectrum of an image, rows in FFT order, is multiplied by; zero outside the Nyquist disc;
-        float32 (box, (box + 1) // 2).
+        float32 (box, (box + 1) // 2). As :func:`cryoalign.core.resample_grid.fill_finer_grid` wants it.
     window
         Flattened table of float32 (SUBDIVISIONS, 2, LANES): the weights of the TAPS points around a point at the start
         of each subdivision of a grid interval, and their change over the subdivision.
+    box_radices, box_factors, grid_radices, grid_factors
+        Of the Fourier transforms of length box and grid, see :mod:`cryoalign.core.resample_fft`.
     """
 
     box: int
     grid: int
     gain: NDArray[np.float32]
     window: NDArray[np.float32]
+    box_radices: NDArray[np.int64]
+    box_factors: NDArray[np.float32]
+    grid_radices: NDArray[np.int64]
+    grid_factors: NDArray[np.float32]
 
 
 @lru_cache(maxsize=8)
 def plan_fourier_resampling(box: int) -> FourierPlan:
     """Choose the finer grid and the window for a box, in pixels."""
-    grid = scipy.fft.next_fast_len(int(np.ceil(_OVERSAMPLING * box)), real=True)
+    half = (box + 1) // 2
+    # Even, at least so fine, of small primes, and with room for both halves of the spectrum in whole vectors.
+    grid = max(int(np.ceil(_OVERSAMPLING * box / 2)), LANES * -(-half // LANES)) * 2
+    while radices_of(grid).max() > 8 or 7 in radices_of(grid):
+        grid += 2
     # 0.986 of Beatty's pi w (1 - 1 / (2 sigma)) minimises the mean square error over the disc.
     beta = 0.986 * np.pi * TAPS * (1.0 - 0.5 * box / grid)
-    k = scipy.fft.fftfreq(box, 1.0 / box)
+    k = np.fft.fftfreq(box, 1.0 / box)
     aliases = np.arange(-8, 9)
     transform = _window_transform(k[:, None] / grid + aliases, beta)
     # The least-squares share of exp(2 pi i k x) in what the window makes of it: the aliases count as error.
     share = transform[:, 8] / (transform**2).sum(axis=1)
-    half = (box + 1) // 2
     disc = k[:, None] ** 2 + k[:half] ** 2 < (box / 2) ** 2
-    gain = disc * share[:, None] * share[:half] / box**2
-    return FourierPlan(box, grid, gain.astype(np.float32), _window_table(beta))
+    gain = disc * share[:, None] * share[:half] / (2.0 * box**2)
+    return FourierPlan(
+        box,
+        grid,
+        gain.astype(np.float32),
+        _window_table(beta),
+        radices_of(box),
+        factors_of(box),
+        radices_of(grid),
+        factors_of(grid),
+    )
 
 
 def _window_transform(frequency: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
@@ -95,24 +115,23 @@ def fourier_resample_into(
     edge
         ``"wrap"``, ``"mirror"``, ``"zero"`` or ``"mean"``.
     """
-    box = images.shape[-1]
-    plan = plan_fourier_resampling(box)
-    half = plan.gain.shape[1]
-    padded = np.zeros((plan.grid, half), np.complex64)
-    finer = np.empty((plan.grid + _HALO, plan.grid + _HALO), np.float32)
+    plan = plan_fourier_resampling(images.shape[-1])
+    rows = plan.grid + LANES  # a patch that starts on the last point of the period reads this far past it
+    finer = np.empty((rows, padded(rows)), np.float32)
+    planes = np.empty((4, (plan.grid + 2 * LANES) * padded(plan.grid // 2 + LANES)), np.float32)
     mode = {"wrap": 0, "mirror": 1}.get(edge, 2)
     for i, image in enumerate(images):
-        # One image a call: vectorised FFTs may round a line differently by its place in the batch.
-        spectrum = scipy.fft.rfft2(image, workers=1)[:, :half] * plan.gain
-        padded[:half] = spectrum[:half]
-        padded[half - box :] = spectrum[half:]
-        columns = scipy.fft.ifft(padded, axis=0, norm="forward", workers=1)
-        before = TAPS // 2 - 1
-        inner = finer[before : before + plan.grid, before : before + plan.grid]
-        inner[...] = scipy.fft.irfft(columns, plan.grid, axis=1, norm="forward", workers=1)
-        finer[:before] = finer[plan.grid : plan.grid + before]
-        finer[before + plan.grid :] = finer[before:_HALO]
-        finer[:, :before] = finer[:, plan.grid : plan.grid + before]
-        finer[:, before + plan.grid :] = finer[:, before:_HALO]
+        fill_finer_grid(
+            finer,
+            image,
+            planes,
+            plan.grid,
+            _BEFORE,
+            plan.gain,
+            plan.box_radices,
+            plan.box_factors,
+            plan.grid_radices,
+            plan.grid_factors,
+        )
         fill = float(image.mean(dtype=np.float64)) if edge == "mean" else 0.0
         evaluate(aligned[i], finer, plan.grid, matrices[i], plan.window, mode, fill)

@@ -36,7 +36,7 @@ def relative(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
-@pytest.mark.parametrize("box", [5, 8, 11, 12])
+@pytest.mark.parametrize("box", [8, 9, 11, 12])
 def test_fourier_is_the_sum_over_the_disc(box):
     rng = np.random.default_rng(box)
     images, poses = noise(box, 4, box), random_poses(rng, 4)
