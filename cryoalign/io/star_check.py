@@ -72,20 +72,26 @@ class StarScan:
         raise InputError(what, path=self.path, line=first.line, hint=first.hint)
 
 
-def split_values(line: str) -> list[str] | None:
-    """Split a row into its values, without quotes and comment; None where a quote is not closed."""
+def split_values(line: str, *, comments: bool = True) -> list[str] | None:
+    """Split a row into its values, without quotes and comment; None where a quote is not closed.
+
+    Without ``comments``, words that start with ``#`` are values.
+    """
     values, position, end = [], 0, len(line.rstrip(" \t"))
     while position < end:
         match = _TOKEN.match(line, position)
         if match is None:
             return None
         comment, single, double, plain = match.groups()
+        position = match.end()
         if comment is not None:
-            break
+            if comments:
+                break
+            plain = comment.split()[0]
+            position = match.start(1) + len(plain)
         if plain is not None and plain[0] in "'\"":
             return None
         values.append(next(v for v in (plain, single, double) if v is not None))
-        position = match.end()
     return values
 
 
@@ -245,6 +251,10 @@ class _Scanner:
             if tokens is None:
                 self._problem(number, "quote that is not closed", _short(text))
                 tokens = line.split()
+            elif len(tokens) < len(block.labels) and "#" in line:
+                # RELION writes values that start with '#' without quotes.
+                values = split_values(line, comments=False)
+                tokens = values if values is not None and len(values) == len(block.labels) else tokens
             block.odd[len(block.rows)] = tokens
         if self._blank:
             self._problem(

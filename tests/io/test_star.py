@@ -87,9 +87,7 @@ def tables(draw):
     return pd.DataFrame(rows, columns=labels, dtype=object)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(blocks=st.dictionaries(LABELS, tables(), min_size=1, max_size=3))
 def test_any_table_survives_the_round_trip(tmp_path, blocks):
     write_star(tmp_path / "a.star", blocks)

@@ -71,6 +71,13 @@ def test_row_that_begins_like_a_block_is_a_row(tmp_path):
     assert len(found.blocks[0].rows) == 2
 
 
+def test_bare_hash_is_a_value_where_the_row_needs_one(tmp_path):
+    found = scan(tmp_path, LOOP + "1 #2\n#3 #4\n1 2 #5\n")
+    assert found.problems == []
+    # A line that begins with a hash is a comment all the same.
+    assert [found.blocks[0].odd[i] for i in range(2)] == [["1", "#2"], ["1", "2"]]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
