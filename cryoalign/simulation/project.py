@@ -26,13 +26,13 @@ class MapProjector:
     voxel_size_angstrom
         Voxel size in A.
     accuracy
-        Relative accuracy of the transform.
+        Relative accuracy of the transform, down to 1e-5.
     """
 
-    def __init__(self, voxels: NDArray[np.floating], voxel_size_angstrom: float, *, accuracy: float = 1e-6) -> None:
+    def __init__(self, voxels: NDArray[np.floating], voxel_size_angstrom: float, *, accuracy: float = 1e-4) -> None:
         if voxels.ndim != 3 or len(set(voxels.shape)) != 1:
             raise ValueError(f"a map must be a cube, not {voxels.shape}")
-        self._voxels = np.ascontiguousarray(voxels, dtype=np.complex128)
+        self._voxels = np.ascontiguousarray(voxels, dtype=np.complex64)
         self._voxel_size = float(voxel_size_angstrom)
         self._accuracy = accuracy
 
@@ -66,10 +66,12 @@ class MapProjector:
         kx, ky = columns[inside], rows[inside]
         # Radians per voxel, in the frame of the map: A^T (kx, ky, 0).
         slices = 2.0 * np.pi / box * shrink * np.einsum("nij,ip->njp", matrices[:, :2], np.stack([kx, ky]))
+        # Single precision halves the time and the memory of the fine grid; its error is below the accuracy asked for.
+        x, y, z = (np.ascontiguousarray(slices[:, i], dtype=np.float32).ravel() for i in range(3))
         values = finufft.nufft3d2(
-            np.ascontiguousarray(slices[:, 2]).ravel(),
-            np.ascontiguousarray(slices[:, 1]).ravel(),
-            np.ascontiguousarray(slices[:, 0]).ravel(),
+            z,
+            y,
+            x,
             self._voxels,
             eps=self._accuracy,
             isign=-1,
@@ -78,7 +80,6 @@ class MapProjector:
         ).reshape(len(matrices), -1)
         # finufft counts modes from -(D // 2), so the map's centre is at 0; the image's goes to L // 2 - d.
         turns = (kx * (box // 2 - poses.dx[:, None]) + ky * (box // 2 - poses.dy[:, None])) / box
-        values *= np.exp(-2j * np.pi * turns)
         spectrum = np.zeros((len(matrices), *inside.shape), np.complex128)
-        spectrum[:, inside] = values * shrink**2
+        spectrum[:, inside] = values * np.exp(-2j * np.pi * turns) * shrink**2
         return scipy.fft.irfft2(spectrum, s=(box, box), axes=(-2, -1), overwrite_x=True).astype(np.float32)
