@@ -2,7 +2,7 @@
 
 Four transforms along columns with two turns between them: y, x, and back. Two columns of real numbers go through one
 complex transform, the second as imaginary part: W. H. Press et al., "Numerical Recipes", section "FFT of real
-functions". Where an intermediate plane lies [row, column]: [y, x], [x, ky], [kx, ky], [x, ky], [ky, x], [y, x].
+functions". Planes are, in turn, [y, x], [ky, x], [x, ky], [kx, ky], [x, ky], [ky, x], [y, x].
 """
 
 from __future__ import annotations
