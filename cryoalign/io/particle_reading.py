@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -289,8 +289,7 @@ def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
     scaled = {name: particles.numbers(name) * (angpix / old) for name in labels}
     optics = particles.optics.copy()
     optics[PIXEL_SIZE] = text_series([format_number(angpix)] * len(optics))
-    done = particles.with_columns(scaled)
-    object.__setattr__(done, "optics", optics)
-    object.__setattr__(done, "pixel_size_angstrom", np.full(len(done), float(angpix)))
+    sizes = np.full(len(particles), float(angpix))
+    done = replace(particles.with_columns(scaled), optics=optics, pixel_size_angstrom=sizes)
     done.warnings.append(f"{particles.path}: pixel size {angpix:g} A as given, instead of {old[0]:g} A")
     return done

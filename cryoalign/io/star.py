@@ -151,7 +151,7 @@ def _block_text(name: str, block: Table) -> str:
         return f"{_VERSION}\n\ndata_{name}\n\n{pairs}\n"
     if block.shape[1] == 0:
         return f"{_VERSION}\n\ndata_{name}\n\n"
-    plain, marks = block, {}
+    plain, marks = block, dict[int, dict[int, str]]()
     for position, label in enumerate(block.columns):
         column = block[label].tolist()
         care = _rows_that_need_care(column)
