@@ -29,7 +29,7 @@ ORDER = (
     "core",
 )
 METHODS = set(ORDER[ORDER.index("learning") : ORDER.index("io")])
-CORE_LIBRARIES = {"numpy", "scipy", "finufft", "numba"}
+CORE_LIBRARIES = {"numpy", "scipy", "finufft", "numba", "llvmlite"}  # llvmlite is numba's own way to vectors
 MAX_LINES = 400
 
 

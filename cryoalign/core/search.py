@@ -58,10 +58,10 @@ class Cascade:
     """How candidates are kept: see :func:`cryoalign.core.cascade.choose_candidates`."""
 
     per_reference: int = 2
-    fraction: float = 0.94
+    fraction: float = 0.90
     fewest: int = 3
-    most: int = 12
-    keep: int = 4
+    most: int = 20
+    keep: int = 8
     coarse_steps: int = 2
     full_steps: int = 4
 
@@ -213,7 +213,7 @@ def _cascade(settings: SearchSettings, count: int) -> Cascade:
     if settings.exhaustive:
         return Cascade(fraction=0.0, fewest=0, most=2 * count, keep=2 * count)
     if settings.fast:
-        return Cascade(fraction=0.90, most=20, keep=5)
+        return Cascade(fraction=0.92, most=12, keep=4)
     return Cascade()
 
 
