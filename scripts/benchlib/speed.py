@@ -138,7 +138,7 @@ def run_stack(settings: Settings) -> Room:
     """Aligned stacks of 128 px with the default interpolation: what writing them adds to the command."""
     room = settings.room("stack")
     data = truth.phantom_set(settings.work, n_references=1, n=2048, snr=0.1)
-    rows = 2048 if settings.quick else 20480
+    rows = 8192 if settings.quick else 20480
     star = truth.repeated(settings.work, data, rows)
     without = min(_align(settings, data, star).cpu for _ in range(2))
     with_stack = min(_align(settings, data, star, write_stack=True).cpu for _ in range(2))
