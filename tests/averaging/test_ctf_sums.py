@@ -1,0 +1,127 @@
+"""CTF-weighted averages."""
+
+import numpy as np
+import pytest
+from blobs import random_blobs
+
+from cryoalign.averaging.ctf_sums import POWER_SCALE, multiply_by_ctf, wiener_averages
+from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
+
+BOX, PIXEL, N = 48, 3.0, 60
+
+
+def some_ctf(n=N, **changes):
+    rng = np.random.default_rng(95)
+    defocus = rng.uniform(9000, 24000, n)
+    values = {
+        "voltage_kv": 300.0,
+        "spherical_aberration_mm": 2.7,
+        "amplitude_contrast": 0.1,
+        "defocus_u_angstrom": defocus + 600,
+        "defocus_v_angstrom": defocus - 600,
+        "defocus_angle_deg": rng.uniform(0, 180, n),
+    }
+    return CtfParameters(**(values | changes))
+
+
+def filtered(images, values):
+    return np.fft.irfft2(np.fft.rfft2(images) * values, s=images.shape[-2:])
+
+
+def clean_image(box=BOX):
+    return random_blobs(np.random.default_rng(96), 0.3 * box, 14, (1.2, 2.0)).image(box)
+
+
+def average(images, ctf, ssnr):
+    weighted, power = multiply_by_ctf(images.astype(np.float32), ctf, PIXEL)
+    return wiener_averages(weighted.sum(axis=0, dtype=np.float64)[None], power.sum(axis=0)[None], ssnr)[0]
+
+
+def correlation(one, two):
+    return np.corrcoef(one.ravel(), two.ravel())[0, 1]
+
+
+def without_first_rings(image, rings=1.5):
+    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(len(image), 1 / len(image))] * 2))
+    return np.fft.ifft2(np.fft.fft2(image) * (k > rings)).real
+
+
+def test_the_average_of_many_defoci_is_the_clean_image():
+    clean, ctf = clean_image(), some_ctf()
+    copies = filtered(clean[None], ctf_images(ctf, BOX, PIXEL).astype(np.float64))
+    restored = average(copies, ctf, ssnr=100.0)
+    assert correlation(restored, clean) > 0.975
+    assert correlation(copies.mean(axis=0), clean) < 0.9
+    # In the first ring C^2 doubles from its inner to its outer pixels, which one number for a ring cannot follow.
+    restored, clean = without_first_rings(restored), without_first_rings(clean)
+    assert correlation(restored, clean) > 0.99
+    assert (restored * clean).sum() / (clean**2).sum() == pytest.approx(1.0, abs=0.02)
+
+
+def test_it_beats_the_plain_mean_in_noise():
+    clean, ctf = clean_image(), some_ctf()
+    copies = filtered(clean[None], ctf_images(ctf, BOX, PIXEL).astype(np.float64))
+    noise = np.random.default_rng(97).standard_normal(copies.shape) * copies.std() * 1.5
+    restored = average(copies + noise, ctf, ssnr=0.5)
+    flipped = filtered(copies + noise, np.sign(ctf_images(ctf, BOX, PIXEL))).mean(axis=0)
+    plain = (copies + noise).mean(axis=0)
+    assert correlation(restored, clean) > correlation(flipped, clean) + 0.005
+    assert correlation(restored, clean) > correlation(plain, clean) + 0.1
+
+
+@pytest.mark.parametrize("box", [48, 49])
+def test_images_are_multiplied_by_their_ctf(box):
+    ctf = some_ctf(3)
+    images = np.random.default_rng(98).standard_normal((3, box, box)).astype(np.float32)
+    weighted, power = multiply_by_ctf(images, ctf, PIXEL)
+    assert weighted.dtype == np.float32
+    assert power.dtype == np.int64
+    np.testing.assert_allclose(weighted, filtered(images, ctf_images(ctf, box, PIXEL)), atol=1e-4)
+    f = np.fft.fftfreq(box, PIXEL)
+    kx, ky = (v.ravel() for v in np.meshgrid(f, f))
+    ring = np.rint(np.hypot(kx, ky) * box * PIXEL)
+    squares = ctf_values(ctf, kx, ky) ** 2
+    for k in (0, 1, 9, 15, 23):
+        np.testing.assert_allclose(power[:, k] / POWER_SCALE, squares[:, ring == k].mean(axis=1), atol=1e-3)
+
+
+def test_flags_of_the_data_are_obeyed():
+    ctf = some_ctf(3, phase_flipped=[False, True, False], premultiplied=[False, False, True])
+    box = 49  # on the highest frequency of an even box an astigmatic CTF is not real in the image
+    values = ctf_images(ctf, box, PIXEL)
+    raw = np.random.default_rng(99).standard_normal((3, box, box)).astype(np.float32)
+    data = raw.copy()
+    data[1] = filtered(raw[1:2], np.sign(values[1:2]))[0]
+    data[2] = filtered(raw[2:3], values[2:3])[0]
+    weighted, power = multiply_by_ctf(data, ctf, PIXEL)
+    expected, expected_power = multiply_by_ctf(raw, some_ctf(3), PIXEL)
+    np.testing.assert_allclose(weighted, expected, atol=1e-4)
+    np.testing.assert_array_equal(power, expected_power)
+
+
+def test_without_ctf_it_is_the_mean():
+    images = np.random.default_rng(100).standard_normal((5, BOX, BOX)).astype(np.float32)
+    weighted, power = multiply_by_ctf(images, None, PIXEL)
+    np.testing.assert_array_equal(weighted, images)
+    assert (power == POWER_SCALE).all()
+    found = wiener_averages(weighted.sum(axis=0)[None].astype(float), power.sum(axis=0)[None], ssnr=1e9)
+    np.testing.assert_allclose(found[0], images.mean(axis=0), atol=1e-5)
+
+
+def test_a_class_without_members_stays_empty():
+    power = np.stack([np.zeros(BOX // 2 + 1, np.int64), np.full(BOX // 2 + 1, int(POWER_SCALE))])
+    found = wiener_averages(np.ones((2, BOX, BOX)), power)
+    assert found.dtype == np.float32
+    assert not found[0].any()
+    np.testing.assert_allclose(found[1], 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("box", [48, 49])
+def test_an_image_has_the_same_bytes_in_every_batch(box):
+    ctf = some_ctf(9)
+    images = np.random.default_rng(101).standard_normal((9, box, box)).astype(np.float32)
+    weighted, power = multiply_by_ctf(images, ctf, PIXEL)
+    for rows in ([4], [0, 1], [8, 4, 2], list(range(5))):
+        some, some_power = multiply_by_ctf(images[rows], ctf.take(rows), PIXEL)
+        assert some.tobytes() == weighted[rows].tobytes()
+        assert some_power.tobytes() == power[rows].tobytes()
