@@ -9,46 +9,39 @@ import numpy as np
 
 from . import adapters, bound, exhaustive, files, judge, noise, relion, truth
 from .results import Room
-from .settings import Settings
+from .settings import Settings, kept
 
 
 def outcome(settings: Settings, data: truth.TruthSet, extra: tuple[str, ...] = (), star: Path | None = None) -> dict:
     """Align a set with the command and read the poses."""
-    output = settings.work / "runs" / "align"
+    output = settings.runs / "align"
     shutil.rmtree(output, ignore_errors=True)
     adapters.align(star or data.particles, data.references, output, extra=extra)
     return adapters.aligned_poses(output)
 
 
-def likeliest(data: truth.TruthSet) -> tuple[dict, dict]:
+def likeliest(data: truth.TruthSet) -> tuple[dict[str, float], dict]:
     """Return the bound and the maximum-likelihood poses of a set; kept beside the set."""
-    path = data.folder / "likeliest.npz"
-    if not path.exists():
+
+    def make() -> dict:
         limit, found = bound.bound_and_estimate(
             data.images(), files.read_stack(data.references), data.truth, data.truth["noise_power"], data.ctf()
         )
-        np.savez(path, **limit, **found)
-    with np.load(path) as stored:
-        parts = {k: stored[k] for k in stored.files}
-    return {k: float(parts.pop(k)) for k in ("psi_rms", "shift_rms")}, parts
+        return {**limit, **found}
+
+    parts = kept(data.folder / "likeliest.npz", make)
+    return {name: float(parts.pop(name)) for name in ("psi_rms", "shift_rms")}, parts
 
 
 def relion_poses(settings: Settings, data: truth.TruthSet, ctf: bool = False) -> dict:
     """Return the poses of RELION's fine grid; kept beside the set."""
-    path = data.folder / "relion_fine.npz"
-    if not path.exists():
-        _, found = relion.refine(
-            data.folder,
-            "particles.star",
-            "references.mrcs",
-            settings.work / "runs" / "relion",
-            diameter_angstrom=0.8 * data.box * data.pixel_size_angstrom,
-            ctf=ctf,
-        )
-        found.pop("name")
-        np.savez(path, **found)
-    with np.load(path) as stored:
-        return {k: stored[k] for k in stored.files}
+
+    def make() -> dict:
+        output, diameter = settings.runs / "relion", 0.8 * data.box * data.pixel_size_angstrom
+        files_given = ("particles.star", "references.mrcs")
+        return relion.refine(data.folder, *files_given, output, diameter_angstrom=diameter, ctf=ctf)[1]
+
+    return kept(data.folder / "relion_fine.npz", make)
 
 
 def run_accuracy(settings: Settings) -> Room:
@@ -123,12 +116,10 @@ def run_references(settings: Settings) -> Room:
 
 
 def _exhaustive(data: truth.TruthSet) -> dict:
-    path = data.folder / "exhaustive.npz"
-    if not path.exists():
-        found, _ = exhaustive.search(data.images(), files.read_stack(data.references), data.box / 12)
-        np.savez(path, **found)
-    with np.load(path) as stored:
-        return {k: stored[k] for k in stored.files}
+    def make() -> dict:
+        return exhaustive.search(data.images(), files.read_stack(data.references), data.box / 12)[0]
+
+    return kept(data.folder / "exhaustive.npz", make)
 
 
 def run_ctf(settings: Settings) -> Room:
@@ -172,7 +163,7 @@ def run_interpolation(settings: Settings) -> Room:
     room = settings.room("interpolation")
     data = truth.phantom_set(settings.work, box=64, n_references=1, n=300, snr=0.001)
     images = noise.draw(np.random.default_rng(3), 300, 64)
-    folder = settings.work / "runs" / "white"
+    folder = settings.runs / "white"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files.write_stack(folder / "particles.mrcs", images, data.pixel_size_angstrom)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -63,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         judged = sum(1 for f in room.figures if f.bar is not None)
         print(f"{name}: {judged - len(short)} of {judged} bars hold, {time.perf_counter() - start:.0f} s", flush=True)
         status = max(status, 1 if short else 0)
+    shutil.rmtree(settings.runs, ignore_errors=True)
     if "report" in chosen.rooms:
         document = Path(__file__).resolve().parents[2] / "docs" / "BENCHMARKS.md"
         print("filled:", ", ".join(fill_document(document, work)) or "nothing")

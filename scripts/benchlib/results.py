@@ -71,8 +71,8 @@ class Room:
         self.add(name, float("nan"), note=f"not measured: {why}")
 
     def save(self, work: Path) -> Path:
-        """Write the JSON file of this room."""
-        folder = work / "results"
+        """Write the JSON file of this room; quick runs go beside the others and never into the documentation."""
+        folder = work / ("results-quick" if self.settings.get("quick") else "results")
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "room": self.name,

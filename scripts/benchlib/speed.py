@@ -116,7 +116,7 @@ def _against_relion(settings: Settings, room: Room) -> None:
             data.folder,
             "particles.star",
             "references.mrcs",
-            settings.work / "runs" / "relion",
+            settings.runs / "relion",
             diameter_angstrom=0.8 * 320,
             grid=grid,
         )
@@ -127,7 +127,7 @@ def _against_relion(settings: Settings, room: Room) -> None:
 
 
 def _align(settings: Settings, data: truth.TruthSet, star: Path | None = None, **options):
-    output = settings.work / "runs" / "speed"
+    output = settings.runs / "speed"
     shutil.rmtree(output, ignore_errors=True)
     cost = adapters.align(star or data.particles, data.references, output, **options)
     shutil.rmtree(output, ignore_errors=True)

@@ -18,7 +18,7 @@ def run_memory(settings: Settings) -> Room:
     for write_stack, label in ((False, "poses only"), (True, "with the stack")):
         peaks = {}
         for n in (many // 4, many):
-            output = settings.work / "runs" / "memory"
+            output = settings.runs / "memory"
             shutil.rmtree(output, ignore_errors=True)
             star = truth.repeated(settings.work, data, n)
             cost = adapters.align(star, data.references, output, write_stack=write_stack, watch_memory=True)
@@ -46,7 +46,7 @@ def run_startup(settings: Settings) -> Room:
         return room
     costs = []
     for _ in range(3):  # the first may compile the kernels
-        output = settings.work / "runs" / "demo"
+        output = settings.runs / "demo"
         shutil.rmtree(output, ignore_errors=True)
         costs.append(adapters.align(stars[0], references[0], output, write_stack=True).cpu)
     room.add("demo align with the stack and report, CPU s", min(costs), 10.0, note=f"first run {costs[0]:.1f}")
