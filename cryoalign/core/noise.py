@@ -20,9 +20,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
 from cryoalign.core.masks import background_region, soft_disc
 from cryoalign.core.source import ImageSource
-
-TILE_ROWS = 64
-"""Rows read and transformed together: fixed, so that no block size can change a bit."""
+from cryoalign.core.tiles import TILE
 
 _EDGE_PX = 3.0
 _STEPS = 30
@@ -53,8 +51,8 @@ def noise_power(images: NDArray[np.floating], diameter_px: float) -> NDArray[np.
     """
     images = np.asarray(images, dtype=np.float32)
     sums = np.zeros(_rings(images.shape[-1]))
-    for start in range(0, len(images), TILE_ROWS):
-        sums += masked_power(images[start : start + TILE_ROWS], diameter_px).sum(axis=0)
+    for start in range(0, len(images), TILE):
+        sums += masked_power(images[start : start + TILE], diameter_px).sum(axis=0)
     return _unmask(sums, len(images), images.shape[-1], diameter_px)
 
 
@@ -96,8 +94,8 @@ def estimate_noise_power(
             raise InputError("a group without usable particles has no noise spectrum", value=group + 1)
         rows = np.asarray(all_rows, dtype=np.int64)[np.arange(count) * len(all_rows) // count]
         sums = np.zeros(_rings(source.box))
-        for start in range(0, count, TILE_ROWS):
-            sums += masked_power(source.read(rows[start : start + TILE_ROWS]), diameter_px).sum(axis=0)
+        for start in range(0, count, TILE):
+            sums += masked_power(source.read(rows[start : start + TILE]), diameter_px).sum(axis=0)
         spectra[group] = _unmask(sums, count, source.box, diameter_px)
     return spectra
 

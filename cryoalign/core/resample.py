@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .poses import Poses
+from cryoalign.core.poses import Poses
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -91,11 +91,11 @@ def resample(
         raise ValueError(f"pose {int(np.flatnonzero(~np.isfinite(matrices).all(axis=1))[0])} is not finite")
     # Imported here: each of the two compiles its kernels when it is first used.
     if interpolation == "fourier":
-        from .resample_fourier import fourier_resample_into as resample_into
+        from cryoalign.core.resample_fourier import fourier_resample_into as resample_into
     else:
         from functools import partial
 
-        from .resample_spline import spline_resample_into
+        from cryoalign.core.resample_spline import spline_resample_into
 
         degree = {"nearest": 0, "linear": 1, "cubic": 3, "quintic": 5}[interpolation]
         resample_into = partial(spline_resample_into, degree=degree)

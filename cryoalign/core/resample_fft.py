@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .resample_lanes import LANES, Complex, Emitter, vector_operation
+from cryoalign.core.resample_lanes import LANES, Complex, Emitter, vector_operation
 
 
 def radices_of(size: int) -> NDArray[np.int64]:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import i0
 
-from .resample_fft import factors_of, radices_of
-from .resample_grid import fill_finer_grid, padded
-from .resample_lanes import LANES
-from .resample_patches import SUBDIVISIONS, TAPS, evaluate
+from cryoalign.core.resample_fft import factors_of, radices_of
+from cryoalign.core.resample_grid import fill_finer_grid, padded
+from cryoalign.core.resample_lanes import LANES
+from cryoalign.core.resample_patches import SUBDIVISIONS, TAPS, evaluate
 
 _OVERSAMPLING = 1.25
 _BEFORE = TAPS // 2 - 1  # points of a patch before the point that it belongs to

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .resample_fft import transform_columns
-from .resample_lanes import LANES, Emitter, vector_operation
+from cryoalign.core.resample_fft import transform_columns
+from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
 
 
 def padded(count: int) -> int:

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .resample_lanes import LANES, Emitter, vector_operation
+from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
 
 TAPS = 6  # points of the window along an axis
 SUBDIVISIONS = 256  # of a grid interval in the window table: 2e-5 of error by linear interpolation

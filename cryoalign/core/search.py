@@ -361,6 +361,9 @@ class Searcher:
 
 
 def _index_window(window: NDArray[np.float64], n_angles: int) -> NDArray[np.int32]:
-    """Angle indices that cover a window in radians, one beyond each end."""
+    """Angle indices that cover a window in radians, one beyond each end, (TILE, 2); empty slots have empty windows."""
     step = 2 * np.pi / n_angles
-    return np.stack([np.floor(window[:, 0] / step), np.ceil(window[:, 1] / step)], axis=1).astype(np.int32)
+    indices = np.tile(np.array([0, -1], np.int32), (TILE, 1))
+    indices[: len(window), 0] = np.floor(window[:, 0] / step)
+    indices[: len(window), 1] = np.ceil(window[:, 1] / step)
+    return indices

@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.tiles import TILE
 from cryoalign.jobs.interrupt import Interrupted
-
-TILE = 64
-"""Rows of a tile: a row's slot in it is its global row number mod 64, whatever the parts are."""
 
 _PLAN = "plan.json"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.core.tiles import TILE
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import StackWriter, write_stack
 from cryoalign.io.star import write_star
-from cryoalign.jobs.parts import TILE, PartRange, plan_parts, run_parts
+from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 from cryoalign.jobs.simulate_inputs import read_noise, read_projector, read_views

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .align_data import AlignReportData
+from cryoalign.report.align_data import AlignReportData
 
 __all__ = ["AlignReportData", "write_align_report"]
 
@@ -19,9 +19,9 @@ def write_align_report(output_html: Path, montage_png: Path, data: AlignReportDa
     data
         What to show.
     """
-    from .align_classes import montage_label, summarise_classes
-    from .align_page import build_align_page
-    from .montage import draw_montage
+    from cryoalign.report.align_classes import montage_label, summarise_classes
+    from cryoalign.report.align_page import build_align_page
+    from cryoalign.report.montage import draw_montage
 
     summaries = summarise_classes(data)
     sheet = draw_montage(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import charts
-from .align_data import AlignReportData
-from .figures import grey_levels, resize
-from .html import caption, cards, picture, tiles
-from .numbers import masked_correlation, median, plural, text_number, text_percent
+from cryoalign.report import charts
+from cryoalign.report.align_data import AlignReportData
+from cryoalign.report.figures import grey_levels, resize
+from cryoalign.report.html import caption, cards, picture, tiles
+from cryoalign.report.numbers import masked_correlation, median, plural, text_number, text_percent
 
 MAX_GALLERY = 50
 NOT_RESOLVED_ANGSTROM = 999.0

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import charts
-from .align_classes import class_section, display_tile
-from .align_data import AlignReportData
-from .figures import display_lowpass
-from .html import caption, cards, definition_table, escape, facts, page, picture, section, table, tiles
-from .numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
+from cryoalign.report import charts
+from cryoalign.report.align_classes import class_section, display_tile
+from cryoalign.report.align_data import AlignReportData
+from cryoalign.report.figures import display_lowpass
+from cryoalign.report.html import caption, cards, definition_table, escape, facts, page, picture, section, table, tiles
+from cryoalign.report.numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
 
 MAX_EXAMPLES = 12
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
-from .numbers import finite, text_number
+from cryoalign.report.figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
+from cryoalign.report.numbers import finite, text_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import FONTS, INK, MUTED, RULE, data_uri, png_bytes, scale_bar_angstrom
+from cryoalign.report.figures import FONTS, INK, MUTED, RULE, data_uri, png_bytes, scale_bar_angstrom
 
 __all__ = ["caption", "cards", "definition_table", "escape", "facts", "page", "picture", "section", "table", "tiles"]
 

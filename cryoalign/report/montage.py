@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .figures import INK, MUTED, grey_levels, new_figure, png_bytes, resize, scale_bar_angstrom, style
+from cryoalign.report.figures import INK, MUTED, grey_levels, new_figure, png_bytes, resize, scale_bar_angstrom, style
 
 _MARGIN, _GAP, _LABEL, _HEADER = 24, 20, 42, 66
 
