@@ -1,0 +1,227 @@
+"""What the end-to-end tests of ``align`` share: small particle sets, STAR files written by hand, the command itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pandas as pd
+import pytest
+import starfile
+from numpy.typing import NDArray
+
+from cryoalign.cli.main import main
+from cryoalign.simulation.phantom import built_in_phantom
+
+MAP = "aspire/clean70SRibosome_vol_65p.mrc"
+RESULT_ENDINGS = (".star", ".mrcs", ".npz", ".cs", ".csv")
+MARKERS = ("RELION_JOB_EXIT_SUCCESS", "RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_ABORTED")
+FEI = {"rlnVoltage": 300, "rlnSphericalAberration": 2.7, "rlnAmplitudeContrast": 0.1}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: exit status and the lines it wrote on stderr."""
+
+    status: int
+    lines: list[str]
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.lines if line.startswith("Error: ")]
+
+
+def run(folder: Path, *words: object) -> Ran:
+    """Run ``cryoalign WORDS`` in this process, with a folder as the current one."""
+    err = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+        status = main([str(word) for word in words])
+    return Ran(status, [line for line in err.getvalue().splitlines() if line.strip()])
+
+
+def align(folder: Path, *words: object, status: int = 0) -> Ran:
+    """Run ``cryoalign align`` on one thread and hold its exit status."""
+    ran = run(folder, "align", "-q", "-j", 1, *words)
+    assert ran.status == status, ran.lines
+    return ran
+
+
+def needs(*binaries: str) -> pytest.MarkDecorator:
+    """Skip a test without these RELION programs."""
+    missing = [name for name in binaries if shutil.which(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"RELION: {', '.join(missing)} not installed")
+
+
+def call(folder: Path, *words: object) -> str:
+    """Run another program in a folder; returns all it said."""
+    done = subprocess.run([str(w) for w in words], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+# ---- STAR and MRC files ------------------------------------------------------------------------------------------
+
+
+def star(path: Path, **blocks: Mapping[str, Sequence | object]) -> Path:
+    """Write blocks of columns as loops, without the code under test; a value that is no list is repeated."""
+    text = ""
+    for name, columns in blocks.items():
+        count = max((len(v) for v in columns.values() if not isinstance(v, str) and np.ndim(v)), default=1)
+        cells = [[str(v)] * count if np.ndim(v) == 0 else [str(x) for x in v] for v in columns.values()]
+        labels = "".join(f"_{label} #{i + 1}\n" for i, label in enumerate(columns))
+        rows = "".join(" ".join(row) + "\n" for row in zip(*cells, strict=True))
+        text += f"\ndata_{name}\n\nloop_\n{labels}{rows}\n"
+    path.write_text(text)
+    return path
+
+
+def optics(box: int, pixel: float, **more: object) -> dict[str, object]:
+    """One optics group."""
+    size = {"rlnImagePixelSize": pixel, "rlnImageSize": box, "rlnImageDimensionality": 2}
+    return {"rlnOpticsGroup": 1, "rlnOpticsGroupName": "g1", **size, **FEI, **more}
+
+
+def table(path: Path, block: str = "particles") -> pd.DataFrame:
+    """Read a block with every cell as text, without the code under test."""
+    labels = [line[1:].split()[0] for line in path.read_text().splitlines() if line.startswith("_")]
+    return starfile.read(path, always_dict=True, parse_as_string=labels)[block]
+
+
+def numbers(path: Path, *labels: str) -> list[NDArray[np.float64]]:
+    """Read columns of the particle table as numbers."""
+    particles = table(path)
+    return [particles[label].astype(float).to_numpy() for label in labels]
+
+
+def write_mrcs(path: Path, images: NDArray, pixel: float) -> Path:
+    """Write a stack as others do."""
+    with mrcfile.new(path, data=np.asarray(images), overwrite=True) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = pixel
+    return path
+
+
+def read_mrcs(path: Path) -> NDArray[np.float32]:
+    """Read images as (n, L, L)."""
+    data = mrcfile.read(path)
+    return data if data.ndim == 3 else data[None]
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every result file of a run."""
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in RESULT_ENDINGS}
+
+
+# ---- measures ----------------------------------------------------------------------------------------------------
+
+
+def disc(box: int, radius: float) -> NDArray[np.bool_]:
+    """Pixels within a radius of the centre pixel."""
+    y, x = np.mgrid[:box, :box] - box // 2
+    return x * x + y * y <= radius * radius
+
+
+def correlation(a: NDArray, b: NDArray, radius: float | None = None) -> float:
+    """Correlate two images, within a radius of the centre."""
+    inside = disc(a.shape[-1], a.shape[-1] if radius is None else radius)
+    return float(np.corrcoef(a[inside], b[inside])[0, 1])
+
+
+def scale(a: NDArray, b: NDArray, radius: float) -> float:
+    """Slope of a on b within a radius, offsets apart."""
+    inside = disc(a.shape[-1], radius)
+    x, y = b[inside] - b[inside].mean(), a[inside] - a[inside].mean()
+    return float(x @ y / (x @ x))
+
+
+def ring_power(images: NDArray) -> NDArray[np.float64]:
+    """Mean of |F|^2 / L^2 over rings 0 .. L // 2 and images."""
+    box = images.shape[-1]
+    k = np.fft.fftfreq(box) * box
+    ring = np.rint(np.hypot(k[:, None], k[None, :])).astype(int)
+    power = (np.abs(np.fft.fft2(images)) ** 2).mean(axis=0) / box**2
+    return np.bincount(ring.ravel(), power.ravel())[: box // 2 + 1] / np.bincount(ring.ravel())[: box // 2 + 1]
+
+
+def angle_difference(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    """Return a - b in degrees, in [-180, 180)."""
+    return (np.asarray(a) - b + 180.0) % 360.0 - 180.0
+
+
+def rms(values: NDArray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+# ---- particles ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True poses in pixels, and the 1-based view of each particle."""
+
+    psi: NDArray[np.float64]
+    d: NDArray[np.float64]
+    view: NDArray[np.int64]
+
+
+def normalised(images: NDArray, radius: float) -> NDArray[np.float32]:
+    """Bring every background to mean 0 and deviation 1, as RELION wants particles."""
+    outside = ~disc(images.shape[-1], radius)
+    level = images[:, outside].mean(axis=1)[:, None, None]
+    return ((images - level) / images[:, outside].std(axis=1)[:, None, None]).astype(np.float32)
+
+
+def particle_map(box: int, pixel: float) -> NDArray[np.float32]:
+    """Return the 70S ribosome of the real files where they are (its own pixel size is 5 A), else the phantom."""
+    file = Path(os.environ.get("CRYOALIGN_TEST_DATA", "")) / MAP
+    if file.is_file():
+        return np.ascontiguousarray(mrcfile.read(file)[:box, :box, :box])
+    return built_in_phantom(0.75 * box * pixel, pixel).map(box, pixel)
+
+
+def relion_particles(
+    folder: Path, *, n: int, views: Sequence[tuple[float, float]], snr: float, ctf: bool, seed: int
+) -> Truth:
+    """Make particles.mrcs + particles.star and ref.mrcs (clean views) with relion_project: 64 px, 5 A."""
+    box, pixel = 64, 5.0
+    mrcfile.write(folder / "map.mrc", particle_map(box, pixel), voxel_size=pixel)
+    rng = np.random.default_rng(seed)
+    view = rng.integers(len(views), size=n)
+    psi, d = rng.uniform(-180, 180, n), rng.normal(0, 2, (n, 2))
+    d *= np.minimum(1, 5 / np.hypot(*d.T))[:, None]
+    rot, tilt = np.array(views, float).T
+    poses = {
+        "rlnAngleRot": rot[view], "rlnAngleTilt": tilt[view], "rlnAnglePsi": np.round(psi, 6),
+        "rlnOriginXAngst": np.round(pixel * d[:, 0], 6), "rlnOriginYAngst": np.round(pixel * d[:, 1], 6),
+        "rlnOpticsGroup": 1,
+    }  # fmt: skip
+    defocus = {}
+    if ctf:
+        u = np.round(rng.uniform(10000, 25000, n), 2)
+        v, angle = np.round(u - rng.uniform(0, 1000, n), 2), np.round(rng.uniform(0, 180, n), 2)
+        defocus = {"rlnDefocusU": u, "rlnDefocusV": v, "rlnDefocusAngle": angle}
+    zeros = dict.fromkeys(("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst"), 0)
+    star(folder / "angles.star", optics=optics(box, pixel), particles=poses | defocus)
+    ends = {"rlnAngleRot": rot, "rlnAngleTilt": tilt, **zeros, "rlnOpticsGroup": 1}
+    star(folder / "ref_angles.star", optics=optics(box, pixel), particles=ends)
+    for angles, out, more in (("angles.star", "clean", ["--ctf"] if ctf else []), ("ref_angles.star", "ref", [])):
+        call(folder, "relion_project", "--i", "map.mrc", "--o", out, "--ang", angles, "--angpix", pixel, *more)
+    clean = read_mrcs(folder / "clean.mrcs")
+    sigma = np.sqrt(clean.var(axis=(1, 2)).mean() / snr)
+    noisy = normalised(clean + sigma * rng.standard_normal(clean.shape), 0.4 * box)
+    write_mrcs(folder / "particles.mrcs", noisy, pixel)
+    names = [f"{i + 1:06d}@particles.mrcs" for i in range(n)]
+    star(
+        folder / "particles.star", optics=optics(box, pixel),
+        particles={"rlnImageName": names, "rlnOpticsGroup": 1, **defocus},
+    )  # fmt: skip
+    return Truth(psi, d, view + 1)
