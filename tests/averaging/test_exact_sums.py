@@ -74,6 +74,13 @@ def test_precision_does_not_depend_on_the_unit(deviation):
     np.testing.assert_allclose(means, values.mean(axis=0, dtype=np.float64), atol=1e-7 * deviation)
 
 
+def test_rounding_has_no_bias():
+    values = (np.random.default_rng(90).standard_normal((200, BOX, BOX)) * 1e-3).astype(np.float32)
+    scale = fixed_point_scale(1.0)
+    exact = values.sum(dtype=np.float64) * scale
+    assert abs(summed(values, np.zeros(200, int), scale).sums.sum() - exact) / values.size < 0.02
+
+
 def test_no_deviation_still_gives_a_scale():
     assert fixed_point_scale(0.0) == 2.0**24
 
