@@ -27,12 +27,16 @@ def align(
     write_stack: bool = False,
     extra: Sequence[str] = (),
     watch_memory: bool = False,
+    cwd: Path | None = None,
 ) -> measure.Cost:
-    """Run ``cryoalign align``; the environment is left as it is, so that -j alone must hold the threads."""
+    """Run ``cryoalign align``; the environment is left as it is, so that -j alone must hold the threads.
+
+    It runs in ``cwd``, else in the folder of the particles.
+    """
     command: list[str | Path] = [program(), "align", particles, "--reference", references, "-o", output]
     command += ["-j", str(threads), "--overwrite", "-q"]
     command += ["--write-stack" if write_stack else "--no-write-stack", *extra]
-    return measure.run(command, cwd=particles.parent, watch_memory=watch_memory)
+    return measure.run(command, cwd=cwd or particles.parent, watch_memory=watch_memory)
 
 
 def aligned_poses(output: Path) -> dict[str, NDArray]:

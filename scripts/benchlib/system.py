@@ -38,7 +38,8 @@ def run_startup(settings: Settings) -> Room:
     room.add("cryoalign --help, CPU s", min(costs), 0.3)
     costs = [measure.run([adapters.program(), "align", "--help"]).cpu for _ in range(5)]
     room.add("cryoalign align --help, CPU s", min(costs), 0.3)
-    folder = Path(__file__).resolve().parents[2] / "data"
+    project = Path(__file__).resolve().parents[2]
+    folder = project / "data"
     stars = sorted(folder.rglob("particles.star"))
     references = sorted(folder.rglob("reference*.mrc*"))
     if not (stars and references):
@@ -48,6 +49,6 @@ def run_startup(settings: Settings) -> Room:
     for _ in range(3):  # the first may compile the kernels
         output = settings.runs / "demo"
         shutil.rmtree(output, ignore_errors=True)
-        costs.append(adapters.align(stars[0], references[0], output, write_stack=True).cpu)
+        costs.append(adapters.align(stars[0], references[0], output, write_stack=True, cwd=project).cpu)
     room.add("demo align with the stack and report, CPU s", min(costs), 10.0, note=f"first run {costs[0]:.1f}")
     return room

@@ -176,7 +176,15 @@ def map_set(
         truth["reference"] = np.zeros(n, int)
         save(folder, clean, reference, truth, snr=snr, rng=rng, pixel_size_angstrom=pixel, spectrum=spectrum)
 
-    recipe = {"molecule": molecule, "n": n, "snr": snr, "seed": seed, "ctf": ctf, "coloured": coloured}
+    recipe = {
+        "molecule": molecule,
+        "view": RIBOSOME_VIEW,
+        "n": n,
+        "snr": snr,
+        "seed": seed,
+        "ctf": ctf,
+        "coloured": coloured,
+    }
     return cached(work, "map", recipe, make)
 
 
