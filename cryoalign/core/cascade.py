@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from cryoalign.core.refine import SUMS, climb
 
@@ -17,33 +20,43 @@ RESULT = 10
 """Columns of a result: angle, tx, ty, reference, X, runner-up ratio, var(angle), var(shift), X / E, spare."""
 
 
+class CandidateRule(NamedTuple):
+    """How candidates are kept: at most so many per reference (two peaks are known), those within a fraction of the
+    best but at least ``fewest`` unless they fall below FLOOR, at most ``most``; ``keep`` of them go on to the full
+    band, after ``coarse_steps`` Newton steps, for ``full_steps`` more.
+    """
+
+    per_reference: int = 2
+    fraction: float = 0.90
+    fewest: int = 3
+    most: int = 20
+    keep: int = 8
+    coarse_steps: int = 2
+    full_steps: int = 4
+
+
+class CellGrid(NamedTuple):
+    """The coarse search's grid: angles on the full circle, shifts (s, 2) in pixels, and within what distance in
+    pixels two cells of like angle share a peak.
+    """
+
+    n_angles: int
+    shifts: NDArray[np.float64]
+    near: float
+
+
 @njit(nogil=True)
-def choose_candidates(  # type: ignore[no-untyped-def]
-    best,
-    angle_index,
-    n_angles,
-    inverse_root,
-    shifts,
-    near,
-    per_reference,
-    fraction,
-    fewest,
-    most,
-    chosen,
-):
+def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # type: ignore[no-untyped-def]
     """Pick the best cells of one image.
 
     Parameters
     ----------
     best, angle_index
-        X per cell and its angle, out of ``n_angles``, shape (n_cells,).
+        X per cell and its angle, shape (n_cells,).
     inverse_root
         1 / sqrt(E) of each reference in the coarse band.
-    shifts, near
-        The shift grid, and within what distance in pixels two cells of like angle share a peak.
-    per_reference, fraction, fewest, most
-        At most so many per reference (two peaks are kept); those within a fraction of the best, but at least
-        ``fewest`` unless they fall below FLOOR of the best.
+    grid, rule
+        A :class:`CellGrid` and a :class:`CandidateRule`.
     chosen
         Receives cell numbers, best first.
 
@@ -53,6 +66,7 @@ def choose_candidates(  # type: ignore[no-untyped-def]
         How many were chosen, 0 if no cell correlates; the best score of another peak or another reference, relative
         to the best.
     """
+    shifts, near, n_angles = grid.shifts, grid.near, grid.n_angles
     n_references, n_shifts = len(inverse_root), len(shifts)
     count = 0
     top = np.float32(0.0)
@@ -73,14 +87,14 @@ def choose_candidates(  # type: ignore[no-untyped-def]
                     value = cells[s]
                     pool_cell[m, 1] = m * n_shifts + s
         pool_score[m, 1] = value * inverse_root[m]
-    while count < most:
+    while count < rule.most:
         value = np.float32(-3e38)
         winner = -1
         for m in range(n_references):
-            if used[m] < min(per_reference, 2) and pool_cell[m, used[m]] >= 0 and pool_score[m, used[m]] > value:
+            if used[m] < min(rule.per_reference, 2) and pool_cell[m, used[m]] >= 0 and pool_score[m, used[m]] > value:
                 value = pool_score[m, used[m]]
                 winner = m
-        if winner < 0 or value < (fraction if count >= fewest else FLOOR) * top:
+        if winner < 0 or value < (rule.fraction if count >= rule.fewest else FLOOR) * top:
             break
         if count == 0:
             top = value
@@ -100,38 +114,7 @@ def choose_candidates(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def refine_tile(  # type: ignore[no-untyped-def]
-    polar,
-    best,
-    angle_index,
-    n_angles,
-    shifts,
-    coarse_energy,
-    full_energy,
-    table,
-    coarse_rings,
-    full_rings,
-    box,
-    radius,
-    first_ring,
-    samples,
-    table_start,
-    ring_weight,
-    cosine,
-    sine,
-    kernel,
-    near,
-    per_reference,
-    fraction,
-    fewest,
-    most,
-    keep,
-    coarse_steps,
-    full_steps,
-    max_shift,
-    valid,
-    window,
-    use_window,
-    result,
+    polar, best, angle_index, grid, energies, rings, table, field, rule, max_shift, valid, window, use_window, result
 ):
     """Refine every image of a tile.
 
@@ -141,8 +124,12 @@ def refine_tile(  # type: ignore[no-untyped-def]
         D, float32 (n, 2, n_points).
     best, angle_index
         From the coarse search, (n, n_cells).
-    coarse_energy, full_energy
-        E of each image and reference in both bands, (n, m).
+    grid, field, rule
+        A :class:`CellGrid`, a :class:`cryoalign.core.refine.ScoreField` and a :class:`CandidateRule`.
+    energies, rings
+        For the coarse and the full band: E of each image and reference, (n, m), and the number of rings.
+    table
+        Turning tables, float32 (m, 2, table length).
     max_shift
         Farthest shift, in pixels; answers are brought back to it.
     valid
@@ -153,24 +140,23 @@ def refine_tile(  # type: ignore[no-untyped-def]
         Float64 (n, RESULT): angle (radians), tx, ty (pixels), reference, X, runner-up ratio, variance of the angle
         (radians^2), variance of the shift (px^2, mean of both axes), X / E, 1 if the answer was brought back.
     """
-    n_shifts = len(shifts)
+    coarse_energy, full_energy = energies
+    coarse_rings, full_rings = rings
+    shifts, n_shifts = grid.shifts, len(grid.shifts)
     n_references = table.shape[0]
-    chosen = np.empty(most, np.int64)
-    pose = np.empty((most, 3))
-    reference = np.empty(most, np.int64)
-    score = np.empty(most)
+    chosen = np.empty(rule.most, np.int64)
+    pose = np.empty((rule.most, 3))
+    reference = np.empty(rule.most, np.int64)
+    score = np.empty(rule.most)
     inverse_root = np.empty(n_references, np.float32)
-    work = np.empty((4, samples[len(samples) - 1]), np.float32)
+    work = np.empty((4, field.samples[len(field.samples) - 1]), np.float32)
     sums = np.empty(SUMS)
     for i in range(polar.shape[0]):
         if not valid[i]:
             continue
-        re, im = polar[i, 0], polar[i, 1]
         for m in range(n_references):
             inverse_root[m] = 1.0 / np.sqrt(max(coarse_energy[i, m], 1e-300))
-        count, ratio = choose_candidates(
-            best[i], angle_index[i], n_angles, inverse_root, shifts, near, per_reference, fraction, fewest, most, chosen
-        )
+        count, ratio = choose_candidates(best[i], angle_index[i], inverse_root, grid, rule, chosen)
         # Where no cell correlates there is no pose: this stands.
         result[i, 5], result[i, 6], result[i, 7] = 1.0, 1e300, 1e300
         if count == 0:
@@ -178,37 +164,19 @@ def refine_tile(  # type: ignore[no-untyped-def]
         for c in range(count):
             cell = chosen[c]
             m = cell // n_shifts
-            a = 2.0 * np.pi * angle_index[i, cell] / n_angles
+            a = 2.0 * np.pi * angle_index[i, cell] / grid.n_angles
             s = shifts[cell % n_shifts]
             reference[c] = m
             pose[c, 0] = a
             pose[c, 1] = np.cos(a) * s[0] - np.sin(a) * s[1]
             pose[c, 2] = np.sin(a) * s[0] + np.cos(a) * s[1]
             x = climb(
-                re,
-                im,
-                table[m, 0],
-                table[m, 1],
-                pose[c],
-                coarse_rings,
-                coarse_steps,
-                box,
-                radius,
-                first_ring,
-                samples,
-                table_start,
-                ring_weight,
-                cosine,
-                sine,
-                kernel,
-                work,
-                sums,
-                coarse_energy[i, m],
+                polar[i], table[m], pose[c], coarse_rings, rule.coarse_steps, field, work, sums, coarse_energy[i, m],
                 COARSE_TOLERANCE,
-            )
+            )  # fmt: skip
             score[c] = x * inverse_root[m]
         # Climbers that met are one candidate; then the best few go on.
-        apart = 0.1 * box / coarse_rings
+        apart = 0.1 * field.box / coarse_rings
         order = np.argsort(-score[:count])
         kept = 0
         for o in range(count):
@@ -216,13 +184,13 @@ def refine_tile(  # type: ignore[no-untyped-def]
             same = False
             for u in range(kept):
                 d = chosen[u]
-                if reference[c] == reference[d] and _distance(pose[c], pose[d], radius) < apart:
+                if reference[c] == reference[d] and _distance(pose[c], pose[d], field.radius) < apart:
                     same = True
             if not same:
                 # chosen is done with as cell numbers: from here it lists survivors.
                 chosen[kept] = c
                 kept += 1
-                if kept == keep:
+                if kept == rule.keep:
                     break
         winner = -1
         value = -1e300
@@ -231,27 +199,9 @@ def refine_tile(  # type: ignore[no-untyped-def]
             c = chosen[u]
             m = reference[c]
             x = climb(
-                re,
-                im,
-                table[m, 0],
-                table[m, 1],
-                pose[c],
-                full_rings,
-                full_steps,
-                box,
-                radius,
-                first_ring,
-                samples,
-                table_start,
-                ring_weight,
-                cosine,
-                sine,
-                kernel,
-                work,
-                sums,
-                full_energy[i, m],
+                polar[i], table[m], pose[c], full_rings, rule.full_steps, field, work, sums, full_energy[i, m],
                 FULL_TOLERANCE,
-            )
+            )  # fmt: skip
             score[c] = x / np.sqrt(max(full_energy[i, m], 1e-300))
             if score[c] > value:
                 value = score[c]
@@ -260,7 +210,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
         # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
         for u in range(kept):
             c = chosen[u]
-            if reference[c] != reference[winner] or _distance(pose[c], pose[winner], radius) >= apart:
+            if reference[c] != reference[winner] or _distance(pose[c], pose[winner], field.radius) >= apart:
                 second = max(second, score[c])
         if second > -1e299 and value > 0:
             ratio = np.float32(max(0.0, second / value))

@@ -7,57 +7,85 @@ ring to ring by one multiplication. The angle is scaled by the radius so that bo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from cryoalign.core.bank import ReferenceBank, turning_kernel
 from cryoalign.core.waves import cosine_of_turns, sine_of_turns
 
 SUMS = 10
 """X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa."""
 
 
+class ScoreField(NamedTuple):
+    """What the score needs of rings and references; the same for every image. Compiled code takes it as it is.
+
+    Parameters
+    ----------
+    box, radius
+        In pixels; the radius scales the angle.
+    first_ring, samples, table_start, ring_weight
+        Of the ring layout and the reference bank.
+    cosine, sine
+        Directions of the points of each band's first ring, concatenated, float32.
+    kernel
+        From :func:`cryoalign.core.bank.turning_kernel`.
+    """
+
+    box: int
+    radius: float
+    first_ring: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    table_start: NDArray[np.int64]
+    ring_weight: NDArray[np.float64]
+    cosine: NDArray[np.float32]
+    sine: NDArray[np.float32]
+    kernel: NDArray[np.float32]
+
+
+def score_field(bank: ReferenceBank, radius: float) -> ScoreField:
+    """Gather what the score needs of a bank; the radius, in pixels, scales the angle."""
+    layout = bank.layout
+    angle = np.concatenate([np.arange(h) * np.pi / h for h in layout.samples])
+    return ScoreField(
+        layout.box,
+        float(radius),
+        layout.first_ring,
+        layout.samples,
+        bank.table_start,
+        layout.ring_weight,
+        np.cos(angle).astype(np.float32),
+        np.sin(angle).astype(np.float32),
+        turning_kernel(),
+    )
+
+
 @njit(nogil=True, fastmath=True)
-def evaluate_score(  # type: ignore[no-untyped-def]
-    re,
-    im,
-    table_re,
-    table_im,
-    angle,
-    tx,
-    ty,
-    n_rings,
-    box,
-    first_ring,
-    samples,
-    table_start,
-    ring_weight,
-    cosine,
-    sine,
-    kernel,
-    work,
-    out,
-):
+def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
 
     Parameters
     ----------
-    re, im
-        D of one image, float32 (n_points,).
-    table_re, table_im
-        Turning table of one reference.
-    angle, tx, ty
-        Radians and pixels.
-    first_ring, samples, table_start, ring_weight
-        Of the layout and the bank.
-    cosine, sine
-        Directions of the points of each band's first ring, concatenated, float32.
-    kernel
-        From ``turning_kernel``.
+    image
+        D of one image, float32 (2, n_points).
+    table
+        Turning table of one reference, float32 (2, table length).
+    pose
+        Angle (radians), tx, ty (pixels).
+    field
+        A :class:`ScoreField`.
     work
-        Scratch, float32 (4, longest ring).
+        Scratch, float32 (4, longest half ring).
     out
         Float64 (10,): X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa in radians and pixels.
     """
+    re, im, table_re, table_im = image[0], image[1], table[0], table[1]
+    angle, tx, ty = pose[0], pose[1], pose[2]
+    box, first_ring, samples, kernel = field.box, field.first_ring, field.samples, field.kernel
+    table_start, ring_weight, cosine, sine = field.table_start, field.ring_weight, field.cosine, field.sine
     for s in range(SUMS):
         out[s] = 0.0
     unit = 2.0 * np.pi / box
@@ -206,26 +234,7 @@ def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True)
 def climb(  # type: ignore[no-untyped-def]
-    re,
-    im,
-    table_re,
-    table_im,
-    pose,
-    n_rings,
-    steps,
-    box,
-    radius,
-    first_ring,
-    samples,
-    table_start,
-    ring_weight,
-    cosine,
-    sine,
-    kernel,
-    work,
-    sums,
-    energy,
-    tolerance,
+    image, table, pose, n_rings, steps, field, work, sums, energy, tolerance
 ):
     """Take up to ``steps`` Newton steps from ``pose`` (angle, tx, ty; changed in place) and return the score there.
 
@@ -233,30 +242,11 @@ def climb(  # type: ignore[no-untyped-def]
     scale, E = ``energy``. ``sums`` is left with the derivatives at, or one converged step before, the end.
     """
     step = np.empty(3)
-    longest = max(0.35 * box / n_rings, 0.5)
+    longest = max(0.35 * field.box / n_rings, 0.5)
     score = -1e300
     previous = np.empty(3)
     for trial in range(steps + 1):
-        evaluate_score(
-            re,
-            im,
-            table_re,
-            table_im,
-            pose[0],
-            pose[1],
-            pose[2],
-            n_rings,
-            box,
-            first_ring,
-            samples,
-            table_start,
-            ring_weight,
-            cosine,
-            sine,
-            kernel,
-            work,
-            sums,
-        )
+        evaluate_score(image, table, pose, n_rings, field, work, sums)
         if sums[0] < score:
             # Overshot: go half way back and try again from there with what is left.
             for d in range(3):
@@ -272,7 +262,7 @@ def climb(  # type: ignore[no-untyped-def]
             break
         for d in range(3):
             previous[d] = pose[d]
-        gain = newton_step(sums, radius, longest, step)
+        gain = newton_step(sums, field.radius, longest, step)
         for d in range(3):
             pose[d] += step[d]
         if gain * score < tolerance * energy:

@@ -6,16 +6,17 @@ Angle a and shift t of an answer mean image = shift_t(turn_a(reference)); as a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.bank import ReferenceBank, build_bank, turning_kernel
-from cryoalign.core.cascade import RESULT, refine_tile
+from cryoalign.core.bank import ReferenceBank, build_bank
+from cryoalign.core.cascade import RESULT, CandidateRule, CellGrid, refine_tile
 from cryoalign.core.coarse import CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
 from cryoalign.core.polar import PolarTransform, polar_samples_by_finufft
 from cryoalign.core.poses import Poses
+from cryoalign.core.refine import ScoreField, score_field
 from cryoalign.core.rings import RingLayout, plan_rings
 from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import PointTables, weigh_images
@@ -53,27 +54,18 @@ class SearchSettings:
     exhaustive: bool = False
 
 
-@dataclass(frozen=True)
-class Cascade:
-    """How candidates are kept: see :func:`cryoalign.core.cascade.choose_candidates`."""
-
-    per_reference: int = 2
-    fraction: float = 0.90
-    fewest: int = 3
-    most: int = 20
-    keep: int = 8
-    coarse_steps: int = 2
-    full_steps: int = 4
-
-
 @dataclass(frozen=True, eq=False)
 class SearchPlan:
     """All that a search needs and no image changes; shared by threads.
 
     Parameters
     ----------
+    rule
+        How candidates are kept.
     layout, bank, coarse
         Rings, references (mirrored ones appended where mirrors are searched) and GEMM operands.
+    grid, score_field
+        What the cascade needs of them.
     n_references
         References given.
     inverse_noise
@@ -81,14 +73,15 @@ class SearchPlan:
     """
 
     settings: SearchSettings
-    cascade: Cascade
+    rule: CandidateRule
     layout: RingLayout
     bank: ReferenceBank
     coarse: CoarsePlan
+    grid: CellGrid
+    score_field: ScoreField
     n_references: int
     inverse_noise: NDArray[np.float32]
-    kernel: NDArray[np.float32] = field(repr=False)
-    tables: PointTables = field(repr=False)
+    tables: PointTables
 
     @property
     def box(self) -> int:
@@ -187,7 +180,6 @@ def plan_search(
     full = settings.full_rings or choose_full_rings(references, noise_power, ctf_power)
     layout = plan_rings(box, full)
     searched = np.concatenate([references, mirror_images(references)]) if settings.mirror else references
-    cascade = _cascade(settings, len(searched))
     bank = build_bank(searched, layout)
     coarse_rings = min(full, settings.coarse_rings or _coarse_rings(settings, len(searched), full))
     step = box / ((28.0 / 12.0 if settings.fast else 2.25) * coarse_rings)
@@ -196,7 +188,11 @@ def plan_search(
     shifts = shift_grid(settings.max_shift_px, step)
     coarse = plan_coarse(bank, coarse_rings, shifts, settings.radius_px)
     inverse = (1.0 / noise_power[:, 1 : full + 1]).astype(np.float32)
-    return SearchPlan(settings, cascade, layout, bank, coarse, count, inverse, turning_kernel(), PointTables.of(layout))
+    grid = CellGrid(coarse.n_angles, shifts, 1.5 * box / (2.25 * coarse_rings))
+    return SearchPlan(
+        settings, _rule(settings, len(searched)), layout, bank, coarse, grid, score_field(bank, settings.radius_px),
+        count, inverse, PointTables.of(layout),
+    )  # fmt: skip
 
 
 def _coarse_rings(settings: SearchSettings, count: int, full: int) -> int:
@@ -209,12 +205,10 @@ def _coarse_rings(settings: SearchSettings, count: int, full: int) -> int:
     return 21 if count <= 4 else 16
 
 
-def _cascade(settings: SearchSettings, count: int) -> Cascade:
+def _rule(settings: SearchSettings, count: int) -> CandidateRule:
     if settings.exhaustive:
-        return Cascade(fraction=0.0, fewest=0, most=2 * count, keep=2 * count)
-    if settings.fast:
-        return Cascade(fraction=0.92, most=12, keep=4)
-    return Cascade()
+        return CandidateRule(fraction=0.0, fewest=0, most=2 * count, keep=2 * count)
+    return CandidateRule(fraction=0.92, most=12, keep=4) if settings.fast else CandidateRule()
 
 
 class Searcher:
@@ -233,10 +227,6 @@ class Searcher:
         self._polar = np.zeros((TILE, 2, layout.n_points), np.float32)
         self._coarse = CoarseWorkspace(plan.coarse)
         self._tables = plan.tables
-        first = [layout.ring_start[k - 1] for k in layout.first_ring[:-1]]
-        rows = np.concatenate([np.arange(s, s + h) for s, h in zip(first, layout.samples, strict=True)])
-        self._band_cosine = self._tables.cosine[rows]
-        self._band_sine = self._tables.sine[rows]
 
     def search(
         self,
@@ -298,41 +288,11 @@ class Searcher:
         indices = None if window is None else _index_window(window, plan.coarse.n_angles)
         best, angle = self._coarse.search(polar, indices)
         result = np.zeros((n, RESULT))
-        c, layout = plan.cascade, plan.layout
         refine_tile(
-            polar[:n],
-            best[:n],
-            angle[:n],
-            plan.coarse.n_angles,
-            plan.coarse.shifts,
-            coarse_energy,
-            full_energy,
-            plan.bank.table,
-            k0,
-            rings,
-            box,
-            float(plan.settings.radius_px),
-            layout.first_ring,
-            layout.samples,
-            plan.bank.table_start,
-            layout.ring_weight,
-            self._band_cosine,
-            self._band_sine,
-            plan.kernel,
-            1.5 * box / (2.25 * k0),
-            c.per_reference,
-            c.fraction,
-            c.fewest,
-            c.most,
-            c.keep,
-            c.coarse_steps,
-            c.full_steps,
-            float(plan.settings.max_shift_px),
-            valid,
-            np.zeros((n, 2)) if window is None else window,
-            window is not None,
-            result,
-        )
+            polar[:n], best[:n], angle[:n], plan.grid, (coarse_energy, full_energy), (k0, rings), plan.bank.table,
+            plan.score_field, plan.rule, float(plan.settings.max_shift_px), valid,
+            np.zeros((n, 2)) if window is None else window, window is not None, result,
+        )  # fmt: skip
         return self._answers(result, norm, full_energy, origin)
 
     def _answers(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryoalign.core.cascade import FLOOR, NEAR_ANGLES, choose_candidates
+from cryoalign.core.cascade import FLOOR, NEAR_ANGLES, CandidateRule, CellGrid, choose_candidates
 
 SHIFTS = np.array([[0.0, 0], [2, 0], [-2, 0], [0, 2], [0, -2], [4, 0]])
 N_ANGLES = 60
@@ -15,9 +15,9 @@ def choose(best, angle=None, *, inverse_root=None, near=2.5, per_reference=2, fr
     angle = np.zeros(best.shape, np.int32) if angle is None else np.asarray(angle, np.int32)
     inverse_root = np.ones(len(best), np.float32) if inverse_root is None else np.asarray(inverse_root, np.float32)
     chosen = np.full(most, -7, np.int64)
-    count, ratio = choose_candidates(
-        best.ravel(), angle.ravel(), N_ANGLES, inverse_root, SHIFTS, near, per_reference, fraction, fewest, most, chosen
-    )
+    grid = CellGrid(N_ANGLES, SHIFTS, near)
+    rule = CandidateRule(per_reference, fraction, fewest, most)
+    count, ratio = choose_candidates(best.ravel(), angle.ravel(), inverse_root, grid, rule, chosen)
     return [tuple(map(int, divmod(c, len(SHIFTS)))) for c in chosen[:count]], float(ratio)
 
 

@@ -5,8 +5,8 @@ import pytest
 from blobs import random_blobs
 from scipy.optimize import minimize
 
-from cryoalign.core.bank import build_bank, turning_kernel
-from cryoalign.core.refine import SUMS, climb, evaluate_score, newton_step
+from cryoalign.core.bank import build_bank
+from cryoalign.core.refine import SUMS, climb, evaluate_score, newton_step, score_field
 from cryoalign.core.rings import plan_rings
 
 BOX, RINGS, RADIUS = 64, 22, 24.0
@@ -29,10 +29,8 @@ class Problem:
         )
         self.planes = np.stack([d.real, d.imag]).astype(np.float32)
         self.energy = float(self.bank.ring_power[0].sum())
-        first = layout.ring_start[layout.first_ring[:-1] - 1]
-        angle = np.concatenate([np.pi * np.arange(h) / h for h in layout.samples])
-        self.directions = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-        assert len(first) == len(layout.samples)
+        self.field = score_field(self.bank, RADIUS)
+        self.work = np.empty((4, int(layout.samples[-1])), np.float32)
 
     def reference(self, angle, tx, ty):
         """Transform of the reference turned by the angle and then displaced by (tx, ty), from its formula."""
@@ -46,25 +44,16 @@ class Problem:
         d = self.planes[0].astype(np.float64) + 1j * self.planes[1]
         return (self.weight * np.real(d * self.reference(*pose).conj()))[:n].sum()
 
-    def arguments(self, n_rings):
-        layout = self.layout
-        tables = (layout.first_ring, layout.samples, self.bank.table_start, layout.ring_weight, *self.directions)
-        return tables, turning_kernel(), np.empty((4, int(layout.samples[-1])), np.float32), n_rings
-
     def evaluate(self, pose, n_rings=RINGS):
-        tables, kernel, work, n_rings = self.arguments(n_rings)
         out = np.full(SUMS, np.nan)
-        table = self.bank.table[0]
-        evaluate_score(*self.planes, *table, *pose, n_rings, BOX, *tables, kernel, work, out)
+        pose = np.array(pose, dtype=float)
+        evaluate_score(self.planes, self.bank.table[0], pose, n_rings, self.field, self.work, out)
         return out
 
     def climb(self, pose, steps=6, tolerance=1e-7):
-        tables, kernel, work, n_rings = self.arguments(RINGS)
         sums, pose = np.empty(SUMS), np.array(pose, dtype=float)
-        x = climb(
-            *self.planes, *self.bank.table[0], pose, n_rings, steps, BOX, RADIUS, *tables, kernel, work, sums,
-            self.energy, tolerance,
-        )  # fmt: skip
+        table = self.bank.table[0]
+        x = climb(self.planes, table, pose, RINGS, steps, self.field, self.work, sums, self.energy, tolerance)
         return x, pose
 
 
