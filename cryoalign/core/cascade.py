@@ -148,6 +148,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
     pose = np.empty((rule.most, 3))
     reference = np.empty(rule.most, np.int64)
     score = np.empty(rule.most)
+    seen = np.empty(rule.most, np.bool_)
     inverse_root = np.empty(n_references, np.float32)
     work = np.empty((4, field.samples[len(field.samples) - 1]), np.float32)
     sums = np.empty(SUMS)
@@ -175,12 +176,17 @@ def refine_tile(  # type: ignore[no-untyped-def]
                 COARSE_TOLERANCE,
             )  # fmt: skip
             score[c] = x * inverse_root[m]
+            seen[c] = False
         # Climbers that met are one candidate; then the best few go on.
         apart = 0.1 * field.box / coarse_rings
-        order = np.argsort(-score[:count])
         kept = 0
-        for o in range(count):
-            c = order[o]
+        for _ in range(count):
+            # The best one not yet looked at; a library sort would take longer to compile than all the rest.
+            c = -1
+            for o in range(count):
+                if not seen[o] and (c < 0 or score[o] > score[c]):
+                    c = o
+            seen[c] = True
             same = False
             for u in range(kept):
                 d = chosen[u]

@@ -94,15 +94,15 @@ def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-d
 
 @njit(cache=True, nogil=True)
 def _gather(full, rows, conjugate, columns, kept):  # type: ignore[no-untyped-def]
-    """Copy the band around the origin, folding ky < 0 onto the conjugate half."""
+    """Copy the band around the origin, folding ky < 0 onto the conjugate half; complex pairs seen as float32."""
     size = full.shape[1]
     for r in range(rows.shape[0]):
-        if conjugate[r]:
-            for c in range(columns.shape[0]):
-                kept[r, c] = np.conj(full[rows[r], (size - columns[c]) % size])
-        else:
-            for c in range(columns.shape[0]):
-                kept[r, c] = full[rows[r], columns[c]]
+        sign = np.float32(-1.0) if conjugate[r] else np.float32(1.0)
+        for c in range(columns.shape[0]):
+            column = (size - columns[c]) % size if conjugate[r] else columns[c]
+            for lane in range(0, kept.shape[2], 2):
+                kept[r, c, lane] = full[rows[r], column, lane]
+                kept[r, c, lane + 1] = sign * full[rows[r], column, lane + 1]
 
 
 class PolarTransform:
@@ -172,7 +172,7 @@ class PolarTransform:
         if self._buffers is None:
             self._buffers = (
                 np.zeros((size, size, LANES), np.float32),
-                np.zeros((len(self._rows), 2 * self._halo, LANES), np.complex64),
+                np.zeros((len(self._rows), 2 * self._halo, 2 * LANES), np.float32),
             )
         grid, kept = self._buffers
         top = int(self._rows.max()) + 1
@@ -180,8 +180,8 @@ class PolarTransform:
             _load(images, first, self._taper, grid)
             half = scipy.fft.rfft(grid, axis=0, workers=1)[:top]
             full = scipy.fft.fft(half, axis=1, workers=1, overwrite_x=True)
-            _gather(full, self._rows, self._conjugate, self._columns, kept)
-            _interpolate(kept.view(np.float32), self._ix, self._iy, self._wx, self._wy, out, first)
+            _gather(full.view(np.float32), self._rows, self._conjugate, self._columns, kept)
+            _interpolate(kept, self._ix, self._iy, self._wx, self._wy, out, first)
         return out
 
 

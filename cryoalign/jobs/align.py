@@ -15,6 +15,7 @@ from cryoalign.jobs.align_outputs import stack_names, write_align_outputs
 from cryoalign.jobs.align_parameters import AlignParameters
 from cryoalign.jobs.align_part import AlignPart, PartOutputs
 from cryoalign.jobs.align_plan import AlignPlan, inverted_contrast, plan_align, with_references
+from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.lock import exclusive
 from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
 from cryoalign.jobs.rundir import RunDirectory
@@ -66,6 +67,7 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             particles = _read(p, run)
             references, reference_pixel = _read_references(p, particles, run)
         with run.stage("plan"):
+            say_if_kernels_must_compile(run.log)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
             if inverted_contrast(plan):
