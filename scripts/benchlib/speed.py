@@ -88,9 +88,7 @@ def _against_aspire(settings: Settings, room: Room) -> None:
     options = {"write_stack": True, "extra": ("--max-shift-px", "8")}
     spent = min(_align(settings, data, star, **options).cpu for _ in range(2))
     whole = rows * count / spent
-    room.add(
-        "whole command with the stack, 128 px, M = 10, pairs/s", whole, note=f"{rows} images, {cost.cpu:.1f} CPU s"
-    )
+    room.add("whole command with the stack, 128 px, M = 10, pairs/s", whole, note=f"{rows} images, {spent:.1f} CPU s")
     if not settings.peers:
         return
     peer = aspire_peer.pairs_per_second(settings.work, data, radius=8, n_images=8 if settings.quick else 40)
