@@ -146,5 +146,5 @@ def _better(first: SearchResult, second: SearchResult) -> SearchResult:
 
 
 def origin_change(poses: Poses, origin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far each origin moved from where the search began, in pixels, shape (n, 2)."""
-    return np.stack([poses.dx - origin[:, 0], poses.dy - origin[:, 1]], axis=1)
+    """Return how far the content moved from where the search began, in pixels of the unflipped image, shape (n, 2)."""
+    return np.stack([np.where(poses.mirror, -poses.dx, poses.dx) - origin[:, 0], poses.dy - origin[:, 1]], axis=1)

@@ -44,6 +44,8 @@ class ExactSums:
         InputError
             If a pixel is too large for the sum, which then would be wrong.
         """
+        if np.max(classes, initial=-1) >= len(self.counts):
+            raise ValueError(f"there are {len(self.counts)} classes, not {int(np.max(classes)) + 1}")
         if not _add(np.ascontiguousarray(images), np.asarray(classes, np.int64), self.scale, self.sums, self.counts):
             raise InputError("a pixel is over a million times the typical deviation", hint="look for corrupt images")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.polar import kaiser_bessel, kaiser_bessel_shape, kaiser_bessel_transform, polar_samples_by_finufft
+from cryoalign.core.polar import kaiser_bessel_shape, kaiser_bessel_transform, polar_samples_by_finufft
 from cryoalign.core.rings import RingLayout
 
 TAPS = 6
@@ -42,7 +42,10 @@ def angular_harmonics(half: NDArray[np.complex128], count: int) -> NDArray[np.co
 
 
 def turning_kernel() -> NDArray[np.float32]:
-    """Tabulate the kernel that reads rings between samples, with its first and second derivatives.
+    """Tabulate the weights that read rings, and their first and second derivatives, between samples.
+
+    Least squares over the harmonics a ring can hold, the low ones weighted up: a kernel's own derivative leaves a
+    constant with a slope, which the heavy low harmonics of a nearly round particle turn into an error of the angle.
 
     Returns
     -------
@@ -51,16 +54,16 @@ def turning_kernel() -> NDArray[np.float32]:
         past sample 0; planes are value, d/df and d2/df2.
     """
     beta = kaiser_bessel_shape(TAPS, float(FINE))
-    fraction = np.arange(_STEPS + 1)[:, None] / _STEPS
-    distance = fraction - (np.arange(TAPS) - (TAPS // 2 - 1))
-    # Central differences of the smooth kernel; its argument stays inside the support except at the very ends.
-    eps = 1e-4
-    inside = np.clip(distance, -TAPS / 2 + eps, TAPS / 2 - eps)
-    low, mid, high = (kaiser_bessel(inside + s, TAPS, beta) for s in (-eps, 0.0, eps))
-    table = np.stack(
-        [kaiser_bessel(distance, TAPS, beta), (high - low) / (2 * eps), (high - 2 * mid + low) / eps**2], 1
-    )
-    return table.astype(np.float32)
+    fraction = np.arange(_STEPS + 1) / _STEPS
+    # Phase advance of a harmonic from one fine sample to the next; a ring of h half-circle samples holds |q| < h.
+    advance = np.linspace(-np.pi / FINE, np.pi / FINE, 401)[:, None]
+    taps = np.arange(TAPS) - (TAPS // 2 - 1)
+    held = np.exp(1j * advance * taps) / kaiser_bessel_transform(advance / (2 * np.pi), TAPS, beta)
+    wanted = np.concatenate([(1j * advance) ** d * np.exp(1j * advance * fraction) for d in range(3)], axis=1)
+    weight = 1.0 / (0.02 + np.abs(advance))
+    left, right = (np.concatenate([(v * weight).real, (v * weight).imag]) for v in (held, wanted))
+    solution = np.linalg.lstsq(left, right, rcond=None)[0]
+    return np.ascontiguousarray(solution.reshape(TAPS, 3, -1).transpose(2, 1, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

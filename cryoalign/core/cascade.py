@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.refine import SUMS, climb
+from cryoalign.core.refine import SUMS, climb, evaluate_score
 
 COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
 """Log likelihood below which a predicted gain ends a climb; the step is still taken, and what is left is its square."""
@@ -138,7 +138,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
         Lowest and highest angle per image in radians, (n, 2), where ``use_window``.
     result
         Float64 (n, RESULT): angle (radians), tx, ty (pixels), reference, X, runner-up ratio, variance of the angle
-        (radians^2), variance of the shift (px^2, mean of both axes), X / E, 1 if the answer was brought back.
+        (radians^2), variance of the shift (px^2, mean of both axes), X / E, 1 if it was brought back to a border.
     """
     coarse_energy, full_energy = energies
     coarse_rings, full_rings = rings
@@ -221,20 +221,37 @@ def refine_tile(  # type: ignore[no-untyped-def]
         if second > -1e299 and value > 0:
             ratio = np.float32(max(0.0, second / value))
         result[i, 5] = ratio
-        length = np.hypot(result[i, 1], result[i, 2])
-        if length > max_shift:
-            result[i, 1] *= max_shift / length
-            result[i, 2] *= max_shift / length
-            result[i, 9] = 1.0
+        off = 0.0
         if use_window:
-            centre = 0.5 * (window[i, 0] + window[i, 1])
-            off = result[i, 0] - centre
-            off -= 2.0 * np.pi * np.rint(off / (2.0 * np.pi))
-            half = 0.5 * (window[i, 1] - window[i, 0])
-            if abs(off) > half:
-                off = half if off > 0 else -half
-                result[i, 9] = 1.0
-            result[i, 0] = centre + off
+            off = _beyond(result[i, 0], window[i, 0], window[i, 1])
+        length = np.hypot(result[i, 1], result[i, 2])
+        if off != 0.0 or length > max_shift:
+            # Back to the border; with the shift held there, the angle is found anew, and all that is told of it.
+            m = reference[winner]
+            shrink = max_shift / length if length > max_shift else 1.0
+            pose[winner, 0] -= off
+            pose[winner, 1], pose[winner, 2] = shrink * pose[winner, 1], shrink * pose[winner, 2]
+            for _ in range(rule.full_steps):
+                evaluate_score(polar[i], table[m], pose[winner], full_rings, field, work, sums)
+                if off == 0.0 and sums[9] < 0.0:
+                    turn = -sums[6] / sums[9]
+                    longest = 0.35 * field.box / full_rings / field.radius
+                    pose[winner, 0] += min(max(turn, -longest), longest)
+                    if use_window:
+                        pose[winner, 0] -= _beyond(pose[winner, 0], window[i, 0], window[i, 1])
+            evaluate_score(polar[i], table[m], pose[winner], full_rings, field, work, sums)
+            _write(result[i], pose[winner], m, sums[0], full_energy[i, m], sums)
+            result[i, 5] = ratio
+            result[i, 9] = 1.0 if max_shift > 0.0 or off != 0.0 else 0.0
+
+
+@njit(nogil=True)
+def _beyond(angle, low, high):  # type: ignore[no-untyped-def]
+    """By how much an angle lies outside a window, in radians, signed; 0 inside."""
+    off = angle - 0.5 * (low + high)
+    off -= 2.0 * np.pi * np.rint(off / (2.0 * np.pi))
+    half = 0.5 * (high - low)
+    return off - half if off > half else (off + half if off < -half else 0.0)
 
 
 @njit(nogil=True)

@@ -42,7 +42,7 @@ def shift_grid(max_shift: float, step: float) -> NDArray[np.float64]:
     reach = int(np.floor(max_shift / step + 1e-9)) if max_shift > 0 else 0
     line = np.arange(-reach, reach + 1) * step
     x, y = (v.ravel() for v in np.meshgrid(line, line))
-    # Cells whose square touches the disc: a peak at the rim must have a cell within half a step.
+    # Half a step beyond the disc, so that a peak at the rim lies among cells; a denser rim found nothing more.
     inside = np.hypot(x, y) <= max_shift + step / 2 if reach else np.hypot(x, y) == 0
     order = np.lexsort((x[inside], y[inside], np.round(np.hypot(x, y)[inside], 9)))
     return np.stack([x[inside][order], y[inside][order]], axis=1)

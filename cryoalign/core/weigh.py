@@ -155,7 +155,6 @@ def _weigh(  # type: ignore[no-untyped-def]
             square = np.float32(0.0)
             for j in range(count):
                 square += re[j] * re[j] + im[j] * im[j]
-            total += ring_weight[r] * weight * square
             if use_ctf:
                 k2 = k * k
                 a0, a1, a2 = k2 * c[0], k2 * c[1], k2 * c[2]
@@ -172,7 +171,11 @@ def _weigh(  # type: ignore[no-untyped-def]
                     value *= envelope
                     mean += value * value
                     gain[j] = value
-                power[i, r] = mean / np.float32(count)
+                mean /= np.float32(count)
+                power[i, r] = mean
+                if c[8] != 0.0:
+                    # The pixels hold C F already: what counts is F.
+                    square /= max(mean, np.float32(1e-3))
                 if c[7] != 0.0:
                     for j in range(count):
                         gain[j] = abs(gain[j])
@@ -186,6 +189,7 @@ def _weigh(  # type: ignore[no-untyped-def]
                 for j in range(count):
                     re[j] *= weight
                     im[j] *= weight
+            total += ring_weight[r] * weight * square
             if moved:
                 cx = cosine[start : start + count]
                 cy = sine[start : start + count]

@@ -141,6 +141,8 @@ class AlignParameters:
             )
         if self.local is not None and self.local > 180:
             raise InputError("--local is a half-width of at most 180 degrees", value=self.local)
+        if self.local is not None and self.mirror:
+            raise InputError("--local and --mirror exclude each other", hint="the input angle holds for one handedness")
         if self.local_flip and self.local is None:
             raise InputError("--local-flip needs --local DEG")
         if self.resume and self.overwrite:

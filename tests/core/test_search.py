@@ -34,7 +34,7 @@ def cramer_rao(blobs, box, poses, variance):
 
 # Conventions and accuracy without noise
 
-FLOOR_DEG = {64: 0.003, 65: 0.003, 128: 0.001}
+FLOOR_DEG = {64: 0.002, 65: 0.002, 128: 0.001}
 """RMS of psi without noise, which the turning tables set; a three-hundredth of the error at SNR 0.1."""
 
 
