@@ -45,7 +45,7 @@ class CellGrid(NamedTuple):
     near: float
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # type: ignore[no-untyped-def]
     """Pick the best cells of one image.
 
@@ -245,7 +245,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             result[i, 9] = 1.0 if max_shift > 0.0 or off != 0.0 else 0.0
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _beyond(angle, low, high):  # type: ignore[no-untyped-def]
     """By how much an angle lies outside a window, in radians, signed; 0 inside."""
     off = angle - 0.5 * (low + high)
@@ -254,7 +254,7 @@ def _beyond(angle, low, high):  # type: ignore[no-untyped-def]
     return off - half if off > half else (off + half if off < -half else 0.0)
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _distance(one, two, radius):  # type: ignore[no-untyped-def]
     """Distance of two poses (angle, tx, ty) in pixels, the angle's share at the radius."""
     turn = one[0] - two[0]
@@ -262,7 +262,7 @@ def _distance(one, two, radius):  # type: ignore[no-untyped-def]
     return abs(turn) * radius + abs(one[1] - two[1]) + abs(one[2] - two[2])
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def _write(row, pose, reference, x, energy, sums):  # type: ignore[no-untyped-def]
     """Store one answer with its variances: the inverse of the log likelihood's curvature at the fitted scale."""
     row[0], row[1], row[2], row[3], row[4] = pose[0], pose[1], pose[2], reference, x

@@ -63,7 +63,9 @@ def score_field(bank: ReferenceBank, radius: float) -> ScoreField:
     )
 
 
-@njit(nogil=True, fastmath=True)
+# Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these functions
+# on their own and would call those, rounded otherwise than the copies within the kernel that later processes load.
+@njit(nogil=True, fastmath=True, forceinline=True)
 def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
 
@@ -185,7 +187,7 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
         direction += h
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
     """Solve for the Newton step in (angle x radius, x, y) and return the gain it predicts.
 
@@ -232,7 +234,7 @@ def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
     return gain
 
 
-@njit(nogil=True)
+@njit(nogil=True, forceinline=True)
 def climb(  # type: ignore[no-untyped-def]
     image, table, pose, n_rings, steps, field, work, sums, energy, tolerance
 ):
