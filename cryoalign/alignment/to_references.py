@@ -110,6 +110,9 @@ class ReferenceAligner:
         inputs
             What is known of them.
         """
+        # A level far from 0 would leak from the Fourier origin into the first rings, thousands of times their signal.
+        level = images.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+        images = images - level[:, None, None]
         if inputs.local_deg is None or inputs.psi_prior is None:
             return self._search(images, inputs, None)
         window = inputs.psi_prior[:, None] + np.array([-inputs.local_deg, inputs.local_deg])

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mrcfile
@@ -19,6 +19,8 @@ import starfile
 from numpy.typing import NDArray
 
 from cryoalign.cli.main import main
+from cryoalign.core.ctf import CtfParameters, ctf_images
+from cryoalign.core.poses import Poses
 from cryoalign.simulation.phantom import built_in_phantom
 
 MAP = "aspire/clean70SRibosome_vol_65p.mrc"
@@ -225,3 +227,83 @@ def relion_particles(
         particles={"rlnImageName": names, "rlnOpticsGroup": 1, **defocus},
     )  # fmt: skip
     return Truth(psi, d, view + 1)
+
+
+@dataclass(frozen=True)
+class PhantomSet:
+    """Particles of the built-in phantom, as arrays; `write` puts them into files.
+
+    ``clean`` are the images without noise, ``references`` the views at psi 0, without CTF or shift.
+    """
+
+    images: NDArray[np.float32]
+    clean: NDArray[np.float32]
+    references: NDArray[np.float32]
+    poses: Poses
+    view: NDArray[np.int64]
+    ctf: CtfParameters | None
+    pixel: float
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """CTF columns."""
+        if self.ctf is None:
+            return {}
+        names = {"U": "defocus_u_angstrom", "V": "defocus_v_angstrom", "Angle": "defocus_angle_deg"}
+        return {f"rlnDefocus{end}": getattr(self.ctf, name) for end, name in names.items()}
+
+    def write(self, folder: Path, **columns: object) -> PhantomSet:
+        """Write particles.mrcs, particles.star and ref.mrcs; further particle columns as told."""
+        box = self.images.shape[-1]
+        write_mrcs(folder / "particles.mrcs", self.images, self.pixel)
+        write_mrcs(folder / "ref.mrcs", self.references, self.pixel)
+        names = [f"{i + 1:06d}@particles.mrcs" for i in range(len(self.images))]
+        particles = {"rlnImageName": names, "rlnOpticsGroup": 1, **self.columns, **columns}
+        star(folder / "particles.star", optics=optics(box, self.pixel), particles=particles)
+        return self
+
+    def errors(self, star_file: Path, rows: NDArray | slice = slice(None)) -> tuple[float, float]:
+        """RMS of angles in degrees and of origins in pixels, of rows whose mirror is right."""
+        psi, x, y = numbers(star_file, "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
+        d = np.hypot(x / self.pixel - self.poses.dx, y / self.pixel - self.poses.dy)
+        return rms(angle_difference(psi, self.poses.psi)[rows]), rms(d[rows])
+
+
+def phantom_set(
+    n: int, box: int, pixel: float, *, snr: float, seed: int, views: int = 1, ctf: bool = False, mirror: bool = False,
+    shift_sd: float = 1.5, coloured: bool = False, diameter: float | None = None,
+    defocus: tuple[float, float] = (10000, 20000), astigmatism: float = 800,
+) -> PhantomSet:  # fmt: skip
+    """Make particles in memory: analytic projections, CTF, noise of background variance 1."""
+    rng = np.random.default_rng(seed)
+    phantom = built_in_phantom(0.6 * box * pixel if diameter is None else diameter, 4.0)
+    rot, tilt = np.array([(40, 60), (100, 120), (-60, 20)][:views], float).T
+    view = rng.integers(views, size=n)
+    dx, dy = np.clip(rng.normal(0, shift_sd, (2, n)), -box / 20, box / 20)
+    poses = Poses(rng.uniform(-180, 180, n), dx, dy, rng.random(n) < 0.5 if mirror else np.zeros(n, bool))
+    # A mirrored particle is the flipped image of an ordinary one.
+    clean = phantom.project(rot[view], tilt[view], replace(poses, mirror=np.zeros(n, bool)), box, pixel)
+    clean = np.where(poses.mirror[:, None, None], flipped(clean), clean)
+    parameters = None
+    if ctf:
+        u = np.round(rng.uniform(*defocus, n), 2)
+        v, angle = np.round(u - rng.uniform(0, astigmatism, n), 2), np.round(rng.uniform(0, 180, n), 2)
+        parameters = CtfParameters(300.0, 2.7, 0.1, u, v, angle)
+        clean = np.fft.irfft2(np.fft.rfft2(clean) * ctf_images(parameters, box, pixel), s=(box, box))
+    references = phantom.project(rot, tilt, Poses.identity(views), box, pixel)
+    gain = np.sqrt(snr / clean.var(axis=(1, 2)).mean())
+    noise = rng.standard_normal(clean.shape)
+    if coloured:
+        k = np.hypot(np.fft.fftfreq(box)[:, None], np.fft.rfftfreq(box)[None, :])
+        noise = np.fft.irfft2(np.fft.rfft2(noise) * np.sqrt(0.4 + 4 * np.exp(-((k / 0.1) ** 2))), s=(box, box))
+        noise /= noise.std()
+    images = (gain * clean + noise).astype(np.float32)
+    return PhantomSet(
+        images, (gain * clean).astype(np.float32), (gain * references).astype(np.float32), poses, view, parameters,
+        pixel,
+    )  # fmt: skip
+
+
+def flipped(images: NDArray) -> NDArray:
+    """Flip x about the centre pixel."""
+    return np.roll(images[..., ::-1], 1, axis=-1) if images.shape[-1] % 2 == 0 else images[..., ::-1]

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from align_helpers import run
+from align_helpers import PhantomSet, phantom_set, run
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,20 @@ def small(small_set, tmp_path) -> Path:
     """A copy of the small set in a folder of its own."""
     shutil.copytree(small_set / "sim", tmp_path / "sim")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def demo_set(tmp_path_factory) -> tuple[Path, PhantomSet]:
+    """A folder with 260 particles of 64 px at 3 A in two views, with CTF and coloured noise; tests only read it."""
+    folder = tmp_path_factory.mktemp("demo")
+    made = phantom_set(260, 64, 3.0, snr=0.3, seed=5, views=2, ctf=True, coloured=True)
+    return folder, made.write(folder)
+
+
+@pytest.fixture
+def demo(demo_set, tmp_path) -> tuple[Path, PhantomSet]:
+    """The demo set in a folder of its own; the files themselves are shared."""
+    for file in demo_set[0].iterdir():
+        if file.is_file():
+            (tmp_path / file.name).symlink_to(file)
+    return tmp_path, demo_set[1]
