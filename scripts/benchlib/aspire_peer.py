@@ -26,6 +26,9 @@ def environment(work: Path) -> Path:
 def pairs_per_second(work: Path, data: TruthSet, *, radius: int, n_images: int) -> dict[str, float]:
     """Time BFTAverager2D.align of every image against every reference; pairs per CPU second, one thread."""
     driver = Path(__file__).with_name("aspire_driver.py")
-    command = [environment(work), "-P", driver, data.folder, str(radius), str(n_images)]
-    cost = measure.run(command, env={**measure.ONE_THREAD, "ASPIREDIR": str(work / "aspire")})
+    home = (work / "aspire").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    command = [environment(work).absolute(), "-P", driver.resolve(), data.folder.resolve(), str(radius), str(n_images)]
+    # It writes its logs into the folder it runs in.
+    cost = measure.run(command, cwd=home, env={**measure.ONE_THREAD, "ASPIREDIR": str(home)})
     return json.loads(cost.output[cost.output.rindex("{") :])
