@@ -40,3 +40,14 @@ def demo(demo_set, tmp_path) -> tuple[Path, PhantomSet]:
         if file.is_file():
             (tmp_path / file.name).symlink_to(file)
     return tmp_path, demo_set[1]
+
+
+@pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Leave out drawing, most of the time of a small run, where a test is not about the report."""
+
+    def write(html: Path, png: Path, data: object) -> None:
+        html.write_text("")
+        png.write_bytes(b"")
+
+    monkeypatch.setattr("cryoalign.jobs.align_outputs.write_align_report", write)

@@ -32,6 +32,8 @@ from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 BASIC = ("particles.star", "--reference", "ref.mrcs", "-o", "out")
 POSE = ("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
 
