@@ -275,7 +275,7 @@ def _write(row, pose, reference, x, energy, sums):  # type: ignore[no-untyped-de
     a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
     d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
     determinant = a * (d * f - e * e) - b * (b * f - c * e) + c * (b * e - c * d)
-    if scale > 0 and determinant > 0 and a > 0 and d > 0 and f > 0:
+    if scale > 0 and a > 0 and a * d - b * b > 0 and determinant > 0:  # positive definite
         row[6] = (d * f - e * e) / determinant / scale
         row[7] = 0.5 * ((a * f - c * c) + (a * d - b * b)) / determinant / scale
     else:
