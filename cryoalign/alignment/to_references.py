@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass, fourier_resize
-from cryoalign.core.masks import background_region, soft_disc
+from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.poses import Poses
 from cryoalign.core.search import Searcher, SearchPlan, SearchResult
 
@@ -99,6 +99,7 @@ class ReferenceAligner:
     def __init__(self, plan: SearchPlan) -> None:
         self.plan = plan
         self._searcher = Searcher(plan)
+        self._outside = background_region(plan.box, 2 * plan.settings.radius_px)
 
     def align(self, images: NDArray[np.float32], inputs: TileInputs) -> SearchResult:
         """Find reference and pose of every valid image of a tile.
@@ -111,8 +112,9 @@ class ReferenceAligner:
             What is known of them.
         """
         # A level far from 0 would leak from the Fourier origin into the first rings, thousands of times their signal.
-        level = images.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
-        images = images - level[:, None, None]
+        # It is the background's: the mean of the whole image would leave a box where there was nothing.
+        level, _ = background_statistics(images, self._outside)
+        images = images - level[:, None, None].astype(np.float32)
         if inputs.local_deg is None or inputs.psi_prior is None:
             return self._search(images, inputs, None)
         window = inputs.psi_prior[:, None] + np.array([-inputs.local_deg, inputs.local_deg])

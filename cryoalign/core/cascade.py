@@ -8,10 +8,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.refine import SUMS, climb, evaluate_score
+from cryoalign.core.refine import SUMS, climb
 
 COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
 """Log likelihood below which a predicted gain ends a climb; the step is still taken, and what is left is its square."""
+COARSE, FULL, BORDER = range(3)
+"""Stages of the refinement; the last only for answers that left what was to be searched."""
 FLOOR = 0.75
 """Cells below this share of the best are never refined."""
 NEAR_ANGLES = 3
@@ -148,7 +150,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
     pose = np.empty((rule.most, 3))
     reference = np.empty(rule.most, np.int64)
     score = np.empty(rule.most)
-    seen = np.empty(rule.most, np.bool_)
+    apart = 0.1 * field.box / coarse_rings
     inverse_root = np.empty(n_references, np.float32)
     work = np.empty((4, field.samples[len(field.samples) - 1]), np.float32)
     sums = np.empty(SUMS)
@@ -163,86 +165,87 @@ def refine_tile(  # type: ignore[no-untyped-def]
         if count == 0:
             continue
         for c in range(count):
-            cell = chosen[c]
-            m = cell // n_shifts
-            a = 2.0 * np.pi * angle_index[i, cell] / grid.n_angles
-            s = shifts[cell % n_shifts]
+            m = chosen[c] // n_shifts
+            a = 2.0 * np.pi * angle_index[i, chosen[c]] / grid.n_angles
+            s = shifts[chosen[c] % n_shifts]
             reference[c] = m
             pose[c, 0] = a
             pose[c, 1] = np.cos(a) * s[0] - np.sin(a) * s[1]
             pose[c, 2] = np.sin(a) * s[0] + np.cos(a) * s[1]
-            x = climb(
-                polar[i], table[m], pose[c], coarse_rings, rule.coarse_steps, field, work, sums, coarse_energy[i, m],
-                COARSE_TOLERANCE,
-            )  # fmt: skip
-            score[c] = x * inverse_root[m]
-            seen[c] = False
-        # Climbers that met are one candidate; then the best few go on.
-        apart = 0.1 * field.box / coarse_rings
-        kept = 0
-        for _ in range(count):
-            # The best one not yet looked at; a library sort would take longer to compile than all the rest.
-            c = -1
-            for o in range(count):
-                if not seen[o] and (c < 0 or score[o] > score[c]):
-                    c = o
-            seen[c] = True
-            same = False
+        # From here chosen lists candidates, not cells.
+        for c in range(count):
+            chosen[c] = c
+        kept = count
+        winner = 0
+        ends = False
+        # One loop and so one call of the climber: compiling it takes seconds.
+        for stage in range(3):
+            band = coarse_rings if stage == COARSE else full_rings
+            steps = rule.coarse_steps if stage == COARSE else (rule.full_steps if not ends else 0)
+            tolerance = COARSE_TOLERANCE if stage == COARSE else FULL_TOLERANCE
             for u in range(kept):
-                d = chosen[u]
-                if reference[c] == reference[d] and _distance(pose[c], pose[d], field.radius) < apart:
-                    same = True
-            if not same:
-                # chosen is done with as cell numbers: from here it lists survivors.
-                chosen[kept] = c
-                kept += 1
-                if kept == rule.keep:
+                c = chosen[u]
+                m = reference[c]
+                energy = coarse_energy[i, m] if stage == COARSE else full_energy[i, m]
+                x = climb(
+                    polar[i], table[m], pose[c], band, steps, stage == BORDER, field, work, sums, energy, tolerance
+                )
+                score[c] = x / np.sqrt(max(energy, 1e-300))
+                if stage == BORDER or (stage == FULL and (u == 0 or score[c] > score[winner])):
+                    winner = c
+                    _write(result[i], pose[c], m, x, energy, sums)
+            if stage == COARSE:
+                kept = _survivors(chosen, pose, reference, score, kept, rule.keep, apart, field.radius)
+            elif stage == FULL:
+                # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
+                second = -1e300
+                for u in range(kept):
+                    c = chosen[u]
+                    if reference[c] != reference[winner] or _distance(pose[c], pose[winner], field.radius) >= apart:
+                        second = max(second, score[c])
+                if second > -1e299 and score[winner] > 0:
+                    ratio = np.float32(max(0.0, second / score[winner]))
+                off = _beyond(pose[winner, 0], window[i, 0], window[i, 1]) if use_window else 0.0
+                length = np.hypot(pose[winner, 1], pose[winner, 2])
+                if off == 0.0 and length <= max_shift:
                     break
-        winner = -1
-        value = -1e300
-        second = -1e300
-        for u in range(kept):
-            c = chosen[u]
-            m = reference[c]
-            x = climb(
-                polar[i], table[m], pose[c], full_rings, rule.full_steps, field, work, sums, full_energy[i, m],
-                FULL_TOLERANCE,
-            )  # fmt: skip
-            score[c] = x / np.sqrt(max(full_energy[i, m], 1e-300))
-            if score[c] > value:
-                value = score[c]
-                winner = c
-                _write(result[i], pose[c], m, x, full_energy[i, m], sums)
-        # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
-        for u in range(kept):
-            c = chosen[u]
-            if reference[c] != reference[winner] or _distance(pose[c], pose[winner], field.radius) >= apart:
-                second = max(second, score[c])
-        if second > -1e299 and value > 0:
-            ratio = np.float32(max(0.0, second / value))
+                # Back to the border; with the shift held there the angle is found anew, and all that is told of it.
+                ends = off != 0.0
+                pose[winner, 0] -= off
+                if length > max_shift:
+                    pose[winner, 1] *= max_shift / length
+                    pose[winner, 2] *= max_shift / length
+                chosen[0], kept = winner, 1
+            else:
+                if use_window:
+                    result[i, 0] -= _beyond(result[i, 0], window[i, 0], window[i, 1])
+                result[i, 9] = 1.0 if max_shift > 0.0 or ends else 0.0
         result[i, 5] = ratio
-        off = 0.0
-        if use_window:
-            off = _beyond(result[i, 0], window[i, 0], window[i, 1])
-        length = np.hypot(result[i, 1], result[i, 2])
-        if off != 0.0 or length > max_shift:
-            # Back to the border; with the shift held there, the angle is found anew, and all that is told of it.
-            m = reference[winner]
-            shrink = max_shift / length if length > max_shift else 1.0
-            pose[winner, 0] -= off
-            pose[winner, 1], pose[winner, 2] = shrink * pose[winner, 1], shrink * pose[winner, 2]
-            for _ in range(rule.full_steps):
-                evaluate_score(polar[i], table[m], pose[winner], full_rings, field, work, sums)
-                if off == 0.0 and sums[9] < 0.0:
-                    turn = -sums[6] / sums[9]
-                    longest = 0.35 * field.box / full_rings / field.radius
-                    pose[winner, 0] += min(max(turn, -longest), longest)
-                    if use_window:
-                        pose[winner, 0] -= _beyond(pose[winner, 0], window[i, 0], window[i, 1])
-            evaluate_score(polar[i], table[m], pose[winner], full_rings, field, work, sums)
-            _write(result[i], pose[winner], m, sums[0], full_energy[i, m], sums)
-            result[i, 5] = ratio
-            result[i, 9] = 1.0 if max_shift > 0.0 or off != 0.0 else 0.0
+
+
+@njit(nogil=True, forceinline=True)
+def _survivors(chosen, pose, reference, score, count, keep, apart, radius):  # type: ignore[no-untyped-def]
+    """List in ``chosen`` the best candidates that stand apart, best first, and return how many."""
+    kept = 0
+    seen = np.zeros(count, np.bool_)
+    for _ in range(count):
+        # A library sort would take longer to compile than all the rest.
+        c = -1
+        for o in range(count):
+            if not seen[o] and (c < 0 or score[o] > score[c]):
+                c = o
+        seen[c] = True
+        same = False
+        for u in range(kept):
+            d = chosen[u]
+            if reference[c] == reference[d] and _distance(pose[c], pose[d], radius) < apart:
+                same = True
+        if not same:
+            chosen[kept] = c
+            kept += 1
+            if kept == keep:
+                break
+    return kept
 
 
 @njit(nogil=True, forceinline=True)

@@ -63,8 +63,9 @@ def score_field(bank: ReferenceBank, radius: float) -> ScoreField:
     )
 
 
-# Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these functions
-# on their own and would call those, rounded otherwise than the copies within the kernel that later processes load.
+# Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these
+# functions on their own and would call those, rounded otherwise than the copies within the kernel that later
+# processes load.
 @njit(nogil=True, fastmath=True, forceinline=True)
 def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
@@ -188,8 +189,10 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
 
 
 @njit(nogil=True, forceinline=True)
-def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
+def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-def]
     """Solve for the Newton step in (angle x radius, x, y) and return the gain it predicts.
+
+    With the shift ``held`` only the angle moves.
 
     Where the curvature is not that of a maximum, a damped step up the gradient is taken. Steps are cut to ``longest``
     pixels. ``step`` receives radians and pixels.
@@ -197,6 +200,9 @@ def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
     g0, g1, g2 = sums[6] / radius, sums[1], sums[2]
     a00, a01, a02 = -sums[9] / radius**2, -sums[7] / radius, -sums[8] / radius
     a11, a12, a22 = -sums[3], -sums[4], -sums[5]
+    if held:
+        g1 = g2 = a01 = a02 = a12 = 0.0
+        a11 = a22 = abs(a00) + 1e-300
     # Cholesky by hand; levels are added to the diagonal until it goes through.
     size = abs(a00) + abs(a11) + abs(a22) + 1e-300
     damping = 0.0
@@ -236,12 +242,13 @@ def newton_step(sums, radius, longest, step):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def climb(  # type: ignore[no-untyped-def]
-    image, table, pose, n_rings, steps, field, work, sums, energy, tolerance
+    image, table, pose, n_rings, steps, held, field, work, sums, energy, tolerance
 ):
     """Take up to ``steps`` Newton steps from ``pose`` (angle, tx, ty; changed in place) and return the score there.
 
-    Climbing ends early where a step would gain less than ``tolerance`` in log likelihood, X^2 / (2 E) at the fitted
-    scale, E = ``energy``. ``sums`` is left with the derivatives at, or one converged step before, the end.
+    With the shift ``held`` only the angle is sought. Climbing ends early where a step would gain less than
+    ``tolerance`` in log likelihood, X^2 / (2 E) at the fitted scale, E = ``energy``. ``sums`` is left with the
+    derivatives at, or one converged step before, the end.
     """
     step = np.empty(3)
     longest = max(0.35 * field.box / n_rings, 0.5)
@@ -264,7 +271,7 @@ def climb(  # type: ignore[no-untyped-def]
             break
         for d in range(3):
             previous[d] = pose[d]
-        gain = newton_step(sums, field.radius, longest, step)
+        gain = newton_step(sums, field.radius, longest, held, step)
         for d in range(3):
             pose[d] += step[d]
         if gain * score < tolerance * energy:

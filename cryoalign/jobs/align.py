@@ -14,14 +14,16 @@ from cryoalign.jobs.align_merge import MergedAlignment, merge_parts, next_refere
 from cryoalign.jobs.align_outputs import stack_names, write_align_outputs
 from cryoalign.jobs.align_parameters import AlignParameters
 from cryoalign.jobs.align_part import AlignPart, PartOutputs
-from cryoalign.jobs.align_plan import AlignPlan, inverted_contrast, plan_align, with_references
+from cryoalign.jobs.align_plan import AlignPlan, inverted_contrast, plan_align, thread_bytes, with_references
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.lock import exclusive
-from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
+from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 
 NO_SIGNAL_EXIT = 3
+BASE_MEMORY_BYTES = 150 * 2**20
+"""What Python and its libraries take before the first particle."""
 _DAMPED = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
 
 
@@ -69,6 +71,8 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
+            for text in particles.warnings:  # asking for the CTF may have added one
+                run.warn(text)
             _log_plan(plan, run)
             if inverted_contrast(plan):
                 run.warn("the particles look like the references with inverted contrast: try --invert")
@@ -127,7 +131,8 @@ def _read_references(
     same_box = references.shape[-1] == group.box
     if same_box and (p.angpix is not None or abs(pixel / group.pixel_size_angstrom - 1) < 0.02):
         pixel = group.pixel_size_angstrom
-    run.log.info("read %d references of %d px, %g A", len(references), references.shape[-1], pixel)
+    words = "reference" if len(references) == 1 else "references"
+    run.log.info("read %d %s of %d px, %g A", len(references), words, references.shape[-1], pixel)
     return references, pixel
 
 
@@ -160,19 +165,34 @@ def _align_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], it
     store = run.parts(_store_name(iteration))
     if not merge_only:
         words = "aligning" if p.iterations == 1 else f"aligning, round {iteration} of {p.iterations}"
-        with run.stage("align"), progress(run.log, words, len(plan.particles), verbosity=run.verbosity) as counter:
+        mine = select_parts(ranges, p.part)
+        done = {part.index for part in mine if store.has(part.index)}
+        rows = sum(len(part) for part in mine)
+        before = sum(len(part) for part in mine if part.index in done)
+        with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
             run_parts(
                 ranges,
                 AlignPart(plan, outputs),
                 store,
-                workers=p.threads,
+                workers=_workers(plan, run),
                 which=p.part,
-                on_done=lambda part: counter.update(len(part)),
+                on_done=lambda part: None if part.index in done else counter.update(len(part)),
                 should_stop=run.aborted,
             )
     for writer in (*outputs.aligned, *outputs.flipped):
         writer.close()
     return p.part is None or (p.part[1] == 1 and not store.missing())
+
+
+def _workers(plan: AlignPlan, run: RunDirectory) -> int:
+    """Return the threads that fit into --memory; results do not depend on their number."""
+    p = plan.parameters
+    if p.memory is None:
+        return p.threads
+    fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
+    if fitting < p.threads:
+        run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
+    return min(p.threads, fitting)
 
 
 def _merge_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], iteration: int) -> MergedAlignment:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import cryoalign
 from cryoalign.alignment.to_references import match_geometry, origin_change
@@ -83,7 +83,8 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
         "rlnOriginYAngst": aligned.poses.dy[good] * pixel,
         "rlnClassNumber": aligned.reference[good] + 1,
     }
-    if plan.parameters.mirror:
+    if plan.parameters.mirror or "rlnIsFlip" in plan.particles.particles:
+        # An old 1 beside a pose that was found without mirrors would contradict it.
         columns["rlnIsFlip"] = aligned.poses.mirror[good].astype(np.int64)
     return columns | {
         "cryoalignScore": aligned.score[good],
@@ -169,8 +170,9 @@ def _write_report(plan, aligned, run, argv, counts, good, files) -> None:  # typ
         score_margin=aligned.margin[good],
         psi_deg=aligned.poses.psi[good],
         shift_angstrom=change,
-        psi_error_deg=aligned.psi_error_deg[good],
-        shift_error_angstrom=aligned.shift_error_px[good] * plan.particles.pixel_size_angstrom[good],
+        psi_error_deg=_where_known(aligned.psi_error_deg[good], 180.0),
+        shift_error_angstrom=_where_known(aligned.shift_error_px[good], plan.particles.box[good])
+        * plan.particles.pixel_size_angstrom[good],
         class_number=aligned.reference[good] + 1,
         flags=aligned.flag[good],
         flag_meanings=FLAGS,
@@ -194,6 +196,11 @@ def _write_report(plan, aligned, run, argv, counts, good, files) -> None:  # typ
         ],
     )
     write_align_report(run.staged("report.html"), run.staged("montage.png"), data)
+
+
+def _where_known(error: NDArray[np.float64], unknown: ArrayLike) -> NDArray[np.float64]:
+    """Replace the value that stands for an unknown error by NaN, which charts leave out."""
+    return np.where(error < unknown, error, np.nan)
 
 
 def _examples(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]):  # type: ignore[no-untyped-def]

@@ -304,6 +304,19 @@ def aligners(plan: AlignPlan) -> list[ReferenceAligner]:
     return [ReferenceAligner(g.search) for g in plan.geometries]
 
 
+def thread_bytes(plan: AlignPlan) -> int:
+    """Estimate the memory of one thread in bytes: buffers of a tile, sums of a part, and what is under way."""
+    total = 0
+    for g in plan.geometries:
+        coarse, m = g.search.coarse, len(plan.references)
+        cells = coarse.n_cells * TILE * 8
+        planes = 2 * coarse.n_angles * TILE * coarse.chunk * 4
+        polar = 2 * TILE * g.search.layout.n_points * 4
+        pixels = g.box**2 * (2 * 8 * m + 6 * 4 * TILE)
+        total += cells + planes + polar + pixels
+    return total
+
+
 def inverted_contrast(plan: AlignPlan) -> bool:
     """Tell whether a sample of the particles fits the negative of the references clearly better.
 

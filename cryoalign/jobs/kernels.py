@@ -12,4 +12,4 @@ def say_if_kernels_must_compile(log: logging.Logger) -> None:
     """Log one line where no compiled kernel is in the cache yet."""
     folder = Path(refine_tile.stats.cache_path)
     if not any(folder.glob("*refine_tile*.nbi")):
-        log.info("compiling the numerical kernels, once on this machine (about ten seconds)")
+        log.info("compiling the numerical kernels, once on this machine (less than a minute)")

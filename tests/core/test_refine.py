@@ -53,7 +53,7 @@ class Problem:
     def climb(self, pose, steps=6, tolerance=1e-7):
         sums, pose = np.empty(SUMS), np.array(pose, dtype=float)
         table = self.bank.table[0]
-        x = climb(self.planes, table, pose, RINGS, steps, self.field, self.work, sums, self.energy, tolerance)
+        x = climb(self.planes, table, pose, RINGS, steps, False, self.field, self.work, sums, self.energy, tolerance)
         return x, pose
 
 
@@ -150,11 +150,11 @@ def test_newton_step_solves_a_quadratic():
     root = rng.standard_normal((3, 3))
     hessian, gradient = -(root @ root.T + np.eye(3)), rng.standard_normal(3)
     step = np.empty(3)
-    gain = newton_step(sums_of(gradient, hessian, 20.0), 20.0, 100.0, step)
+    gain = newton_step(sums_of(gradient, hessian, 20.0), 20.0, 100.0, False, step)
     expected = np.linalg.solve(-hessian, gradient)
     np.testing.assert_allclose(step * (20.0, 1, 1), expected, rtol=1e-9)
     assert gain == pytest.approx(0.5 * gradient @ expected)
-    newton_step(sums_of(gradient, hessian, 20.0), 20.0, 0.1, step)
+    newton_step(sums_of(gradient, hessian, 20.0), 20.0, 0.1, False, step)
     np.testing.assert_allclose(step * (20.0, 1, 1), 0.1 * expected / np.linalg.norm(expected), rtol=1e-9)
 
 
@@ -162,7 +162,7 @@ def test_newton_step_solves_a_quadratic():
 def test_where_there_is_no_maximum_the_step_still_goes_up(curvature):
     gradient = np.array([0.3, -0.4, 0.5])
     step = np.empty(3)
-    newton_step(sums_of(gradient, np.diag(curvature), 15.0), 15.0, 0.7, step)
+    newton_step(sums_of(gradient, np.diag(curvature), 15.0), 15.0, 0.7, False, step)
     move = step * (15.0, 1, 1)
     assert np.isfinite(move).all()
     assert 0 < np.linalg.norm(move) <= 0.7 * (1 + 1e-9)
@@ -171,5 +171,12 @@ def test_where_there_is_no_maximum_the_step_still_goes_up(curvature):
 
 def test_without_any_score_there_is_no_step():
     step = np.empty(3)
-    assert newton_step(np.zeros(SUMS), 15.0, 0.7, step) == 0.0
+    assert newton_step(np.zeros(SUMS), 15.0, 0.7, False, step) == 0.0
     np.testing.assert_array_equal(step, 0.0)
+
+
+def test_with_the_shift_held_only_the_angle_moves():
+    gradient, curvature = np.array([0.3, -0.4, 0.5]), np.diag([-2.0, -3.0, -4.0])
+    step = np.empty(3)
+    newton_step(sums_of(gradient, curvature, 15.0), 15.0, 10.0, True, step)
+    np.testing.assert_allclose(step, (0.3 / 2 / 15.0, 0.0, 0.0), atol=1e-12)

@@ -32,7 +32,7 @@ def test_missing_file_and_folder(tmp_path, reader):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"data_x\n_a 1\n"), "is a gzip file, not a STAR file"),
+        (gzip.compress(b"data_x\n_a 1\n", mtime=0), "is a gzip file, not a STAR file"),
         (b"data_x\0\n", "is a binary file"),
         (b"\x93NUMPY\x01\0", "is a NumPy file"),
     ],
