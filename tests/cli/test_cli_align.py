@@ -133,12 +133,12 @@ def test_an_external_job_of_relion(called, tmp_path):
     job = tmp_path / "External" / "job001"
     job.mkdir(parents=True)
     words = (
-        f"--o {job}/ --in_parts parts.star --reference r.mrcs --mask_diameter 120 --mirror --no_ctf"
+        f"--o {job}/ --in_parts parts.star --reference r.mrcs --mask_diameter 120 --ctf_intact_first_peak --no_ctf"
         " --write_stack No --fast Yes --local 10 --local_flip true --normalize false --invert no --j 2"
     )
     parameters = parameters_of(called, words)
     assert parameters.output == job and parameters.inputs == (Path("parts.star"),)
-    assert parameters.mask_diameter == 120 and parameters.mirror and not parameters.ctf
+    assert parameters.mask_diameter == 120 and parameters.ctf_intact_first_peak and not parameters.ctf
     assert not parameters.write_stack and parameters.fast and parameters.local_flip
     assert not parameters.normalize and not parameters.invert and parameters.threads == 2
 
