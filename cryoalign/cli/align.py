@@ -74,7 +74,9 @@ Examples:
     help="Search psi only within DEG of rlnAnglePsiPrior, else rlnAnglePsi.  [default: full circle]",
 )
 @click.option("--local-flip", is_flag=True, help="With --local, also round psi + 180 (filaments).")
-@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Search mirrored images too; not with --local.")
+@click.option(
+    "--mirror/--no-mirror", default=False, show_default=True, help="Search mirrored images too; not with --local."
+)
 @click.option("--fast", is_flag=True, help="Search fewer candidates.")
 @click.option(
     "--iterations",
