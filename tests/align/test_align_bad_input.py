@@ -6,7 +6,6 @@ import gzip
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import mrcfile
@@ -153,10 +152,12 @@ def test_constant_image(small, value):
     refused(small, BASIC, PARTICLES, "row 12", "000012@sim/particles.mrcs", "constant")
 
 
-def test_the_first_bad_image_is_named_whatever_the_threads(small):
+def test_one_of_several_bad_images_is_named(small):
     spoil_images(small, {69: 0.0, 12: None, 30: 1.0})
-    lines = {refused(small, f"{BASIC}{j} -j {j} --block-size 64", "row 12", out=f"out{j}") for j in (1, 2)}
-    assert len(lines) == 1
+    refused(small, f"{BASIC} --block-size 64", "row 12")
+    # Threads work on rows 1-64 and 65-70 at the same time: either may be the first to stop the run.
+    line = refused(small, f"{BASIC}2 -j 2 --block-size 64", PARTICLES, out="out2")
+    assert "row 12:" in line or "row 69:" in line
 
 
 # ---- names and numbers in the table --------------------------------------------------------------------------------
@@ -359,54 +360,3 @@ def test_bad_images_are_left_out_when_told_to(small, small_set):
 def test_when_every_image_is_bad(small):
     spoil_images(small, dict.fromkeys(range(1, 71), 0.0))
     refused(small, f"{BASIC} --on-bad-image skip", "no usable")
-
-
-# ---- the output folder -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A folder whose ``out`` holds a finished run and a file of somebody else."""
-
-    folder: Path
-    before: dict[str, bytes]
-
-
-@pytest.fixture
-def finished(small) -> Finished:
-    """Finish a run and leave a foreign file beside it."""
-    align(small, *BASIC.split())
-    (small / "out/notes.txt").write_text("mine")
-    (small / "out/mine.star").write_text("data_mine\n")
-    return Finished(small, results(small / "out"))
-
-
-def test_a_finished_run_is_not_touched(finished):
-    ran = align(finished.folder, *BASIC.split(), status=1)
-    assert len(ran.lines) == 1 and "out" in ran.lines[0] and "--overwrite" in ran.lines[0]
-    assert results(finished.folder / "out") == finished.before
-    assert [n for n in MARKERS if (finished.folder / "out" / n).exists()] == ["RELION_JOB_EXIT_SUCCESS"]
-
-
-def test_overwrite_replaces_our_files_and_no_others(finished):
-    out = finished.folder / "out"
-    align(finished.folder, *BASIC.split(), "--overwrite", "--no-write-stack", "--limit", 20)
-    assert not (out / "aligned.mrcs").exists() and not (out / "aligned.star").exists()
-    assert len(table(out / "particles.star")) == 20
-    assert (out / "notes.txt").read_text() == "mine" and (out / "mine.star").read_text() == "data_mine\n"
-
-
-def test_a_failed_overwrite_leaves_no_old_result_behind(finished):
-    (finished.folder / REFERENCE).unlink()
-    align(finished.folder, *BASIC.split(), "--overwrite", status=1)
-    assert (finished.folder / "out/notes.txt").exists()
-    left = set(results(finished.folder / "out")) - {"mine.star"}
-    assert left in (set(), set(finished.before) - {"mine.star"})  # all of the old run, or none of it
-
-
-def test_a_foreign_file_of_a_result_s_name_is_not_overwritten(small):
-    (small / "out").mkdir()
-    (small / "out/particles.star").write_text("data_mine\n")
-    ran = align(small, *BASIC.split(), status=1)
-    assert len(ran.lines) == 1 and "out/particles.star" in ran.lines[0]
-    assert (small / "out/particles.star").read_text() == "data_mine\n"
