@@ -17,7 +17,7 @@ from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_region
+from cryoalign.core.masks import background_region, centre_offsets
 from cryoalign.core.noise import estimate_noise_power
 from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
@@ -28,6 +28,8 @@ from cryoalign.jobs.align_parameters import AlignParameters
 
 NOISE_ROWS = 2000
 """Images from which a noise spectrum is estimated, at most, for each group."""
+NOISY_REFERENCE = 0.05
+"""Share of the variance outside the mask above which references are said to carry noise."""
 _CLEAN = 1e-3
 """Noise is taken to be at least this share of the images' mean power: cleaner data would divide by nothing."""
 
@@ -152,6 +154,12 @@ def plan_align(
     coefficients = None if ctf is None else np.zeros((n, 9), np.float32)
     first_pixel = groups[0].pixel_size_angstrom
     mask_angstrom = parameters.mask_diameter or 0.8 * groups[0].box * first_pixel
+    share = _noise_share(references, mask_angstrom / reference_pixel_size)
+    if share > NOISY_REFERENCE and parameters.lowpass is None:
+        warn(
+            f"the references carry noise: their variance outside the mask is {100 * share:.0f} % of that inside; "
+            "--lowpass at their resolution keeps particles from being aligned to it"
+        )
     geometries = []
     for g, (box, pixel, rows) in enumerate(groups):
         geometry_of[rows], place_in[rows] = g, np.arange(len(rows))
@@ -187,6 +195,15 @@ def plan_align(
         parameters, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, coefficients,
         np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size,
     )  # fmt: skip
+
+
+def _noise_share(references: NDArray[np.float32], mask_px: float) -> float:
+    """Median over the references of the variance outside the mask, relative to that inside; 0 where nothing is left."""
+    radius = np.hypot(*centre_offsets(references.shape[-1]))
+    outside, inside = radius > mask_px / 2 + 2.5, radius < mask_px / 2 - 2.5
+    if outside.sum() < 16 or inside.sum() < 16:
+        return 0.0
+    return float(np.median(references[:, outside].var(axis=1) / references[:, inside].var(axis=1)))
 
 
 def with_references(plan: AlignPlan, references: NDArray[np.float32]) -> AlignPlan:

@@ -263,6 +263,19 @@ def test_invert_undoes_dark_particles(demo):
     assert results(folder / "out") == bright
 
 
+def test_a_noisy_reference_is_warned_of(demo):
+    folder, made = demo
+    align(folder, *BASIC)
+    assert "carry noise" not in warnings_of(folder)
+    noise = np.random.default_rng(8).standard_normal(made.references.shape) * made.references.std() * 0.6
+    write_mrcs(folder / "noisy.mrcs", (made.references + noise).astype(np.float32), made.pixel)
+    words = ("particles.star", "--reference", "noisy.mrcs", "-o", "out", "--overwrite")
+    align(folder, *words)
+    assert "the references carry noise" in warnings_of(folder)
+    align(folder, *words, "--lowpass", "20")
+    assert "carry noise" not in warnings_of(folder)
+
+
 def test_reference_of_another_box_and_pixel_size(tmp_path):
     made = plain().write(tmp_path)
     half = np.fft.fftshift(np.fft.fft2(made.references))[:, 12:36, 12:36]
