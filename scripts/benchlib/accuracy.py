@@ -147,7 +147,10 @@ def run_ctf(settings: Settings) -> Room:
             value = {name: getattr(f, what) for name, f in figures.items()}
             floor = float(np.sqrt(np.mean([limit[what] ** 2 for limit in limits])))
             room.add(f"{label} RMS, {unit}", value["ctf"], note=f"ML {value['ml']:.3f}, Cramer-Rao {floor:.3f}")
-            room.add(f"{label} over ML", value["ctf"] / value["ml"], 1.05)
+            ours = figures["ctf"]
+            near = getattr(ours, f"{what}_near")
+            note = f"{round(ours.far * ours.n)} of {ours.n} images beyond 15 deg; {near / value['ml']:.3f} without them"
+            room.add(f"{label} over ML", value["ctf"] / value["ml"], 1.05, note=note)
             ideal = value["ml"] / floor
             room.add(f"{label} over Cramer-Rao", value["ctf"] / floor, 1.15, note=f"ML itself {ideal:.3f}")
             flip_bar = 1.08 if molecule == "fine" else 1.0
