@@ -28,6 +28,9 @@ _OPTIONAL = {
 }
 _FLAGS = {"phase_flipped": "rlnCtfDataArePhaseFlipped", "premultiplied": "rlnCtfDataAreCtfPremultiplied"}
 
+NO_CTF = "no CTF: "
+"""How the warning begins that says what is missing."""
+
 
 def read_ctf(particles: ParticleSet) -> CtfParameters | None:
     """Return the CTF parameters of all particles, as RELION reads them: the particle's column, else its group's.
@@ -45,7 +48,7 @@ def read_ctf(particles: ParticleSet) -> CtfParameters | None:
     values = {name: _column(particles, label) for name, label in _REQUIRED.items()}
     missing = [_REQUIRED[name] for name, value in values.items() if value is None]
     if missing:
-        warning = f"no CTF: the input has no {', '.join(missing)}"
+        warning = f"{NO_CTF}the input has no {', '.join(missing)}"
         if warning not in particles.warnings:
             particles.warnings.append(warning)
         return None

@@ -71,8 +71,6 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
-            for text in particles.warnings:  # asking for the CTF may have added one
-                run.warn(text)
             _log_plan(plan, run)
             if inverted_contrast(plan):
                 run.warn("the particles look like the references with inverted contrast: try --invert")

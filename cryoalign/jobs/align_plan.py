@@ -17,11 +17,12 @@ from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_region, centre_offsets
+from cryoalign.core.masks import background_region, background_statistics, centre_offsets
 from cryoalign.core.noise import estimate_noise_power
 from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource, bad_images
 from cryoalign.jobs.align_parameters import AlignParameters
@@ -144,7 +145,8 @@ def plan_align(
     _check_reference_geometry(parameters, groups, references, reference_pixel_size)
     ctf = particles.ctf() if parameters.ctf else None
     if parameters.ctf and ctf is None:
-        warn("the CTF is not corrected: the metadata do not allow it")
+        said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
+        warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
     poses = particles.poses()
     prior = particles.psi_prior() if parameters.local is not None else None
     if parameters.local is not None and prior is None:
@@ -265,6 +267,7 @@ def _noise_power(
 ) -> tuple[NDArray[np.float64], float]:
     """Noise power of each group, and the deviation of the pixels."""
     good_members, power = [], []
+    everywhere = np.ones((source.box, source.box), bool)
     for group in members:
         count = min(len(group), NOISE_ROWS)
         rows = group[np.arange(count) * len(group) // count]
@@ -273,8 +276,8 @@ def _noise_power(
             images = source.read(rows[start : start + TILE])
             for index, _ in bad_images(images):
                 good[start + index] = False
-            kept = good[start : start + TILE]
-            power += list(images[kept].var(axis=(1, 2), dtype=np.float64))
+            _, deviation = background_statistics(images[good[start : start + TILE]], everywhere)
+            power += list(deviation**2)
         good_members.append(rows[good])
     if not power:
         raise InputError("no usable image among the particles")
