@@ -60,9 +60,12 @@ def run_accuracy(settings: Settings) -> Room:
                 peer.append((relion_poses(settings, data), data.truth))
         found, ideal = judge.pooled(ours), judge.pooled(best)
         label = f"70S, SNR {snr:g}"
-        note = f"ML {ideal.psi_rms:.3f}, Cramer-Rao {limits[0]['psi_rms']:.3f}"
+        note = judge.standard_error(ours, "psi_rms") + f"ML {ideal.psi_rms:.3f}, Cramer-Rao {limits[0]['psi_rms']:.3f}"
         room.add(f"{label}: psi RMS, deg", found.psi_rms, psi_bar, note=note + _relion(peer, "psi_rms"))
-        note = f"ML {ideal.shift_rms:.3f}, Cramer-Rao {limits[0]['shift_rms']:.3f}"
+        note = (
+            judge.standard_error(ours, "shift_rms")
+            + f"ML {ideal.shift_rms:.3f}, Cramer-Rao {limits[0]['shift_rms']:.3f}"
+        )
         room.add(f"{label}: shift RMS, px", found.shift_rms, shift_bar, note=note + _relion(peer, "shift_rms"))
         spread = 0.03 + 4 * found.psi_rms / np.sqrt(found.n)
         room.add(f"{label}: |mean psi error|, deg", abs(found.psi_mean), round(spread, 3), note="0.03 + 4 RMS/sqrt(n)")
@@ -85,8 +88,9 @@ def run_accuracy(settings: Settings) -> Room:
         best.append((likeliest(data)[1], data.truth))
     found, ideal = judge.pooled(ours), judge.pooled(best)
     label = "128 px, 10 references, SNR 0.1"
-    room.add(f"{label}: psi median, deg", found.psi_median, 0.26, note=f"ML {ideal.psi_median:.3f}")
-    room.add(f"{label}: shift median, px", found.shift_median, 0.16, note=f"ML {ideal.shift_median:.3f}")
+    for name, unit, bar in (("psi_median", "deg", 0.26), ("shift_median", "px", 0.16)):
+        note = judge.standard_error(ours, name) + f"ML {getattr(ideal, name):.3f}"
+        room.add(f"{label}: {name.replace('_', ' ')}, {unit}", getattr(found, name), bar, note=note)
     room.add(f"{label}: reference right", found.right, 0.99, ">=")
     return room
 
@@ -146,7 +150,8 @@ def run_ctf(settings: Settings) -> Room:
             label = f"{title}, SNR {snr:g}: {what.split('_')[0]}"
             value = {name: getattr(f, what) for name, f in figures.items()}
             floor = float(np.sqrt(np.mean([limit[what] ** 2 for limit in limits])))
-            room.add(f"{label} RMS, {unit}", value["ctf"], note=f"ML {value['ml']:.3f}, Cramer-Rao {floor:.3f}")
+            note = judge.standard_error(results["ctf"], what) + f"ML {value['ml']:.3f}, Cramer-Rao {floor:.3f}"
+            room.add(f"{label} RMS, {unit}", value["ctf"], note=note)
             ours = figures["ctf"]
             near = getattr(ours, f"{what}_near")
             note = f"{round(ours.far * ours.n)} of {ours.n} images beyond 15 deg; {near / value['ml']:.3f} without them"

@@ -84,3 +84,11 @@ def pooled(parts: list[tuple[Arrays, Arrays]]) -> Errors:
         if all(key in p[side] for p in parts)
     }
     return judge(join(0), join(1))
+
+
+def standard_error(parts: list[tuple[Arrays, Arrays]], name: str) -> str:
+    """Say the standard error of a figure over the seeds, such as ``se 0.012 over 3 seeds``; empty for one seed."""
+    if len(parts) < 2:
+        return ""
+    values = [getattr(judge(*part), name) for part in parts]
+    return f"se {np.std(values, ddof=1) / np.sqrt(len(values)):.4f} over {len(values)} seeds; "
