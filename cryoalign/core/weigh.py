@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.ctf import CtfParameters, wavelength_angstrom
 from cryoalign.core.rings import RingLayout
 from cryoalign.core.waves import cosine_of_turns, sine_of_turns
 
@@ -49,8 +49,7 @@ def ctf_coefficients(ctf: CtfParameters, box: int, pixel_size_angstrom: float) -
     ndarray
         float32, shape (n, 9).
     """
-    voltage = ctf.voltage_kv * 1e3
-    wavelength = 12.2643247 / np.sqrt(voltage * (1.0 + voltage * 0.978466e-6))
+    wavelength = wavelength_angstrom(ctf.voltage_kv)
     frequency2 = 1.0 / (box * pixel_size_angstrom) ** 2
     half = 0.5 * wavelength * frequency2
     mean = -(ctf.defocus_u_angstrom + ctf.defocus_v_angstrom) / 2

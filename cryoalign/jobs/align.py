@@ -24,7 +24,7 @@ from cryoalign.jobs.runlog import progress
 NO_SIGNAL_EXIT = 3
 BASE_MEMORY_BYTES = 150 * 2**20
 """What Python and its libraries take before the first particle."""
-_DAMPED = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
+_IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
 
 
 def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False) -> int:
@@ -105,7 +105,7 @@ def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
     optics = particles.optics
     if optics is not None:
-        ignored = [c for c in _DAMPED if c in optics and not _is_neutral(c, optics[c])]
+        ignored = [c for c in _IGNORED_OPTICS if c in optics and not _is_neutral(c, optics[c])]
         if ignored:
             run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
     run.log.info("read %d particles (%s)", len(particles), particles.dialect)

@@ -14,7 +14,7 @@ from cryoalign.averaging.exact_sums import ExactSums
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.poses import Poses
-from cryoalign.jobs.align_part import REASONS
+from cryoalign.jobs.align_part import COLUMNS, REASONS
 from cryoalign.jobs.align_plan import AlignPlan
 from cryoalign.jobs.parts import PartRange, PartStore
 
@@ -87,7 +87,7 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
     power = [np.zeros((m, g.box // 2 + 1), np.int64) for g in plan.geometries]
     has_weighted = False
     for _, arrays in store.load_all(ranges):
-        for name in _COLUMN_NAMES:
+        for name in COLUMNS:
             columns.setdefault(name, []).append(arrays[name])
         for g in range(len(plan.geometries)):
             plain[g].add_packed(arrays[f"classes_{g}"], arrays[f"counts_{g}"], arrays[f"sums_{g}"])
@@ -131,8 +131,3 @@ def _combine(plan: AlignPlan, sums: list[NDArray[np.float64]]) -> NDArray[np.flo
             matched = match_geometry(part.astype(np.float32), g.pixel_size_angstrom, box, plan.reference_pixel_size)
             total += matched
     return total
-
-
-_COLUMN_NAMES = (
-    "psi", "dx", "dy", "mirror", "reference", "score", "margin", "psi_error", "shift_error", "scale", "flag", "skipped",
-)  # fmt: skip

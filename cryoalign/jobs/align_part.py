@@ -30,11 +30,12 @@ FLAGS = {
 
 REASONS = {0: "", 1: "NaN or infinite", 2: "constant image"}
 
-_COLUMNS = {
+COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "mirror": np.bool_, "reference": np.int32,
     "score": np.float64, "margin": np.float64, "psi_error": np.float64, "shift_error": np.float64,
     "scale": np.float64, "flag": np.int32, "skipped": np.int8,
 }  # fmt: skip
+"""What a part knows of each of its rows, and the types; the merge joins the same ones."""
 
 
 @dataclass(eq=False)
@@ -74,7 +75,7 @@ class AlignPart:
         plan = self.plan
         if not hasattr(self._local, "aligners"):
             self._local.aligners = aligners(plan)
-        columns = {name: np.zeros(len(part), dtype) for name, dtype in _COLUMNS.items()}
+        columns = {name: np.zeros(len(part), dtype) for name, dtype in COLUMNS.items()}
         m = len(plan.references)
         weighted = self.outputs.ctf_weighted_sums
         sums = [ExactSums(m, g.box, g.sum_scale) for g in plan.geometries]
