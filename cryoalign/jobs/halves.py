@@ -1,0 +1,29 @@
+"""The half set of each particle of a table, by the same rule in every command."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.averaging.halves import assign_halves
+from cryoalign.io.particles import ParticleSet
+
+_TUBE = "rlnHelicalTubeID"
+SHARED_RESOLUTION = "cryoalignSharedResolution"
+"""Column of particles whose halves were refined apart: at finer resolution (A) than this they share nothing."""
+
+
+def half_sets(particles: ParticleSet) -> NDArray[np.int8]:
+    """Return the half set (0 or 1) of each particle: rlnRandomSubset, else by name; segments of a tube stay together.
+
+    Raises
+    ------
+    InputError
+        If rlnRandomSubset is neither 1 nor 2.
+    """
+    names = particles.image_names()
+    micrographs, tubes = particles.micrograph_names(), None
+    if _TUBE in particles.particles:
+        ids = particles.particles[_TUBE].tolist()
+        tubes = [f"{m} {t}" for m, t in zip(micrographs or [""] * len(ids), ids, strict=True)]
+    return np.asarray(assign_halves(names, particles.random_subset(), tubes), np.int8)
