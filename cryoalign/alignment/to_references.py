@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.errors import InputError
-from cryoalign.core.filters import apply_ring_gain, bandpass, fourier_resize
+from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
+from cryoalign.core.match_geometry import match_geometry as match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.search import Searcher, SearchPlan, SearchResult
 
@@ -44,30 +44,6 @@ def mask_references(
     if lowpass_angstrom is not None or highpass_angstrom is not None:
         centred = apply_ring_gain(centred, bandpass(box, pixel_size_angstrom, lowpass_angstrom, highpass_angstrom))
     return np.asarray(centred * soft_disc(box, mask_diameter_px), dtype=np.float32)
-
-
-def match_geometry(
-    images: NDArray[np.float32], pixel_size_from: float, box: int, pixel_size_to: float
-) -> NDArray[np.float32]:
-    """Bring images to another box and pixel size (A), keeping the content at the centre pixel.
-
-    The field of view is cropped or padded with the border's mean to the nearest whole pixel, then resampled in
-    Fourier space.
-    """
-    source = images.shape[-1]
-    if source == box and abs(pixel_size_from / pixel_size_to - 1) < 1e-4:
-        return np.asarray(images, dtype=np.float32)
-    wanted = round(box * pixel_size_to / pixel_size_from)
-    if wanted < 4:
-        raise InputError("the images are too coarse for this box", value=f"{pixel_size_from:g} A/px")
-    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1).mean(axis=1)
-    framed = np.broadcast_to(border[:, None, None], (len(images), wanted, wanted)).astype(np.float32)
-    half = min(source // 2, wanted // 2)
-    upper = min(source - source // 2, wanted - wanted // 2)
-    inside = slice(source // 2 - half, source // 2 + upper)
-    target = slice(wanted // 2 - half, wanted // 2 + upper)
-    framed[:, target, target] = images[:, inside, inside]
-    return fourier_resize(framed, box)
 
 
 @dataclass(frozen=True, eq=False)
