@@ -8,6 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.report.quality_data import (
+    FrcCurve,
+    GrowthCurve,
+    GuardSummary,
+    HalfSets,
+    NullTestSummary,
+    expect_frc,
+    expect_shape,
+)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AlignReportData:
@@ -64,7 +74,23 @@ class AlignReportData:
         Half-width of the psi search round the input angle; None = full circle.
     resolution_angstrom
         Class number -> resolution from independent halves (999 = never above the threshold); empty where no halves
-        were made.
+        were made. Where `frc` has a class, its curve's resolution counts instead.
+    references_filtered_to_angstrom
+        `references` are shown as they were aligned to, low-passed to this; None = as given by the user.
+    averages_kind
+        In words, for captions: "plain mean", "Wiener-filtered" ...
+    frc
+        Class number -> curves of its half averages; empty where no halves were made.
+    halves
+        How particles were parted into halves, or None.
+    growth
+        Amplitude signal-to-noise ratio against number of images, or None.
+    quality
+        Class number -> quality, as in cryoalignQuality; may be empty.
+    guard
+        What the guard against model bias found, or None where it did not run.
+    null_test
+        What noise gave on the same path, or None where it was not asked for.
     example_raw, example_aligned
         (k, l, l) unfiltered particles before and after their pose; either may be None.
     example_names
@@ -112,6 +138,14 @@ class AlignReportData:
     max_shift_angstrom: float | None = None
     local_search_deg: float | None = None
     resolution_angstrom: Mapping[int, float] = field(default_factory=dict)
+    references_filtered_to_angstrom: float | None = None
+    averages_kind: str = "average"
+    frc: Mapping[int, FrcCurve] = field(default_factory=dict)
+    halves: HalfSets | None = None
+    growth: GrowthCurve | None = None
+    quality: Mapping[int, float] = field(default_factory=dict)
+    guard: GuardSummary | None = None
+    null_test: NullTestSummary | None = None
     example_raw: NDArray | None = None
     example_aligned: NDArray | None = None
     example_names: Sequence[str] = ()
@@ -128,18 +162,19 @@ class AlignReportData:
         if n == 0:
             raise ValueError("no particles to report on")
         for name in ("score_margin", "psi_deg", "psi_error_deg", "shift_error_angstrom", "class_number"):
-            _expect_shape(name, getattr(self, name), (n,))
-        _expect_shape("shift_angstrom", self.shift_angstrom, (n, 2))
+            expect_shape(name, getattr(self, name), (n,))
+        expect_shape("shift_angstrom", self.shift_angstrom, (n, 2))
         for name in ("flags", "mirror"):
             if getattr(self, name) is not None:
-                _expect_shape(name, getattr(self, name), (n,))
+                expect_shape(name, getattr(self, name), (n,))
         if np.ndim(self.references) != 3 or len(self.references) == 0:
             raise ValueError(f"references must be (M, L, L) with M >= 1, not {np.shape(self.references)}")
         m = len(self.references)
         for number, average in self.averages.items():
             if not 1 <= number <= m:
                 raise ValueError(f"average of class {number}, but there are {m} references")
-            _expect_shape(f"averages[{number}]", average, np.shape(self.references)[1:])
+            expect_shape(f"averages[{number}]", average, np.shape(self.references)[1:])
+        expect_frc(self.frc, np.shape(self.references)[-1])
         if not 1 <= np.min(self.class_number) <= np.max(self.class_number) <= m:
             raise ValueError(f"class_number must lie in 1..{m}")
         for name in ("example_raw", "example_aligned"):
@@ -169,8 +204,3 @@ class AlignReportData:
         """Length of each shift, shape (n,)."""
         x, y = np.asarray(self.shift_angstrom, np.float64).T
         return np.hypot(x, y)
-
-
-def _expect_shape(name: str, value: NDArray, shape: tuple[int, ...]) -> None:
-    if np.shape(value) != tuple(shape):
-        raise ValueError(f"{name} must have shape {tuple(shape)}, not {np.shape(value)}")
