@@ -18,8 +18,10 @@ FLOOR = 0.75
 """Cells below this share of the best are never refined."""
 NEAR_ANGLES = 3
 """Cells within ``near`` in shift whose angles differ by no more steps than this share a peak."""
-RESULT = 10
-"""Columns of a result: angle, tx, ty, reference, X, runner-up ratio, var(angle), var(shift), X / E, spare."""
+RESULT = 14
+"""Columns of a result: angle, tx, ty, reference, X, runner-up ratio, X / E, whether it was brought back to a border,
+and from CURVATURE on minus the second derivatives of X (aa, ax, ay, xx, xy, yy)."""
+CURVATURE = 8
 
 
 class CandidateRule(NamedTuple):
@@ -139,8 +141,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
     window
         Lowest and highest angle per image in radians, (n, 2), where ``use_window``.
     result
-        Float64 (n, RESULT): angle (radians), tx, ty (pixels), reference, X, runner-up ratio, variance of the angle
-        (radians^2), variance of the shift (px^2, mean of both axes), X / E, 1 if it was brought back to a border.
+        Float64 (n, RESULT), zeros; angles in radians, shifts in pixels.
     """
     coarse_energy, full_energy = energies
     coarse_rings, full_rings = rings
@@ -161,7 +162,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             inverse_root[m] = 1.0 / np.sqrt(max(coarse_energy[i, m], 1e-300))
         count, ratio = choose_candidates(best[i], angle_index[i], inverse_root, grid, rule, chosen)
         # Where no cell correlates there is no pose: this stands.
-        result[i, 5], result[i, 6], result[i, 7] = 1.0, 1e300, 1e300
+        result[i, 5] = 1.0
         if count == 0:
             continue
         for c in range(count):
@@ -219,7 +220,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             else:
                 if use_window:
                     result[i, 0] -= _beyond(result[i, 0], window[i, 0], window[i, 1])
-                result[i, 9] = 1.0 if max_shift > 0.0 or ends else 0.0
+                result[i, 7] = 1.0 if max_shift > 0.0 or ends else 0.0
         result[i, 5] = ratio
 
 
@@ -267,19 +268,9 @@ def _distance(one, two, radius):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def _write(row, pose, reference, x, energy, sums):  # type: ignore[no-untyped-def]
-    """Store one answer with its variances: the inverse of the log likelihood's curvature at the fitted scale."""
+    """Store one answer with the curvature of its peak."""
     row[0], row[1], row[2], row[3], row[4] = pose[0], pose[1], pose[2], reference, x
-    scale = x / max(energy, 1e-300)
-    row[8] = scale
-    row[9] = 0.0
-    hessian = np.empty((3, 3))
-    hessian[0, 0], hessian[0, 1], hessian[0, 2] = -sums[9], -sums[7], -sums[8]
-    hessian[1, 1], hessian[1, 2], hessian[2, 2] = -sums[3], -sums[4], -sums[5]
-    a, b, c = hessian[0, 0], hessian[0, 1], hessian[0, 2]
-    d, e, f = hessian[1, 1], hessian[1, 2], hessian[2, 2]
-    determinant = a * (d * f - e * e) - b * (b * f - c * e) + c * (b * e - c * d)
-    if scale > 0 and a > 0 and a * d - b * b > 0 and determinant > 0:  # positive definite
-        row[6] = (d * f - e * e) / determinant / scale
-        row[7] = 0.5 * ((a * f - c * c) + (a * d - b * b)) / determinant / scale
-    else:
-        row[6], row[7] = 1e300, 1e300
+    row[6] = x / max(energy, 1e-300)
+    row[7] = 0.0
+    row[CURVATURE], row[CURVATURE + 1], row[CURVATURE + 2] = -sums[9], -sums[7], -sums[8]
+    row[CURVATURE + 3], row[CURVATURE + 4], row[CURVATURE + 5] = -sums[3], -sums[4], -sums[5]

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank, build_bank
-from cryoalign.core.cascade import RESULT, CandidateRule, CellGrid, refine_tile
+from cryoalign.core.cascade import CURVATURE, RESULT, CandidateRule, CellGrid, refine_tile
 from cryoalign.core.coarse import CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
 from cryoalign.core.polar import PolarTransform, polar_samples_by_finufft
+from cryoalign.core.pose_errors import ENTRIES, ErrorTables, error_tables, pose_variances
 from cryoalign.core.poses import Poses
 from cryoalign.core.refine import ScoreField, score_field
 from cryoalign.core.rings import RingLayout, plan_rings
@@ -70,6 +71,10 @@ class SearchPlan:
         References given.
     inverse_noise
         1 / sigma^2 for every noise group and ring, float32 (groups, n_rings).
+    noise_ratio
+        Noise power over the one assumed, float64 (groups, n_rings).
+    error_tables
+        For the standard errors.
     """
 
     settings: SearchSettings
@@ -81,7 +86,9 @@ class SearchPlan:
     score_field: ScoreField
     n_references: int
     inverse_noise: NDArray[np.float32]
+    noise_ratio: NDArray[np.float64]
     tables: PointTables
+    error_tables: ErrorTables
 
     @property
     def box(self) -> int:
@@ -104,7 +111,8 @@ class SearchResult:
     margin
         Score minus the best score of another pose or reference.
     psi_error_deg, shift_error_px
-        Standard errors from the curvature of the log likelihood; 180 and the box where there is none.
+        Standard errors, the shift's along one axis (:mod:`cryoalign.core.pose_errors`); 180 and the box where there is
+        no peak.
     scale
         Fitted intensity of the image relative to its reference.
     at_limit
@@ -161,6 +169,9 @@ def plan_search(
     noise_power: NDArray[np.float64],
     settings: SearchSettings,
     ctf_power: NDArray[np.float64] | None = None,
+    *,
+    true_noise_power: NDArray[np.float64] | None = None,
+    reference_noise: NDArray[np.float64] | None = None,
 ) -> SearchPlan:
     """Prepare references for a search.
 
@@ -174,6 +185,12 @@ def plan_search(
         What to search.
     ctf_power
         Ring means of C^2, shape (box // 2 + 1,), to choose the band; ones if None.
+    true_noise_power
+        What the noise is known to be where ``noise_power`` says something else, in the same units; only the standard
+        errors use it.
+    reference_noise
+        Noise power of the references themselves before the mask, shape (m, box // 2 + 1); only the standard errors
+        use it. None = they carry none.
     """
     references = np.asarray(references, dtype=np.float32)
     count, box = len(references), references.shape[-1]
@@ -188,10 +205,16 @@ def plan_search(
     shifts = shift_grid(settings.max_shift_px, step)
     coarse = plan_coarse(bank, coarse_rings, shifts, settings.radius_px)
     inverse = (1.0 / noise_power[:, 1 : full + 1]).astype(np.float32)
+    ratio = np.ones_like(noise_power[:, 1 : full + 1])
+    if true_noise_power is not None:
+        ratio = true_noise_power[:, 1 : full + 1] / noise_power[:, 1 : full + 1]
+    if reference_noise is not None:
+        reference_noise = np.concatenate([reference_noise] * (len(searched) // count))
     grid = CellGrid(coarse.n_angles, shifts, 1.5 * box / (2.25 * coarse_rings))
     return SearchPlan(
         settings, _rule(settings, len(searched)), layout, bank, coarse, grid, score_field(bank, settings.radius_px),
-        count, inverse, PointTables.of(layout),
+        count, inverse, ratio, PointTables.of(layout),
+        error_tables(bank, settings.radius_px, reference_noise),
     )  # fmt: skip
 
 
@@ -269,7 +292,8 @@ class Searcher:
             polar[n:] = 0.0
         self._transform(images, polar[:n])
         polar[:n][~valid] = 0.0
-        inverse = plan.inverse_noise[np.zeros(n, np.int64) if group is None else group]
+        group = np.zeros(n, np.int64) if group is None else group
+        inverse = plan.inverse_noise[group]
         norm, ctf_power = weigh_images(
             polar[:n],
             self._tables,
@@ -293,12 +317,18 @@ class Searcher:
             plan.score_field, plan.rule, float(plan.settings.max_shift_px), valid,
             np.zeros((n, 2)) if window is None else window, window is not None, result,
         )  # fmt: skip
-        return self._answers(result, norm, full_energy, origin)
+        return self._answers(result, norm, full_energy, origin, weight, plan.noise_ratio[group])
 
     def _answers(
-        self, result: NDArray[np.float64], norm: NDArray[np.float32], energy: NDArray[np.float64], origin: NDArray
+        self,
+        result: NDArray[np.float64],
+        norm: NDArray[np.float32],
+        energy: NDArray[np.float64],
+        origin: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        noise_ratio: NDArray[np.float64],
     ) -> SearchResult:
-        """Turn angles and shifts into poses, and log likelihoods into correlations."""
+        """Turn angles and shifts into poses, log likelihoods into correlations, and curvatures into errors."""
         reference = result[:, 3].astype(np.int64)
         mirrored = reference >= self.plan.n_references
         sign = np.where(mirrored, -1.0, 1.0)
@@ -308,15 +338,19 @@ class Searcher:
         poses = Poses(sign * psi, sign * dx, dy, mirrored)
         spread = np.sqrt(np.maximum(norm * energy[np.arange(len(result)), reference], 1e-300))
         score = np.clip(result[:, 4] / spread, -1.0, 1.0)
+        angle_variance, shift_variance = pose_variances(
+            self.plan.error_tables, reference, result[:, 0], result[:, 4], result[:, CURVATURE : CURVATURE + ENTRIES],
+            weight, weight * noise_ratio,
+        )  # fmt: skip
         return SearchResult(
             poses=poses,
             reference=(reference % self.plan.n_references).astype(np.int32),
             score=score,
             margin=score * (1.0 - result[:, 5]),
-            psi_error_deg=np.minimum(np.rad2deg(np.sqrt(result[:, 6])), 180.0),
-            shift_error_px=np.minimum(np.sqrt(result[:, 7]), float(self.plan.box)),
-            scale=result[:, 8],
-            at_limit=result[:, 9] > 0,
+            psi_error_deg=np.minimum(np.rad2deg(np.sqrt(angle_variance)), 180.0),
+            shift_error_px=np.minimum(np.sqrt(shift_variance), float(self.plan.box)),
+            scale=result[:, 6],
+            at_limit=result[:, 7] > 0,
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import starfile
 from numpy.typing import NDArray
 
 from . import files, measure
@@ -42,6 +43,20 @@ def align(
 def aligned_poses(output: Path) -> dict[str, NDArray]:
     """Read the poses that ``align`` wrote: psi (degrees), dx, dy (pixels), reference (0-based)."""
     return files.read_poses(output / "particles.star")
+
+
+def stated_errors(output: Path) -> dict[str, NDArray]:
+    """Read the standard errors that ``align`` states: psi (degrees), shift (pixels, one axis); and mirror."""
+    blocks = starfile.read(output / "particles.star", always_dict=True)
+    table, optics = blocks["particles"], blocks["optics"]
+    pixel = dict(zip(optics["rlnOpticsGroup"], optics["rlnImagePixelSize"], strict=True))
+    size = np.array([float(pixel[g]) for g in table["rlnOpticsGroup"]])
+    mirror = table["rlnIsFlip"].to_numpy(int) > 0 if "rlnIsFlip" in table else np.zeros(len(table), bool)
+    return {
+        "psi": table["cryoalignPsiError"].to_numpy(float),
+        "shift": table["cryoalignShiftError"].to_numpy(float) / size,
+        "mirror": mirror,
+    }
 
 
 @dataclass(frozen=True)
