@@ -1,10 +1,10 @@
-"""CTF-weighted averages: sum C F over sum C^2, the latter by rings.
-
-After in-plane rotation the direction of astigmatism is spread over a class, so the denominator is kept as one number
-for each ring (Wiener's filter; Penczek, Methods Enzymol. 482:1, 2010, section 3).
+"""Images multiplied by their CTF, and C^2 where aligned images have it (Wiener's filter; Penczek, Methods Enzymol.
+482:1, 2010, section 3).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import scipy.fft
@@ -12,9 +12,77 @@ from numpy.typing import NDArray
 
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.filters import apply_ring_gain, radial_average
+from cryoalign.core.poses import Poses
 
 POWER_SCALE = 2.0**32
-"""Ring powers are summed as integers of this unit, so that no order can change them."""
+"""Powers are summed as integers of this unit, so that no order can change them."""
+
+
+def apply_ctf(
+    images: NDArray[np.float32],
+    ctf: CtfParameters | None,
+    pixel_size_angstrom: float,
+    treatment: str,
+    intact_first_peak: bool = False,
+) -> NDArray[np.float32]:
+    """Multiply images by their CTF C ("wiener") or by its sign ("flip"); "plain" leaves them alone.
+
+    What was done to the data before is taken into account: phase-flipped images are multiplied by abs(C) and flipped
+    no more, premultiplied ones are left alone in both.
+
+    Parameters
+    ----------
+    images
+        Shape (n, L, L).
+    ctf
+        Of the n images; None for C = 1.
+    pixel_size_angstrom
+        Pixel size in A.
+    treatment
+        "wiener", "flip" or "plain".
+    intact_first_peak
+        See :func:`cryoalign.core.ctf.ctf_images`.
+
+    Returns
+    -------
+    NDArray
+        float32, shape (n, L, L).
+    """
+    if ctf is None or treatment == "plain":
+        return images
+    values = ctf_gains(ctf, images.shape[-1], pixel_size_angstrom, treatment, intact_first_peak)
+    spectrum = scipy.fft.rfft2(images, workers=1)
+    spectrum *= values
+    return np.asarray(scipy.fft.irfft2(spectrum, s=images.shape[-2:], workers=1, overwrite_x=True))
+
+
+def ctf_gains(
+    ctf: CtfParameters, box: int, pixel_size_angstrom: float, treatment: str, intact_first_peak: bool
+) -> NDArray[np.float32]:
+    """Return what the spectra of images are multiplied by, float32 (n, L, L // 2 + 1); see :func:`apply_ctf`."""
+    values = ctf_images(ctf, box, pixel_size_angstrom, intact_first_peak=intact_first_peak)
+    if treatment == "flip":
+        np.copysign(np.float32(1.0), values, out=values)
+        values[ctf.phase_flipped] = 1.0
+    else:
+        values[ctf.phase_flipped] = np.abs(values[ctf.phase_flipped])
+    values[ctf.premultiplied] = 1.0
+    return values
+
+
+def aligned_ctf(
+    ctf: CtfParameters, poses: Poses, box: int, pixel_size_angstrom: float, intact_first_peak: bool = False
+) -> NDArray[np.float32]:
+    """Return the CTF C of images after their poses were applied, on the half-plane that ``rfft2`` gives.
+
+    Returns
+    -------
+    NDArray
+        float32 (n, L, L // 2 + 1): C at the frequencies of the aligned frame, mirrored and turned with the pixels.
+    """
+    angle = np.where(poses.mirror, 180.0 - ctf.defocus_angle_deg, ctf.defocus_angle_deg)
+    turned = replace(ctf, defocus_angle_deg=np.mod(angle + poses.psi, 180.0))
+    return ctf_images(turned, box, pixel_size_angstrom, intact_first_peak=intact_first_peak)
 
 
 def multiply_by_ctf(

@@ -1,0 +1,214 @@
+"""Averages of classes, their halves, and how far to trust them, from sums of C F and C^2.
+
+Wiener's filter: average = sum(C F) / (sum(C^2) + 1 / s), s the signal-to-noise ratio (power) per image and unit C^2
+(Penczek, Methods Enzymol. 482:1, 2010, section 3), per ring and class, from the correlation of the halves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.averaging.frc import ClassFrc, RingProducts, class_frc, mask_fraction, ring_products, ring_sums
+from cryoalign.averaging.ssnr import ssnr_per_image
+from cryoalign.core.filters import conjugate_weight, ring_counts, ring_gain_image
+from cryoalign.core.masks import background_region, soft_disc
+
+HALF_FLOOR = 0.02
+"""Added to sum C^2 where only that divides, as a share of its mean over the ring and its neighbours."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassAverages:
+    """Averages of m classes; classes without members hold zeros.
+
+    Parameters
+    ----------
+    averages
+        float32 (m, L, L). "wiener": filtered by the signal-to-noise ratio, background mean 0; else plain means.
+    halves
+        float32 (2, m, L, L): the same of either half, without a filter.
+    frc
+        FRC of each class's halves; None where a half is empty.
+    counts
+        Members of both halves, (m,).
+    ssnr_per_image
+        Signal-to-noise ratio (power) of one image where its C^2 is 1, per ring, (m, L // 2 + 1).
+    quality
+        In [0, 1], (m,): the mean over all frequencies of 2 F / (1 + F), F the FRC of the halves: the share of the full
+        average's power that is signal, all frequencies counted alike. Negative F count as such, so that noise comes
+        to about 0 whatever the number of rings. 0 where a half is empty.
+    """
+
+    averages: NDArray[np.float32]
+    halves: NDArray[np.float32]
+    frc: tuple[ClassFrc | None, ...]
+    counts: NDArray[np.int64]
+    ssnr_per_image: NDArray[np.float64]
+    quality: NDArray[np.float64]
+
+
+def finish_averages(
+    totals: NDArray[np.float64],
+    power: NDArray[np.float64],
+    counts: NDArray[np.integer],
+    *,
+    mask_diameter_px: float,
+    pixel_size_angstrom: float,
+    treatment: str,
+    ssnr: float | None = None,
+    shared_ring: int,
+) -> ClassAverages:
+    """Turn sums into averages.
+
+    Parameters
+    ----------
+    totals, power, counts
+        Sums of either half of m classes: (m, 2, L, L), (m, 2, L, L // 2 + 1), (m, 2); see
+        :class:`cryoalign.averaging.class_sums.ClassSums`.
+    mask_diameter_px
+        Diameter of the soft mask in which halves are compared, in pixels.
+    pixel_size_angstrom
+        Pixel size in A.
+    treatment
+        "wiener", "flip" or "plain", as the sums were made.
+    ssnr
+        A flat signal-to-noise ratio per image for the Wiener filter instead of that of the halves; very large = least
+        squares without regularisation.
+    shared_ring
+        Up to this ring the halves shared a reference; L // 2 = they did everywhere.
+
+    Raises
+    ------
+    InputError
+        If the mask leaves no background.
+    """
+    m, box = len(totals), totals.shape[-1]
+    counts = np.asarray(counts, np.int64)
+    frame = _Frame(box, mask_diameter_px)
+    halves = np.zeros((2, m, box, box), np.float32)
+    masked = np.zeros((2, m, box, box))
+    for half in (0, 1):
+        for c in np.flatnonzero(counts[:, half]):
+            image = _unfiltered(totals[c, half], power[c, half], treatment)
+            level = image[frame.outside].mean()
+            masked[half, c] = (image - level) * frame.mask
+            halves[half, c] = image - level if treatment == "wiener" else image
+    products = ring_products(masked[0], masked[1])
+    both = (counts > 0).all(axis=1)
+    full_power = power.sum(axis=1)
+    ring_power = ring_sums(conjugate_weight(box) * full_power, box) / ring_counts(box)
+    per_image = ssnr_per_image(products, ring_power, both, frame.samples)
+    averages = np.zeros((m, box, box), np.float32)
+    for c in np.flatnonzero(counts.sum(axis=1)):
+        total = totals[c].sum(axis=0)
+        if treatment == "wiener":
+            gain = per_image[c] if ssnr is None else np.full(box // 2 + 1, float(ssnr))
+            averages[c] = wiener_average(total, full_power[c], gain, frame.outside)
+        else:
+            averages[c] = total / full_power[c, 0, 0]
+    frc = tuple(
+        class_frc(
+            _of_class(products, c),
+            per_image[c] * ring_power[c],
+            box=box,
+            pixel_size_angstrom=pixel_size_angstrom,
+            mask_share=frame.share,
+            shared_ring=shared_ring,
+        )
+        if both[c]
+        else None
+        for c in range(m)
+    )
+    correlation = products.correlation()
+    signal = 2.0 * correlation / (1.0 + np.abs(correlation))
+    quality = np.clip(signal[:, 1:] @ ring_counts(box)[1:] / ring_counts(box)[1:].sum(), 0.0, 1.0)
+    return ClassAverages(averages, halves, frc, counts.sum(axis=1), per_image, np.where(both, quality, 0.0))
+
+
+def half_references(
+    totals: NDArray[np.float64],
+    power: NDArray[np.float64],
+    counts: NDArray[np.integer],
+    ssnr_per_image: NDArray[np.float64],
+    *,
+    mask_diameter_px: float,
+) -> NDArray[np.float32]:
+    """Return the Wiener average of each half from that half's sums alone, for the next round of an alignment.
+
+    Parameters
+    ----------
+    totals, power, counts
+        As for :func:`finish_averages`.
+    ssnr_per_image
+        Of :class:`ClassAverages`, (m, L // 2 + 1): a filter is all that the halves share.
+    mask_diameter_px
+        The background's mean outside this diameter is taken off.
+
+    Returns
+    -------
+    NDArray
+        float32 (2, m, L, L); zeros where a half is empty.
+    """
+    m, box = len(totals), totals.shape[-1]
+    outside = background_region(box, mask_diameter_px)
+    references = np.zeros((2, m, box, box), np.float32)
+    for half in (0, 1):
+        for c in np.flatnonzero(np.asarray(counts)[:, half]):
+            references[half, c] = wiener_average(totals[c, half], power[c, half], ssnr_per_image[c], outside)
+    return references
+
+
+def wiener_average(
+    total: NDArray[np.float64], power: NDArray[np.float64], ssnr: ArrayLike, outside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Divide a sum of C F by the sum of C^2 plus 1 / SSNR.
+
+    The mean of a normalised image lies outside its CTF, so dividing it by C^2 at the origin makes a level of no
+    meaning: the average's level is chosen so that its background has mean 0.
+
+    Parameters
+    ----------
+    total, power
+        Shape (L, L) and (L, L // 2 + 1).
+    ssnr
+        Signal-to-noise ratio per image and unit C^2, per ring (L // 2 + 1,); 0 leaves nothing of a ring.
+    outside
+        Background, bool (L, L).
+    """
+    box = total.shape[-1]
+    ratio = ring_gain_image(np.asarray(ssnr), box).astype(np.float64)
+    gain = ratio / (power * ratio + 1.0)
+    image = scipy.fft.irfft2(scipy.fft.rfft2(total) * gain, s=(box, box))
+    return np.asarray(image - image[outside].mean(), dtype=np.float32)
+
+
+class _Frame:
+    """The mask, the background, and what they do to the number of independent samples."""
+
+    def __init__(self, box: int, mask_diameter_px: float) -> None:
+        self.outside = background_region(box, mask_diameter_px)
+        self.mask = soft_disc(box, mask_diameter_px).astype(np.float64)
+        self.share = mask_fraction(self.mask)
+        self.samples = np.maximum(ring_counts(box) * self.share, 1.0)
+
+
+def _unfiltered(total: NDArray[np.float64], power: NDArray[np.float64], treatment: str) -> NDArray[np.float64]:
+    """Return the mean of a half: sum C F / (sum C^2 + a little), or the plain mean."""
+    box = total.shape[-1]
+    if treatment != "wiener":
+        return np.asarray(total / power[0, 0])
+    ring = ring_sums(conjugate_weight(box) * power, box) / ring_counts(box)
+    floor = HALF_FLOOR * np.maximum(ring, ring.mean())
+    return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(total) / (power + _spread(floor, box)), s=(box, box)))
+
+
+def _spread(ring: NDArray[np.float64], box: int) -> NDArray[np.float64]:
+    return ring_gain_image(ring, box).astype(np.float64)
+
+
+def _of_class(products: RingProducts, c: int) -> RingProducts:
+    return RingProducts(products.cross[c], products.first[c], products.second[c])

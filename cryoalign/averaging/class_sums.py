@@ -1,0 +1,239 @@
+"""Sums of aligned images by cell (class and half), and what their CTFs let through, in integers that no order changes.
+
+A cell is a class, or 2 * class + half where halves are kept apart. With C the CTF and F the raw image, "wiener" sums
+C F and C^2 (Wiener's filter divides them; Penczek, Methods Enzymol. 482:1, 2010, section 3), "flip" sums sign(C) F and
+"plain" sums F. C^2 is kept for every Fourier pixel of the aligned frame: the direction of astigmatism turns with each
+image, and on coarse rings C^2 changes within a ring.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, apply_ctf
+from cryoalign.averaging.exact_sums import ExactSums
+from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.errors import InputError
+from cryoalign.core.masks import background_region, normalise_background
+from cryoalign.core.match_geometry import match_geometry, same_geometry
+from cryoalign.core.poses import Poses
+from cryoalign.core.resample import Edge, Interpolation, resample
+
+Treatment = Literal["wiener", "flip", "plain"]
+TREATMENTS: tuple[str, ...] = get_args(Treatment)
+
+
+@dataclass(frozen=True)
+class SumSettings:
+    """What is summed, and how.
+
+    Parameters
+    ----------
+    box, pixel_size_angstrom
+        Of the raw images: side L in pixels, pixel size in A.
+    out_box, out_pixel_size_angstrom
+        Of the totals.
+    n_cells
+        Number of cells.
+    scale
+        From :func:`cryoalign.averaging.exact_sums.fixed_point_scale`; the same wherever sums are added.
+    treatment
+        What is done about the CTF: "wiener", "flip" or "plain".
+    interpolation, edge
+        See :func:`cryoalign.core.resample.resample`.
+    intact_first_peak
+        Take the CTF as 1 up to its first peak.
+    normalize_diameter_px
+        Bring the background outside this diameter (pixels of the raw images) to mean 0 and deviation 1 first, without
+        a plane; None leaves images as they are.
+    """
+
+    box: int
+    pixel_size_angstrom: float
+    out_box: int
+    out_pixel_size_angstrom: float
+    n_cells: int
+    scale: float
+    treatment: Treatment = "wiener"
+    interpolation: Interpolation = "fourier"
+    edge: Edge = "wrap"
+    intact_first_peak: bool = False
+    normalize_diameter_px: float | None = None
+
+
+class ClassSums:
+    """Sums of one geometry.
+
+    Parameters
+    ----------
+    settings
+        What is summed.
+
+    Attributes
+    ----------
+    counts
+        Images in each cell, int64 (n_cells,).
+    """
+
+    def __init__(self, settings: SumSettings) -> None:
+        if settings.treatment not in TREATMENTS:
+            raise ValueError(f"treatment must be one of {', '.join(TREATMENTS)}, not {settings.treatment!r}")
+        self.settings = settings
+        self._images = ExactSums(settings.n_cells, settings.box, settings.scale)
+        # Sums of weights, of all images and of those without a CTF, in units of 1 / POWER_SCALE.
+        self._weight = np.zeros(settings.n_cells, np.int64)
+        self._flat = np.zeros(settings.n_cells, np.int64)
+        self._power: NDArray[np.int64] | None = None
+        self._region = None
+        if settings.normalize_diameter_px is not None:
+            self._region = background_region(settings.box, settings.normalize_diameter_px)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Images in each cell, shape (n_cells,)."""
+        return self._images.counts
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Sum of the weights of each cell, shape (n_cells,)."""
+        return self._weight / POWER_SCALE
+
+    def add(
+        self,
+        images: NDArray[np.float32],
+        poses: Poses,
+        cells: NDArray[np.integer],
+        ctf: CtfParameters | None = None,
+        weights: ArrayLike | None = None,
+    ) -> None:
+        """Align images and add them to their cells.
+
+        Parameters
+        ----------
+        images
+            Raw images, float32 (n, L, L).
+        poses
+            Of the n images, offsets in pixels of the raw images.
+        cells
+            Shape (n,); a negative cell leaves an image out, whatever its pixels.
+        ctf
+            Of the n images; None for C = 1. It says what was done to the data already (phase-flipped, premultiplied).
+        weights
+            Shape (n,), not negative; they multiply the image and its C^2.
+
+        Raises
+        ------
+        InputError
+            If a pixel is too large for the sum, or a background that is to be normalised is constant.
+        """
+        settings = self.settings
+        cells = np.asarray(cells, np.int64)
+        if not len(images) == len(poses) == len(cells):
+            raise ValueError(f"{len(images)} images, {len(poses)} poses and {len(cells)} cells")
+        if np.max(cells, initial=-1) >= settings.n_cells:
+            raise ValueError(f"there are {settings.n_cells} cells, not {int(np.max(cells)) + 1}")
+        factors = np.ones(len(cells)) if weights is None else np.asarray(weights, np.float64)
+        if factors.shape != cells.shape or not (np.isfinite(factors) & (factors >= 0)).all():
+            raise ValueError("weights must be finite, not negative, and as many as there are images")
+        taken = np.flatnonzero(cells >= 0)
+        if len(taken) == 0:
+            return
+        if len(taken) < len(cells):
+            images, poses, cells, factors = images[taken], poses.take(taken), cells[taken], factors[taken]
+            ctf = None if ctf is None else ctf.take(taken)
+        if self._region is not None:
+            images = normalise_background(images, self._region)
+        images = apply_ctf(images, ctf, settings.pixel_size_angstrom, settings.treatment, settings.intact_first_peak)
+        aligned = resample(images, poses, interpolation=settings.interpolation, edge=settings.edge)
+        if weights is not None:
+            aligned *= factors.astype(np.float32)[:, None, None]
+        self._images.add(aligned, cells)
+        whole = np.rint(factors * POWER_SCALE).astype(np.int64)
+        np.add.at(self._weight, cells, whole)
+        if ctf is None or settings.treatment != "wiener":
+            np.add.at(self._flat, cells, whole)
+            return
+        values = aligned_ctf(ctf, poses, settings.out_box, settings.out_pixel_size_angstrom, settings.intact_first_peak)
+        if not _add_squares(values, cells, factors * POWER_SCALE, self._power_sums()):
+            raise InputError("a CTF is over a thousand", hint="look for a scale or B factor out of range")
+
+    def pack(self, prefix: str = "") -> dict[str, NDArray]:
+        """Return arrays for a part file, their names beginning with the prefix: only cells that have members."""
+        packed = {name: value for name, value in self._images.pack().items() if name != "classes"}
+        cells = np.flatnonzero(self.counts)
+        arrays = {"cells": cells, **packed, "weight": self._weight[cells], "flat": self._flat[cells]}
+        if self._power is not None:
+            arrays["power"] = self._power[cells]
+        return {prefix + name: value for name, value in arrays.items()}
+
+    def add_packed(self, arrays: dict[str, NDArray], prefix: str = "") -> None:
+        """Add what :meth:`pack` returned for the same settings."""
+        cells = arrays[f"{prefix}cells"]
+        self._images.add_packed(cells, arrays[f"{prefix}counts"], arrays[f"{prefix}sums"])
+        self._weight[cells] += arrays[f"{prefix}weight"]
+        self._flat[cells] += arrays[f"{prefix}flat"]
+        if f"{prefix}power" in arrays:
+            self._power_sums()[cells] += arrays[f"{prefix}power"]
+
+    def totals(self) -> NDArray[np.float64]:
+        """Return the sums in the images' own unit at the output geometry, float64 (n_cells, out_box, out_box)."""
+        s = self.settings
+        totals = self._images.totals()
+        if self._same_geometry():
+            return totals
+        matched = match_geometry(totals.astype(np.float32), s.pixel_size_angstrom, s.out_box, s.out_pixel_size_angstrom)
+        return matched.astype(np.float64)
+
+    def ctf_power(self) -> NDArray[np.float64]:
+        """Return the sums of w C^2 on the frequencies of the output geometry's ``rfft2``.
+
+        Returns
+        -------
+        NDArray
+            float64 (n_cells, out_box, out_box // 2 + 1). Images without a CTF count as w, as do all images in "flip"
+            and "plain". Where the output is sampled finer than the images, what lies beyond their Nyquist frequency
+            holds nothing.
+        """
+        s = self.settings
+        half = s.out_box // 2 + 1
+        power = np.repeat((self._flat / POWER_SCALE)[:, None], s.out_box * half, axis=1)
+        power = power.reshape(-1, s.out_box, half)
+        if self._power is not None:
+            power += self._power / POWER_SCALE
+        if not self._same_geometry():
+            ky, kx = (
+                np.fft.fftfreq(s.out_box, s.out_pixel_size_angstrom),
+                np.fft.rfftfreq(s.out_box, s.out_pixel_size_angstrom),
+            )
+            power *= np.hypot(kx[None, :], ky[:, None]) < 0.5 / s.pixel_size_angstrom
+        return power
+
+    def _same_geometry(self) -> bool:
+        s = self.settings
+        return same_geometry(s.box, s.pixel_size_angstrom, s.out_box, s.out_pixel_size_angstrom)
+
+    def _power_sums(self) -> NDArray[np.int64]:
+        if self._power is None:
+            s = self.settings
+            self._power = np.zeros((s.n_cells, s.out_box, s.out_box // 2 + 1), np.int64)
+        return self._power
+
+
+@njit(cache=True, nogil=True)
+def _add_squares(values, cells, scales, sums):  # type: ignore[no-untyped-def]
+    # C^2 below 2^20 leaves room for 2^10 such images; a C^2 of 1 for 2^30.
+    for i in range(values.shape[0]):
+        c, scale = cells[i], scales[i]
+        limit = 2.0**20 * scale
+        for y in range(values.shape[1]):
+            for x in range(values.shape[2]):
+                value = np.rint(values[i, y, x] * values[i, y, x] * scale)
+                if not value <= limit:
+                    return False
+                sums[c, y, x] += np.int64(value)
+    return True

@@ -1,0 +1,208 @@
+"""Fourier ring correlation of the halves of a class, its noise curve, and the resolution read from it.
+
+FRC: Saxton & Baumeister, J. Microsc. 127:127 (1982); van Heel, Keegstra, Schutter & van Bruggen (1982). The 0.143
+threshold: Rosenthal & Henderson, J. Mol. Biol. 333:721 (2003). SSNR of the full average = 2 FRC / (1 - FRC).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
+
+NO_RESOLUTION_ANGSTROM = 999.0
+"""Written where the halves say nothing about resolution; never infinity, which some programs cannot read."""
+THRESHOLD, THRESHOLD_HALF = 0.143, 0.5
+SMOOTHING_RINGS = 3
+"""Rings pooled where resolution is read: single rings scatter by the very amount that the thresholds ask about."""
+_THREE_SIGMA = 1.0 - 2.0 * 0.00134990
+
+
+@dataclass(frozen=True, eq=False)
+class RingProducts:
+    """Sums over rings 0 .. L // 2 of pairs of spectra, each (..., L // 2 + 1) float64.
+
+    Parameters
+    ----------
+    cross
+        Re a conj(b).
+    first, second
+        Squares of a and of b.
+    """
+
+    cross: NDArray[np.float64]
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+
+    def correlation(self, rings: int = 1) -> NDArray[np.float64]:
+        """Return cross / sqrt(first second), sums pooled over so many rings (odd); 0 where there is nothing."""
+        cross, first, second = (pool_rings(v, rings) for v in (self.cross, self.first, self.second))
+        scale = np.sqrt(first * second)
+        return np.divide(cross, scale, out=np.zeros_like(cross), where=scale > 0)
+
+
+def ring_products(a: NDArray[np.floating], b: NDArray[np.floating]) -> RingProducts:
+    """Sum products of the spectra of images (..., L, L) over rings."""
+    box = a.shape[-1]
+    one, other = (scipy.fft.rfft2(np.asarray(v, np.float64), axes=(-2, -1)) for v in (a, b))
+    weight = conjugate_weight(box)
+    return RingProducts(
+        ring_sums(weight * (one.real * other.real + one.imag * other.imag), box),
+        ring_sums(weight * (one.real**2 + one.imag**2), box),
+        ring_sums(weight * (other.real**2 + other.imag**2), box),
+    )
+
+
+def ring_sums(values: NDArray[np.float64], box: int) -> NDArray[np.float64]:
+    """Sum (..., L, L // 2 + 1) over rings, corners left out: (..., L // 2 + 1)."""
+    rings, ring = box // 2 + 1, ring_index(box).ravel()
+    flat = values.reshape(-1, ring.size)
+    sums = np.stack([np.bincount(ring, row)[:rings] for row in flat]) if len(flat) else np.zeros((0, rings))
+    return np.asarray(sums.reshape(*values.shape[:-2], rings))
+
+
+def fourier_ring_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Correlate images ring by ring.
+
+    Parameters
+    ----------
+    a, b
+        Shape (..., L, L).
+
+    Returns
+    -------
+    NDArray
+        float64, shape (..., L // 2 + 1), values in [-1, 1]; 0 where a ring of either image is empty.
+    """
+    return ring_products(a, b).correlation()
+
+
+def pool_rings(values: NDArray[np.floating], rings: int = SMOOTHING_RINGS) -> NDArray[np.float64]:
+    """Add each ring's neighbours to it, (rings - 1) / 2 either way; ring 0 stays alone, the ends have fewer."""
+    values = np.asarray(values, np.float64)
+    half = rings // 2
+    if half == 0 or values.shape[-1] < 3:
+        return values
+    total = np.cumsum(np.concatenate([np.zeros((*values.shape[:-1], 1)), values[..., 1:]], axis=-1), axis=-1)
+    last = values.shape[-1] - 1
+    ring = np.arange(1, last + 1)
+    low, high = np.maximum(ring - half, 1), np.minimum(ring + half, last)
+    return np.concatenate([values[..., :1], total[..., high] - total[..., low - 1]], axis=-1)
+
+
+def noise_curve(box: int, mask_fraction: float, rings: int = 1) -> NDArray[np.float64]:
+    """Return the FRC that two images of noise alone exceed with the probability of 3 sigma, 0.00135, on a ring.
+
+    For many samples this is 3 / sqrt(n_ring f); with few, where that would exceed 1, the exact quantile of the
+    correlation of n_ring f pairs of normal numbers.
+
+    Parameters
+    ----------
+    box
+        Side L in pixels.
+    mask_fraction
+        Share f of the box that the mask lets through: a mask correlates neighbouring frequencies.
+    rings
+        Rings pooled, odd.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (L // 2 + 1,), in (0, 1].
+    """
+    samples = np.maximum(pool_rings(ring_counts(box).astype(np.float64), rings) * mask_fraction, 1.0)
+    curve = np.ones(len(samples))
+    several = samples > 1.0
+    curve[several] = np.sqrt(betaincinv(0.5, 0.5 * (samples[several] - 1.0), _THREE_SIGMA))
+    return curve
+
+
+def mask_fraction(mask: NDArray[np.floating]) -> float:
+    """Return the share of the box that a soft mask lets through, as noise sees it: (mean m^2)^2 / mean m^4."""
+    square = np.asarray(mask, np.float64) ** 2
+    return float(square.mean() ** 2 / (square**2).mean())
+
+
+def resolution_at(
+    frc: NDArray[np.float64], threshold: NDArray[np.float64], first_ring: int, box: int, pixel_size_angstrom: float
+) -> float:
+    """Read the resolution: where the FRC first falls below the threshold, linear between rings.
+
+    Parameters
+    ----------
+    frc, threshold
+        Shape (L // 2 + 1,).
+    first_ring
+        Where the search begins.
+    box, pixel_size_angstrom
+        Side L in pixels, pixel size in A.
+
+    Returns
+    -------
+    float
+        In A; that of the last ring if the FRC never falls, 999 if it is below the threshold at the first ring or
+        there is no ring to look at.
+    """
+    excess, last = frc - threshold, len(frc) - 1
+    first = max(first_ring, 1)
+    if first > last or not excess[first] >= 0:
+        return NO_RESOLUTION_ANGSTROM
+    below = np.flatnonzero(~(excess[first:] >= 0))
+    ring = float(last)
+    if len(below):
+        k = first + int(below[0])
+        ring = k - 1 + float(excess[k - 1] / (excess[k - 1] - excess[k]))
+    return box * pixel_size_angstrom / ring
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFrc:
+    """FRC of a class's halves inside the soft mask.
+
+    Parameters
+    ----------
+    frc, noise_curve, ssnr
+        Per ring 0 .. L // 2: the correlation, what noise alone exceeds by chance at 3 sigma, and the spectral
+        signal-to-noise ratio (power) of the full average.
+    shared_ring
+        Up to this ring the halves were aligned to the same reference and correlate whether they show anything or not
+        (``frc_common_reference``); only finer rings are independent. The last ring = nothing is independent.
+    resolution_angstrom, resolution_half_angstrom
+        Where the independent FRC, pooled over 3 rings, first falls below max(0.143, noise curve) and max(0.5, noise
+        curve), in A; 999 where there is none.
+    """
+
+    frc: NDArray[np.float64]
+    noise_curve: NDArray[np.float64]
+    ssnr: NDArray[np.float64]
+    shared_ring: int
+    resolution_angstrom: float
+    resolution_half_angstrom: float
+
+
+def class_frc(
+    products: RingProducts,
+    ssnr: NDArray[np.float64],
+    *,
+    box: int,
+    pixel_size_angstrom: float,
+    mask_share: float,
+    shared_ring: int,
+) -> ClassFrc:
+    """Put together the FRC of one class from its ring products (L // 2 + 1,) and what was made of them."""
+    pooled = products.correlation(SMOOTHING_RINGS)
+    curve = noise_curve(box, mask_share, SMOOTHING_RINGS)
+    # The first rings hold too few samples to stand out from noise at all: the search begins where one ring could.
+    first = max(shared_ring + 1, 1)
+    read = [
+        resolution_at(pooled, np.maximum(threshold, curve), first, box, pixel_size_angstrom)
+        if shared_ring < box // 2
+        else NO_RESOLUTION_ANGSTROM
+        for threshold in (THRESHOLD, THRESHOLD_HALF)
+    ]
+    return ClassFrc(products.correlation(), noise_curve(box, mask_share), ssnr, shared_ring, read[0], read[1])
