@@ -59,6 +59,11 @@ def _finish(command: str, values: dict[str, Any], argv: Sequence[str], verbosity
         from cryoalign.jobs.align_parameters import AlignParameters
 
         return run_align(AlignParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
+    if command == "average":
+        from cryoalign.jobs.average import run_average
+        from cryoalign.jobs.average_parameters import AverageParameters
+
+        return run_average(AverageParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
     raise InputError("runs of this command have no parts to merge", value=command)
 
 

@@ -1,0 +1,139 @@
+"""`cryoalign average`: options in, parameters out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cryoalign.cli.options import (
+    CONTEXT_SETTINGS,
+    SuiteCommand,
+    all_particles,
+    output_option,
+    particles_options,
+    run_options,
+    typed_words,
+    verbosity,
+)
+
+_EPILOG = """\b
+Examples:
+  CTF-weighted averages of the classes of a RELION project, on 8 threads:
+  \b
+    cryoalign average Class2D/job012/run_it025_data.star -o Averages -j 8
+\b
+  Classes 1, 3 and 5 to 8 of an alignment, brought to the centre, with maps of their variance:
+  \b
+    cryoalign average Aligned/particles.star -o Centred \\
+        --classes 1,3,5-8 --recenter --variance
+"""
+
+
+class ClassNumbers(click.ParamType):
+    """Class numbers and ranges, as ``1,3,5-8``."""
+
+    name = "list"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int], ...]:
+        """Return ranges (first, last)."""
+        if isinstance(value, tuple):
+            return value
+        ranges = []
+        for word in str(value).split(","):
+            match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
+            if match is None:
+                self.fail(f"{value!r} is not a list of class numbers such as 1,3,5-8", param, ctx)
+            ranges.append((int(match[1]), int(match[2] or match[1])))
+        return tuple(ranges)
+
+
+@click.command(
+    "average",
+    cls=SuiteCommand,
+    context_settings=CONTEXT_SETTINGS,
+    short_help="Average particles that have poses and classes.",
+    epilog=_EPILOG,
+)
+@particles_options
+@output_option
+@click.option("--by", metavar="COLUMN", help="Column that makes the classes.  [default: rlnClassNumber]")
+@click.option("--all", "one_class", is_flag=True, help="Average everything in one class.")
+@click.option("--classes", type=ClassNumbers(), metavar="LIST", help="Average these classes only, such as 1,3,5-8.")
+@click.option(
+    "--members",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Table of memberships: class and pose for images of PARTICLES, each in any number of classes.",
+)
+@click.option("--plain", is_flag=True, help="Plain means, whatever the CTF.")
+@click.option("--phase-flip", is_flag=True, help="Correct the phases of the CTF only.")
+@click.option(
+    "--ssnr", type=float, metavar="X", help="Flat SSNR of one image for Wiener's filter.  [default: from the halves]"
+)
+@click.option("--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak.")
+@click.option("--weights", metavar="COLUMN", help="Column of weights.")
+@click.option(
+    "--robust", type=click.Choice(["median", "winsorised", "sigma-clip"]), help="Robust means, pixel by pixel."
+)
+@click.option(
+    "--sigma-clip", type=float, metavar="X", help="Limit of --robust sigma-clip in standard deviations.  [default: 3]"
+)
+@click.option("--variance", is_flag=True, help="Write maps of the variance within each class.")
+@click.option("--scale", is_flag=True, help="Estimate the intensity of every particle and allow for it.")
+@click.option("--recenter", is_flag=True, help="Bring the centre of mass of every average to the centre.")
+@click.option(
+    "--independent-halves", is_flag=True, help="The halves of rlnRandomSubset were aligned apart: give resolutions."
+)
+@click.option(
+    "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
+    default="fourier",
+    show_default=True,
+    help="How particles are resampled.",
+)
+@click.option(
+    "--edge",
+    type=click.Choice(["wrap", "mirror", "zero", "mean"]),
+    help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
+)
+@click.option("--normalize/--no-normalize", default=False, show_default=True, help="Rescale every image's background.")
+@run_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    particles: tuple[Path, ...],
+    more_particles: tuple[Path, ...],
+    verbose: int,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Average PARTICLES (.star, .mrcs, .mrc, .cs) by class with the poses that they have.
+
+    Images are weighted by their CTF, and the averages are Wiener-filtered by what two halves agree on. Writes
+    averages.mrcs + averages.star, averages_half1.mrcs, averages_half2.mrcs, frc.star, report.html, run.log and
+    run.json into DIR.
+
+    Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
+    """
+    from cryoalign.core.errors import InputError
+    from cryoalign.jobs.average_parameters import AverageParameters
+    from cryoalign.jobs.cpus import available_cpus
+
+    options["threads"] = options["threads"] or available_cpus()
+    try:
+        parameters = AverageParameters(inputs=all_particles(particles, more_particles), **options)
+    except InputError as error:
+        raise click.UsageError(str(error), ctx) from None
+
+    from cryoalign.jobs.average import run_average
+
+    return run_average(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))

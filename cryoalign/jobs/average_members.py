@@ -1,0 +1,318 @@
+"""Who is averaged with whom: memberships from the particles' own columns or from a table of memberships.
+
+A membership is one particle in one class with one pose; without ``--members`` every particle has one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
+from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.particles import ParticleSet
+from cryoalign.io.paths import split_image_names
+from cryoalign.io.star import StarFile, read_star, write_star
+from cryoalign.io.star_check import scan_star
+from cryoalign.jobs.average_parameters import AverageParameters
+
+CLASS, IMAGE = "rlnClassNumber", "rlnImageName"
+SCORE = "cryoalignScore"
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTable:
+    """A table of memberships.
+
+    Parameters
+    ----------
+    file, block, table
+        The file, the block that holds the memberships, and its cells as text.
+    poses, pixel_size_angstrom
+        Pose of every row, in pixels of its particle, and that pixel size in A, (rows,); set once the particles are
+        known.
+    """
+
+    file: StarFile
+    block: str
+    table: pd.DataFrame
+    poses: Poses = field(default_factory=lambda: Poses.identity(0))
+    pixel_size_angstrom: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def error(self, what: str, row: int, value: object = None, hint: str | None = None) -> InputError:
+        """Return an error about a 0-based row, which names its line in the file."""
+        blocks = {block.name: block for block in scan_star(self.file.path).blocks}
+        line = blocks[self.block].row_lines[row]
+        return InputError(what, path=self.file.path, line=line, value=value, hint=hint)
+
+    def column(self, label: str, convert: Callable[..., NDArray]) -> NDArray | None:
+        """Return a column as numbers, None where there is none; errors name the line."""
+        if label not in self.table:
+            return None
+        try:
+            return convert(self.table[label], label)
+        except InputError as error:
+            raise self.error(error.what, (error.row or 1) - 1, error.value, error.hint) from None
+
+    def write(self, path: Path, columns: dict[str, ArrayLike], kept: NDArray[np.bool_]) -> None:
+        """Write the file again: columns replaced or added, then some rows only; everything else as it was."""
+        table = self.table.copy(deep=False)
+        for label, values in columns.items():
+            table[label] = text_series(text_column(label, values), table.index)
+        if "rlnOriginXAngst" in columns:
+            table = table.drop(columns=[label for label in ("rlnOriginX", "rlnOriginY") if label in table])
+        write_star(path, {**self.file.blocks, self.block: table[kept]})
+
+
+@dataclass(frozen=True, eq=False)
+class Memberships:
+    """k memberships in m classes.
+
+    Parameters
+    ----------
+    particle
+        0-based row of the particle, shape (k,).
+    table_row
+        0-based row of the table they came from, shape (k,): the members' where there is one, else the particles'.
+    class_index
+        0-based class, shape (k,).
+    poses
+        Pose of each, in pixels of the particle.
+    weight
+        Shape (k,); None where all are 1.
+    score
+        cryoalignScore of each; None where there is none.
+    class_numbers
+        rlnClassNumber of each class, shape (m,), ascending.
+    class_names
+        What the classes are called, where a column of words made them.
+    table
+        The table of memberships, where there is one.
+    unweighted
+        Memberships that were dropped because their weight is 0.
+    """
+
+    particle: NDArray[np.int64]
+    table_row: NDArray[np.int64]
+    class_index: NDArray[np.int64]
+    poses: Poses
+    weight: NDArray[np.float64] | None
+    score: NDArray[np.float64] | None
+    class_numbers: NDArray[np.int64]
+    class_names: list[str] | None
+    table: MemberTable | None
+    unweighted: int = 0
+
+    def __len__(self) -> int:
+        """Count the memberships."""
+        return len(self.particle)
+
+    def take(self, chosen: NDArray) -> Memberships:
+        """Return some memberships; the classes stay what they are."""
+        columns = {
+            name: None if getattr(self, name) is None else getattr(self, name)[chosen]
+            for name in ("particle", "table_row", "class_index", "weight", "score")
+        }
+        return replace(self, poses=self.poses.take(chosen), **columns)
+
+
+def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callable[[str], None]) -> Memberships:
+    """Return the memberships that are to be averaged.
+
+    Raises
+    ------
+    InputError
+        Where a column is missing or holds what cannot be meant, a name is not among the particles, or no membership
+        is left.
+    """
+    if p.members is None:
+        table, particle, poses = None, np.arange(len(particles)), particles.poses()
+        if "rlnAnglePsi" not in particles.particles:
+            warn("the input has no rlnAnglePsi: images are averaged as they lie")
+        convert = particles.whole_numbers, particles.numbers
+        where: Path | None = particles.path
+        columns = particles.particles
+    else:
+        table = _open(p)
+        particle = _rows_of_names(table, particles)
+        poses = _poses(table, particles, particle)
+        table = replace(table, poses=poses, pixel_size_angstrom=particles.pixel_size_angstrom[particle])
+        convert = (lambda label: table.column(label, whole_numbers), lambda label: table.column(label, numbers))
+        where, columns = table.file.path, table.table
+    whole, real = convert
+    class_index, class_numbers, names = _classes(p, columns, whole, where)
+    weight = None
+    if p.weights is not None:
+        if p.weights in columns:
+            weight = real(p.weights)
+            _refuse_weights(p, weight, particles if table is None else table)
+        elif table is not None and p.weights in particles.particles:
+            weight = particles.numbers(p.weights)
+            _refuse_weights(p, weight, particles)
+            weight = weight[particle]
+        else:
+            raise _no_column("--weights", p.weights, columns, where)
+    score = real(SCORE)
+    if score is None and table is not None and SCORE in particles.particles:
+        score = particles.numbers(SCORE)[particle]
+    every = Memberships(
+        particle.astype(np.int64), np.arange(len(particle)), class_index, poses, weight, score, class_numbers, names,
+        table,
+    )  # fmt: skip
+    return _selected(p, every, where)
+
+
+def _selected(p: AverageParameters, every: Memberships, where: Path | None) -> Memberships:
+    """Keep the classes that were asked for, and weights above 0; number the classes anew."""
+    wanted = np.array([p.wants(int(number)) for number in every.class_numbers], bool)
+    chosen = wanted[every.class_index]
+    if p.members is not None and p.limit is not None:
+        chosen[p.limit :] = False
+    if not chosen.any():
+        have = f"{every.class_numbers[0]} to {every.class_numbers[-1]}"
+        raise InputError("no particle is in the classes of --classes", path=where, hint=f"class numbers are {have}")
+    unweighted = 0
+    if every.weight is not None:
+        unweighted = int((chosen & (every.weight == 0)).sum())
+        chosen &= every.weight > 0
+        if not chosen.any():
+            raise InputError(f"all weights in {p.weights} are 0", path=where)
+    used = np.unique(every.class_index[chosen])
+    kept = every.take(chosen)
+    names = None if every.class_names is None else [every.class_names[c] for c in used]
+    return replace(
+        kept, class_index=np.searchsorted(used, kept.class_index), class_numbers=every.class_numbers[used],
+        class_names=names, unweighted=unweighted,
+    )  # fmt: skip
+
+
+def _classes(
+    p: AverageParameters, columns: pd.DataFrame, whole: Callable[[str], NDArray | None], where: Path | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str] | None]:
+    """Return the class of each row (from 0), the classes' numbers, and their names where they have some."""
+    if p.one_class:
+        return np.zeros(len(columns), np.int64), np.ones(1, np.int64), None
+    label = p.by or CLASS
+    if label not in columns:
+        if p.by is not None:
+            raise _no_column("--by", label, columns, where)
+        raise InputError(
+            f"the input has no {CLASS}", path=where, hint="--by COLUMN takes another column, --all makes one class"
+        )
+    words = p.by is not None and pd.to_numeric(columns[label], errors="coerce").isna().any()
+    if words:
+        text, index = np.unique(np.asarray(columns[label].tolist(), dtype=object).astype(str), return_inverse=True)
+        return index.reshape(-1).astype(np.int64), np.arange(1, len(text) + 1), text.tolist()
+    values = whole(label)
+    assert values is not None
+    found, first, index = np.unique(values, return_index=True, return_inverse=True)
+    if found[0] < 1:
+        raise InputError(
+            f"{label} is below 1", path=where, row=int(first[0]) + 1, value=int(found[0]), hint="classes count from 1"
+        )
+    return index.reshape(-1).astype(np.int64), found, None
+
+
+def _no_column(option: str, label: str, columns: pd.DataFrame, where: Path | None) -> InputError:
+    bare = label.removeprefix("_")
+    near = difflib.get_close_matches(bare, [str(c) for c in columns], n=4, cutoff=0.5)
+    near = [c for c in columns if c.lower() == bare.lower()] or near
+    hint = f"near it: {', '.join(near)}" if near else f"columns are {', '.join(str(c) for c in columns)}"
+    return InputError(f"there is no column for {option}", path=where, value=label, hint=hint)
+
+
+def _refuse_weights(p: AverageParameters, weight: NDArray, where: ParticleSet | MemberTable) -> None:
+    bad = np.flatnonzero(weight < 0)
+    if not len(bad):
+        return
+    row, value = int(bad[0]), float(weight[bad[0]])
+    what = f"{p.weights} is negative: no weight"
+    if isinstance(where, MemberTable):
+        raise where.error(what, row, value)
+    raise where.located(InputError(what, row=row + 1, value=value))
+
+
+def _open(p: AverageParameters) -> MemberTable:
+    assert p.members is not None
+    star = read_star(p.members)
+    needed = [IMAGE, "rlnAnglePsi"] + ([] if p.one_class or p.by else [CLASS])
+    for name, block in star.blocks.items():
+        if IMAGE in block and name != "optics":
+            table = star.table(name)
+            missing = [label for label in needed if label not in table]
+            if missing:
+                raise InputError(
+                    f"memberships need {', '.join(missing)}", path=p.members, line=star.lines[name],
+                    hint=f"data_{name} has {', '.join(str(c) for c in table)}",
+                )  # fmt: skip
+            if not len(table):
+                raise InputError(f"empty table: data_{name} has no rows", path=p.members, line=star.lines[name])
+            return MemberTable(star, name, table)
+    raise InputError(f"no table with {IMAGE}", path=p.members)
+
+
+def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.int64]:
+    """Return the particle row of each membership: by the whole name, else by frame and file name."""
+    names = members.table[IMAGE].tolist()
+    rows: dict[str, int] = {}
+    twice: set[str] = set()
+    for row, name in enumerate(particles.image_names()):
+        if rows.setdefault(name, row) != row:
+            twice.add(name)
+    short: dict[tuple[int, str], int] | None = None
+    found = np.empty(len(names), np.int64)
+    for at, name in enumerate(names):
+        row = rows.get(name)
+        if row is None:
+            short = _short_names(particles) if short is None else short
+            row = short.get(_short(name), -1) if "@" in name else -1
+            if row < 0:
+                raise members.error(
+                    f"this image is not among the particles of {particles.path or 'the input'}", at, name,
+                    hint="give the particles from which the members were chosen",
+                )  # fmt: skip
+        elif name in twice:
+            raise members.error("this image is among the particles more than once", at, name)
+        found[at] = row
+    return found
+
+
+def _short_names(particles: ParticleSet) -> dict[tuple[int, str], int]:
+    """Index particles by frame and file name; -1 where two particles share both."""
+    split = split_image_names(particles.image_names(), path=particles.path)
+    stems = [Path(stack).name for stack in split.stacks]
+    index: dict[tuple[int, str], int] = {}
+    for row, (frame, stack) in enumerate(zip(split.frame.tolist(), split.stack_index.tolist(), strict=True)):
+        key = (max(frame, 0), stems[stack])
+        index[key] = -1 if key in index else row
+    return index
+
+
+def _short(name: str) -> tuple[int, str]:
+    index, _, stack = name.partition("@")
+    return (int(index) - 1 if index.isascii() and index.isdigit() else -1, Path(stack).name)
+
+
+def _poses(members: MemberTable, particles: ParticleSet, particle: NDArray[np.int64]) -> Poses:
+    psi = members.column("rlnAnglePsi", numbers)
+    pixel = particles.pixel_size_angstrom[particle]
+    shifts = []
+    for axis in "XY":
+        shift = members.column(f"rlnOrigin{axis}Angst", numbers)
+        if shift is not None:
+            shift = shift / pixel
+        elif (shift := members.column(f"rlnOrigin{axis}", numbers)) is None:
+            shift = np.zeros(len(particle))
+        shifts.append(shift)
+    flip = members.column("rlnIsFlip", whole_numbers)
+    if flip is not None and not np.isin(flip, (0, 1)).all():
+        row = int(np.flatnonzero(~np.isin(flip, (0, 1)))[0])
+        raise members.error("rlnIsFlip is none of 0, 1", row, int(flip[row]))
+    return Poses(psi, *shifts, flip)

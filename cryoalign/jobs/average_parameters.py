@@ -1,0 +1,221 @@
+"""Everything that `cryoalign average` can be told, checked once; the defaults are the command's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cryoalign.core.errors import InputError
+
+Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
+Edge = Literal["wrap", "mirror", "zero", "mean"]
+OnBadImage = Literal["error", "skip"]
+Robust = Literal["median", "winsorised", "sigma-clip"]
+Treatment = Literal["wiener", "flip", "plain"]
+
+_PATHS = ("output", "datadir", "members")
+_OPTIONS = {"one_class": "--all"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AverageParameters:
+    """Parameters of one run of averages.
+
+    Lengths are in Angstrom; None means: not given, decided by the data.
+
+    Attributes
+    ----------
+    inputs, output, datadir, angpix
+        Particles (.star, .mrcs, .mrc, .cs), run directory, the folder that image names start from, and a pixel size
+        that overrides the metadata.
+    members
+        A table of memberships: class and pose for images of the input, each of which may be in many classes.
+    by, one_class, classes
+        What makes a class: a column (None = rlnClassNumber), or everything in one; and the class numbers wanted, as
+        ranges (first, last), None = all.
+    plain, phase_flip, ctf_intact_first_peak, ssnr
+        Treatment of the CTF: none, phases only, or (neither) weighting and Wiener's filter, with a flat SSNR of one
+        image instead of the estimated one.
+    weights
+        A column of weights.
+    robust, sigma_clip
+        Robust means, and the limit of sigma-clip in standard deviations.
+    variance, scale, recenter
+        Variance maps; an intensity of every particle; averages brought to the centre.
+    independent_halves
+        Take the user's word that the halves of rlnRandomSubset were aligned apart.
+    mask_diameter
+        None = 0.8 of the box.
+    invert, interpolation, edge, normalize
+        How pixels are read, aligned and normalised; edge None = wrap, or zero with linear.
+    threads, memory
+        Cannot change a result. Memory in bytes.
+    limit, block_size
+        Rows to read at most, and rows of a part (a multiple of 64).
+    seed
+        For everything random.
+    on_bad_image
+        What to do with broken images.
+    resume, overwrite, part, full_digest
+        How the run treats its directory; part is (k, n) of a job array.
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    inputs: tuple[Path, ...]
+    output: Path
+    datadir: Path | None = None
+    angpix: float | None = None
+    members: Path | None = None
+    by: str | None = None
+    one_class: bool = False
+    classes: tuple[tuple[int, int], ...] | None = None
+    plain: bool = False
+    phase_flip: bool = False
+    ctf_intact_first_peak: bool = False
+    ssnr: float | None = None
+    weights: str | None = None
+    robust: Robust | None = None
+    sigma_clip: float | None = None
+    variance: bool = False
+    scale: bool = False
+    recenter: bool = False
+    independent_halves: bool = False
+    mask_diameter: float | None = None
+    invert: bool = False
+    interpolation: Interpolation = "fourier"
+    edge: Edge | None = None
+    normalize: bool = False
+    threads: int = 1
+    memory: int | None = None
+    limit: int | None = None
+    block_size: int | None = None
+    seed: int = 0
+    on_bad_image: OnBadImage = "error"
+    resume: bool = False
+    overwrite: bool = False
+    part: tuple[int, int] | None = None
+    full_digest: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not self.inputs:
+            raise InputError("no particles given")
+        for name in ("angpix", "mask_diameter", "ssnr", "sigma_clip"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{option_of(name)} must be a positive number", value=value)
+        for name in ("threads", "memory", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{option_of(name)} must be at least 1", value=value)
+        for name, kind in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in get_args(kind):
+                raise InputError(f"{option_of(name)} must be one of {', '.join(get_args(kind))}", value=value)
+        if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
+            raise InputError("--block-size must be a multiple of 64", value=self.block_size)
+        if self.seed < 0:
+            raise InputError("--seed must not be negative", value=self.seed)
+        for first, last in self.classes or ():
+            if not 1 <= first <= last:
+                raise InputError("--classes counts from 1, and ranges go upwards", value=f"{first}-{last}")
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        for one, other in (
+            ("plain", "phase_flip"), ("plain", "ssnr"), ("phase_flip", "ssnr"), ("by", "one_class"),
+            ("resume", "overwrite"), ("robust", "weights"), ("robust", "scale"),
+        ):  # fmt: skip
+            if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
+                hint = "a robust mean takes all members alike" if one == "robust" else "give one of them"
+                raise InputError(f"{option_of(one)} and {option_of(other)} exclude each other", hint=hint)
+        if self.sigma_clip is not None and self.robust != "sigma-clip":
+            raise InputError("--sigma-clip goes with --robust sigma-clip", value=self.sigma_clip)
+        if self.one_class and self.classes is not None:
+            raise InputError("--all makes one class: there is nothing for --classes to choose")
+        if self.part is not None:
+            k, n = self.part
+            if not 1 <= k <= n:
+                raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
+            if self.overwrite:
+                raise InputError(
+                    "--overwrite would remove what the other parts of the job array wrote",
+                    hint="remove the old run first, then start the parts without it",
+                )
+            for name in ("recenter", "scale", "variance"):
+                if getattr(self, name):
+                    raise InputError(
+                        f"--part cannot be used with {option_of(name)}",
+                        hint="it goes through the particles again, once all parts are there",
+                    )
+
+    @property
+    def treatment(self) -> Treatment:
+        """How images are treated before they are added."""
+        return "plain" if self.plain else "flip" if self.phase_flip else "wiener"
+
+    @property
+    def resolved_edge(self) -> Edge:
+        """What is beyond the edge of an image: wrap, or zero with linear interpolation, as RELION has it."""
+        return self.edge if self.edge is not None else "zero" if self.interpolation == "linear" else "wrap"
+
+    def wants(self, number: int) -> bool:
+        """Tell whether a class number was asked for."""
+        return self.classes is None or any(first <= number <= last for first, last in self.classes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold; `from_json` undoes it."""
+        out: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Path):
+                value = str(value)
+            elif field.name == "classes" and value is not None:
+                value = [list(one) for one in value]
+            elif isinstance(value, tuple):
+                value = [str(item) if isinstance(item, Path) else item for item in value]
+            out[field.name] = value
+        return out
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> AverageParameters:
+        """Return the parameters that `to_json` described.
+
+        Raises
+        ------
+        InputError
+            If a name is not known, as after a change of version.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError("unknown parameters of average", value=sorted(unknown))
+        values = dict(values)
+        values["inputs"] = tuple(Path(path) for path in values["inputs"])
+        for name in _PATHS:
+            if values.get(name) is not None:
+                values[name] = Path(values[name])
+        if values.get("part") is not None:
+            values["part"] = tuple(values["part"])
+        if values.get("classes") is not None:
+            values["classes"] = tuple((first, last) for first, last in values["classes"])
+        return cls(**values)
+
+
+_CHOICES: dict[str, Any] = {
+    "interpolation": Interpolation,
+    "edge": Edge,
+    "on_bad_image": OnBadImage,
+    "robust": Robust,
+}
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets a parameter."""
+    return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
