@@ -1,0 +1,212 @@
+"""A guard against model bias: images aligned on coarse rings alone must show the reference's detail on fine ones.
+
+Noise aligned to a reference averages to that reference on the rings that were aligned ("Einstein from noise"; Henderson,
+PNAS 110:18037, 2013), and on no others. So each image is aligned on rings <= k0, and on rings > k0 + 2 (the gap is what a
+mask smears) its inner product with the reference is taken, u = sum 1/N Re[(C F) conj G], N the noise power. Noise gives
+a mean of 0 and real particles sum 1/N C^2 |G|^2: a one-sided z test without a noise model and without replicates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
+
+from cryoalign.averaging.ctf_sums import POWER_SCALE
+from cryoalign.core.filters import conjugate_weight, ring_index
+
+BAND_RING = 8
+"""k0: images are aligned on rings up to here. A ring is one cycle over the box, so that the number suits any box."""
+GAP = 2
+"""Rings beyond the aligned band that are not judged: the reference's mask mixes neighbouring rings."""
+LEAST_Z = 3.1
+"""z below which noise is suspected: 1 in 1,000 for noise alone."""
+LEAST_EXPECTED_Z = 6.2
+"""A right reference must be expected to reach this z before its absence means anything: twice the threshold."""
+
+VerdictName = Literal["signal", "no signal", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class GuardVerdict:
+    """What the guard found.
+
+    Parameters
+    ----------
+    z
+        mean(u) sqrt(n) / sd(u): of noise, normal with mean 0 and standard deviation 1. 0 where there is none.
+    share
+        A = mean(u) / mean(energy): the share of images that carry the reference's detail, if its intensity is right.
+    share_error
+        Standard error of A.
+    n
+        Images that were judged.
+    expected_z
+        What z would be if the images carried the fine detail of the reference as strongly as its coarse features.
+    verdict
+        "signal"; "no signal": it should have been seen; "cannot tell": too few images, or no detail to look for.
+    """
+
+    z: float
+    share: float
+    share_error: float
+    n: int
+    expected_z: float
+    verdict: VerdictName
+
+    @property
+    def warned(self) -> bool:
+        """Whether the images look like noise, or like something else than the reference."""
+        return self.verdict == "no signal"
+
+
+def held_out_products(
+    aligned: NDArray[np.float32],
+    references: NDArray[np.float32],
+    reference: NDArray[np.integer],
+    ctf_power: NDArray[np.int64],
+    noise_power: NDArray[np.float64],
+    first_ring: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multiply aligned images with their references on the rings that did not take part in the alignment.
+
+    Parameters
+    ----------
+    aligned
+        C F: raw images times their CTF, then brought onto the reference; not masked. Shape (n, L, L).
+    references
+        As the search takes them, masked, without CTF, (m, L, L).
+    reference
+        0-based reference of each image, (n,).
+    ctf_power
+        Ring means of C^2 in units of 1 / POWER_SCALE, (n, L // 2 + 1), from
+        :func:`cryoalign.averaging.ctf_sums.multiply_by_ctf`.
+    noise_power
+        Noise power E|F|^2 / L^2 per ring of each image, (n, L // 2 + 1).
+    first_ring
+        First ring that is judged; the last is (L - 1) // 2.
+
+    Returns
+    -------
+    u, energy
+        Products, and what they would be without noise if the image is its reference exactly; float64 (n,). Both are 0
+        where the rings of the reference hold nothing.
+    """
+    box, last = aligned.shape[-1], (aligned.shape[-1] - 1) // 2
+    n, rings = len(aligned), last + 1 - first_ring
+    if rings < 1 or n == 0:
+        return np.zeros(n), np.zeros(n)
+    ring = ring_index(box).ravel()
+    chosen = np.flatnonzero((ring >= first_ring) & (ring <= last))
+    place = ring[chosen] - first_ring
+    weight = conjugate_weight(box).ravel()[chosen] / box**2
+    used, which = np.unique(reference, return_inverse=True)
+    spectra = _spectra(references[used], chosen)
+    power = np.stack([np.bincount(place, weight * (g.real**2 + g.imag**2), rings) for g in spectra])
+    inverse = 1.0 / noise_power[:, first_ring : last + 1]
+    weighted = spectra * weight
+    u = np.empty(n)
+    for i, f in enumerate(_spectra(aligned, chosen)):
+        g = weighted[which[i]]
+        u[i] = np.bincount(place, f.real * g.real + f.imag * g.imag, rings) @ inverse[i]
+    squares = ctf_power[:, first_ring : last + 1] / POWER_SCALE
+    return u, (power[which] * inverse * squares).sum(axis=1)
+
+
+def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64]) -> GuardVerdict:
+    """Judge images against references that owe nothing to them.
+
+    Parameters
+    ----------
+    u, energy
+        From :func:`held_out_products`, shape (n,).
+    scale
+        Fitted intensity of each image relative to its reference on the aligned rings, (n,); see
+        :class:`cryoalign.core.search.SearchResult`.
+    """
+    z, expected = _z_values(u, energy, scale)
+    return _verdict(u, energy, z, expected)
+
+
+def judge_cross_fitted(
+    u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64], half: NDArray[np.integer]
+) -> GuardVerdict:
+    """Judge images of each half against the averages of the other half.
+
+    Each direction alone has a z of standard deviation 1 on noise. Both take nearly the same inner product, of the
+    average of one half with that of the other, so that their mean hardly scatters less: it is the z of the whole.
+
+    Parameters
+    ----------
+    u, energy, scale
+        As in :func:`judge`, shape (n,).
+    half
+        Half of each image, 0 or 1, (n,).
+    """
+    both = [_z_values(u[half == h], energy[half == h], scale[half == h]) for h in (0, 1)]
+    z, expected = (0.5 * (both[0][i] + both[1][i]) for i in (0, 1))
+    return _verdict(u, energy, z, expected)
+
+
+def judge_classes(
+    u: NDArray[np.float64],
+    energy: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    reference: NDArray[np.integer],
+    n_classes: int,
+    half: NDArray[np.integer] | None = None,
+) -> tuple[GuardVerdict, ...]:
+    """Judge each class by itself.
+
+    Parameters
+    ----------
+    u, energy, scale
+        As in :func:`judge`, shape (n,).
+    reference
+        0-based class of each image, (n,).
+    n_classes
+        Number of classes.
+    half
+        Half of each image where references were averages of the other half, else None.
+    """
+    verdicts = []
+    for c in range(n_classes):
+        members = np.flatnonzero(reference == c)
+        columns = u[members], energy[members], scale[members]
+        verdicts.append(judge(*columns) if half is None else judge_cross_fitted(*columns, half[members]))
+    return tuple(verdicts)
+
+
+def _spectra(images: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.complex128]:
+    """Return the chosen frequencies of an ``rfft2``, (n, p)."""
+    spectra = scipy.fft.rfft2(np.asarray(images, np.float32), axes=(-2, -1), workers=1)
+    return spectra.reshape(len(images), -1)[:, chosen].astype(np.complex128)
+
+
+def _z_values(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64]) -> tuple[float, float]:
+    """Return z and expected z; zeros where there is no spread to measure by."""
+    n = len(u)
+    spread = float(np.std(u, ddof=1)) if n > 1 else 0.0
+    if not spread > 0:
+        return 0.0, 0.0
+    unit = np.sqrt(n) / spread
+    return float(np.mean(u) * unit), float(np.mean(scale) * np.mean(energy) * unit)
+
+
+def _verdict(u: NDArray[np.float64], energy: NDArray[np.float64], z: float, expected: float) -> GuardVerdict:
+    n = len(u)
+    total = float(np.mean(energy)) if n else 0.0
+    share = float(np.mean(u)) / total if total > 0 else 0.0
+    error = float(np.std(u, ddof=1)) / np.sqrt(n) / total if total > 0 and n > 1 else 0.0
+    # With few images z has Student's distribution: the same chance of 1 in 1,000 is found further out.
+    least = float(stdtrit(n - 1, ndtr(LEAST_Z))) if n > 1 else np.inf
+    name: VerdictName = "cannot tell"
+    if z >= least:
+        name = "signal"
+    elif expected >= LEAST_EXPECTED_Z + (least - LEAST_Z):
+        name = "no signal"
+    return GuardVerdict(z, share, error, n, expected, name)
