@@ -1,9 +1,10 @@
 """A guard against model bias: images aligned on coarse rings alone must show the reference's detail on fine ones.
 
-Noise aligned to a reference averages to that reference on the rings that were aligned ("Einstein from noise"; Henderson,
-PNAS 110:18037, 2013), and on no others. So each image is aligned on rings <= k0, and on rings > k0 + 2 (the gap is what a
-mask smears) its inner product with the reference is taken, u = sum 1/N Re[(C F) conj G], N the noise power. Noise gives
-a mean of 0 and real particles sum 1/N C^2 |G|^2: a one-sided z test without a noise model and without replicates.
+Noise aligned to a reference averages to that reference on the rings that were aligned ("Einstein from noise";
+Henderson, PNAS 110:18037, 2013), and on no others. So each image is aligned on rings <= k0, and on rings > k0 + 2 (the
+gap is what a mask smears) its inner product with the reference is taken, u = sum 1/N Re[(C F) conj G], N the noise
+power. Noise gives a mean of 0 and real particles sum 1/N C^2 |G|^2: a one-sided z test without a noise model and
+without replicates.
 """
 
 from __future__ import annotations
