@@ -149,7 +149,7 @@ verbosity_options = _together(
     click.option("-v", "--verbose", count=True, help="Say more."),
     click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors."),
 )
-particles_options = _together(
+particle_tables_options = _together(
     click.argument("particles", nargs=-1, type=click.Path(path_type=Path)),
     click.option(
         "--i",
@@ -167,6 +167,9 @@ particles_options = _together(
         help="Folder that image names in the STAR file start from.",
     ),
     click.option("--angpix", type=float, metavar="A", help="Pixel size, overriding the metadata."),
+)
+particles_options = _together(
+    particle_tables_options,
     click.option("--invert", is_flag=True, help="Negate pixels as read (dark particles)."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N particles."),
     click.option(
