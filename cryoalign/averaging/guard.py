@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 from cryoalign.averaging.ctf_sums import POWER_SCALE
-from cryoalign.core.filters import conjugate_weight, ring_index
+from cryoalign.core.filters import conjugate_weight, radial_average, ring_counts, ring_index
+from cryoalign.core.masks import centre_offsets
 
 BAND_RING = 8
 """k0: images are aligned on rings up to here. A ring is one cycle over the box, so that the number suits any box."""
@@ -46,6 +47,9 @@ class GuardVerdict:
         Standard error of A.
     n
         Images that were judged.
+    intensity
+        Mean fitted intensity on the aligned rings, relative to the reference: what A would be if all were real. Noise
+        has a fitted intensity too, so that A far below it means something only where noise would be fitted less.
     expected_z
         What z would be if the images carried the fine detail of the reference as strongly as its coarse features.
     verdict
@@ -56,6 +60,7 @@ class GuardVerdict:
     share: float
     share_error: float
     n: int
+    intensity: float
     expected_z: float
     verdict: VerdictName
 
@@ -72,6 +77,7 @@ def held_out_products(
     ctf_power: NDArray[np.int64],
     noise_power: NDArray[np.float64],
     first_ring: int,
+    scale: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Multiply aligned images with their references on the rings that did not take part in the alignment.
 
@@ -90,12 +96,15 @@ def held_out_products(
         Noise power E|F|^2 / L^2 per ring of each image, (n, L // 2 + 1).
     first_ring
         First ring that is judged; the last is (L - 1) // 2.
+    scale
+        Fitted intensity of each image relative to its reference, (n,), for references far weaker than the images; 1 if
+        None.
 
     Returns
     -------
     u, energy
-        Products, and what they would be without noise if the image is its reference exactly; float64 (n,). Both are 0
-        where the rings of the reference hold nothing.
+        Products, and their mean if the image is its reference exactly, seen through the noise: float64 (n,). Both are
+        0 where the rings of the reference hold nothing.
     """
     box, last = aligned.shape[-1], (aligned.shape[-1] - 1) // 2
     n, rings = len(aligned), last + 1 - first_ring
@@ -106,16 +115,64 @@ def held_out_products(
     place = ring[chosen] - first_ring
     weight = conjugate_weight(box).ravel()[chosen] / box**2
     used, which = np.unique(reference, return_inverse=True)
-    spectra = _spectra(references[used], chosen)
-    power = np.stack([np.bincount(place, weight * (g.real**2 + g.imag**2), rings) for g in spectra])
-    inverse = 1.0 / noise_power[:, first_ring : last + 1]
-    weighted = spectra * weight
+    weighted = _spectra(references[used], chosen) * weight
+    inverse = 1.0 / np.asarray(noise_power, np.float64)
     u = np.empty(n)
     for i, f in enumerate(_spectra(aligned, chosen)):
         g = weighted[which[i]]
-        u[i] = np.bincount(place, f.real * g.real + f.imag * g.imag, rings) @ inverse[i]
-    squares = ctf_power[:, first_ring : last + 1] / POWER_SCALE
-    return u, (power[which] * inverse * squares).sum(axis=1)
+        u[i] = np.bincount(place, f.real * g.real + f.imag * g.imag, rings) @ inverse[i, first_ring : last + 1]
+    information = (ctf_power / POWER_SCALE * inverse)[:, : last + 1]
+    # Noise is fitted weakly, and must not count as less for that: only what is stronger than its reference is told.
+    strength = np.ones(n) if scale is None else np.maximum(scale, 1.0)
+    return u, _expected_products(references[used], which, information, strength, first_ring)
+
+
+def _expected_products(
+    references: NDArray[np.float32],
+    which: NDArray[np.intp],
+    information: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    first_ring: int,
+) -> NDArray[np.float64]:
+    """Return the mean of u for real particles: the reference's power, less what errors of angle and shift smear.
+
+    The errors are the least that the noise allows on the aligned rings (Cramer and Rao's bound). They depend on
+    reference, CTF and noise alone, not on the image, so that noise images do not count as less.
+
+    Parameters
+    ----------
+    references, which
+        Shape (m, L, L), and which of them is each image's, (n,).
+    information
+        C^2 / N per ring 0 .. (L - 1) // 2, (n, rings).
+    strength
+        Intensity of each image relative to its reference, (n,).
+    """
+    box, rings = references.shape[-1], information.shape[1]
+    power, turned = (table[:, :rings] for table in _ring_powers(references))
+    moved = (2 * np.pi * np.arange(rings) / box) ** 2
+    aligned = slice(1, first_ring - GAP)
+    with np.errstate(divide="ignore"):
+        turn_variance = 1.0 / (information * turned[which])[:, aligned].sum(axis=1)
+        shift_variance = 1.0 / (0.5 * information * moved * power[which])[:, aligned].sum(axis=1)
+    # On ring k a shift of variance s^2 on either axis turns phases by 2 pi k s / L; rotation acts through the mean
+    # squared angular order, which is the power of dG/dpsi over that of G.
+    order = np.divide(turned, power, out=np.zeros_like(power), where=power > 0)
+    loss = (turn_variance[:, None] * order[which] + shift_variance[:, None] * moved) / strength[:, None] ** 2
+    return np.asarray((information * power[which] * np.exp(-0.5 * loss))[:, first_ring:].sum(axis=1))
+
+
+def _ring_powers(references: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sums over rings of |G|^2 / L^2 and of |dG/dpsi|^2 / L^2, psi in radians, each (m, L // 2 + 1)."""
+    box = references.shape[-1]
+    spectrum = scipy.fft.rfft2(references.astype(np.float64), axes=(-2, -1), workers=1)
+    kx, ky = 2j * np.pi * np.fft.rfftfreq(box), 2j * np.pi * np.fft.fftfreq(box)[:, None]
+    along_x, along_y = (scipy.fft.irfft2(spectrum * k, s=(box, box), workers=1) for k in (kx, ky))
+    x, y = centre_offsets(box)
+    derivative = scipy.fft.rfft2(x * along_y - y * along_x, axes=(-2, -1), workers=1)
+    counts = ring_counts(box) / box**2
+    power, turned = (radial_average(s.real**2 + s.imag**2, box) * counts for s in (spectrum, derivative))
+    return power, turned
 
 
 def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64]) -> GuardVerdict:
@@ -130,7 +187,7 @@ def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np
         :class:`cryoalign.core.search.SearchResult`.
     """
     z, expected = _z_values(u, energy, scale)
-    return _verdict(u, energy, z, expected)
+    return _verdict(u, energy, scale, z, expected)
 
 
 def judge_cross_fitted(
@@ -150,7 +207,7 @@ def judge_cross_fitted(
     """
     both = [_z_values(u[half == h], energy[half == h], scale[half == h]) for h in (0, 1)]
     z, expected = (0.5 * (both[0][i] + both[1][i]) for i in (0, 1))
-    return _verdict(u, energy, z, expected)
+    return _verdict(u, energy, scale, z, expected)
 
 
 def judge_classes(
@@ -198,7 +255,9 @@ def _z_values(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArra
     return float(np.mean(u) * unit), float(np.mean(scale) * np.mean(energy) * unit)
 
 
-def _verdict(u: NDArray[np.float64], energy: NDArray[np.float64], z: float, expected: float) -> GuardVerdict:
+def _verdict(
+    u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64], z: float, expected: float
+) -> GuardVerdict:
     n = len(u)
     total = float(np.mean(energy)) if n else 0.0
     share = float(np.mean(u)) / total if total > 0 else 0.0
@@ -210,4 +269,4 @@ def _verdict(u: NDArray[np.float64], energy: NDArray[np.float64], z: float, expe
         name = "signal"
     elif expected >= LEAST_EXPECTED_Z + (least - LEAST_Z):
         name = "no signal"
-    return GuardVerdict(z, share, error, n, expected, name)
+    return GuardVerdict(z, share, error, n, float(np.mean(scale)) if n else 0.0, expected, name)
