@@ -134,8 +134,6 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
     """
     if p.members is None:
         table, particle, poses = None, np.arange(len(particles)), particles.poses()
-        if "rlnAnglePsi" not in particles.particles:
-            warn("the input has no rlnAnglePsi: images are averaged as they lie")
         convert = particles.whole_numbers, particles.numbers
         where: Path | None = particles.path
         columns = particles.particles
@@ -162,6 +160,8 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
     score = real(SCORE)
     if score is None and table is not None and SCORE in particles.particles:
         score = particles.numbers(SCORE)[particle]
+    if table is None and "rlnAnglePsi" not in particles.particles:
+        warn("the input has no rlnAnglePsi: images are averaged as they lie")
     every = Memberships(
         particle.astype(np.int64), np.arange(len(particle)), class_index, poses, weight, score, class_numbers, names,
         table,
