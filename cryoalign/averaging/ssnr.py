@@ -1,8 +1,8 @@
 """Signal-to-noise ratio per image from the halves of classes; small classes lean on the others.
 
-With S the mean power of the signal in a ring and N that of the noise of a half average, FRC = S / (S + N). Noise is
-the same in every class up to the number of images, so it is pooled over all; signal is that of the class as far as it
-stands out of its own scatter, and that of all classes for the rest (empirical Bayes; James & Stein 1961).
+With S the mean power of the signal in a ring and N that of the noise of a half average, FRC = S / (S + N). Both are
+those of the class as far as they stand out of their own scatter, and those of all classes for the rest (empirical
+Bayes; Efron & Morris, J. Am. Stat. Assoc. 68:117, 1973).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from cryoalign.averaging.frc import RingProducts, pool_rings
 
 LARGEST_SSNR, SMALLEST_SSNR = 1e4, 1e-3
 """Limits of the ratio of a full average: noise-free rings stay finite, rings without signal are filtered away."""
+NOISE_SAMPLES = 20.0
+"""Samples that all classes together count for in the noise of one: noise differs little between classes."""
 UNKNOWN = 1.0
 """Ratio per image where no class has two halves."""
 
@@ -52,12 +54,14 @@ def ssnr_per_image(
     noise = np.maximum(mean - cross, 0.0) * 0.5 * weight
     all_noise = np.maximum((weight * noise).sum(axis=0) / weight.sum(axis=0), 1e-30)
     all_signal = np.maximum((weight * cross).sum(axis=0) / weight.sum(axis=0), 0.0)
-    signal = np.repeat(all_signal[None], m, axis=0)
+    # A class of one half only has the noise and the signal of all.
+    noises, signal = np.repeat(all_noise[None], m, axis=0), np.repeat(all_signal[None], m, axis=0)
+    noises[both] = np.maximum((pooled * noise + NOISE_SAMPLES * all_noise) / (pooled + NOISE_SAMPLES), 1e-30)
     if both.sum() > 1:
-        scatter = (all_signal + 2.0 * all_noise / weight) ** 2 / pooled
+        scatter = (all_signal + 2.0 * noises[both] / weight) ** 2 / pooled
         share = all_signal**2 / np.maximum(all_signal**2 + scatter, 1e-300)
         signal[both] = np.maximum(share * cross + (1.0 - share) * all_signal, 0.0)
-    full = np.clip(signal / all_noise * power, SMALLEST_SSNR, LARGEST_SSNR)
+    full = np.clip(signal / noises * power, SMALLEST_SSNR, LARGEST_SSNR)
     result = full / power
     result[:, 0] = result[:, 1]
     return np.asarray(result)
