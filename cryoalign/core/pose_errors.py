@@ -8,7 +8,8 @@ perfect reference at scale s, A = s J and this is the inverse of the log likelih
 J follows from the reference and the noise. A is observed, as the curvature at the peak (Efron and Hinkley, Biometrika
 65:457, 1978: better than expected), but for references that carry noise of their own: the peak then sits on a bump of
 noise against noise, sharper than the particle's. There A is expected from the reference's signal, its power less its
-noise, and the observed one counts by the share of the bumps' sharpness that is signal.
+noise, and the observed one counts only where the bumps' sharpness is nearly all signal. Bumps narrower than the
+scatter move the peak less than their slope says: their share of J is damped by the phase that the scatter gives them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ENTRIES = 6
 """Of a symmetric matrix in (angle, x, y): aa, ax, ay, xx, xy, yy."""
 _ROW, _COLUMN = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
 UNKNOWN = 1e300
+_DAMPING = 0.15
+"""Times the variance of the phase, radians^2; measured with references of 10 to 1,000 members at SNR .05 and .1."""
 _SMOOTHED = 1
 """Rings to either side over which a reference's share of signal is smoothed."""
 
@@ -46,6 +49,10 @@ class ErrorTables:
         Power of the references without their noise, shape (m, n_rings).
     sharpness, signal_sharpness
         Power of the second derivatives, with and without it, up to a factor, shape (m, n_rings).
+    wave2
+        Square of each ring's frequency, radians^2 per pixel^2, shape (n_rings,).
+    radius_px
+        Radius of the references.
     """
 
     slope: NDArray[np.float64]
@@ -53,6 +60,8 @@ class ErrorTables:
     signal_power: NDArray[np.float64]
     sharpness: NDArray[np.float64]
     signal_sharpness: NDArray[np.float64]
+    wave2: NDArray[np.float64]
+    radius_px: float
 
 
 def error_tables(bank: ReferenceBank, radius_px: float, reference_noise: NDArray[np.float64] | None) -> ErrorTables:
@@ -70,8 +79,8 @@ def error_tables(bank: ReferenceBank, radius_px: float, reference_noise: NDArray
     """
     layout = bank.layout
     power = bank.ring_power
-    slope = np.stack([_slope_products(samples, layout) for samples in bank.samples])
-    k2 = (2.0 * np.pi / layout.box * np.arange(1, layout.n_rings + 1)) ** 2
+    slope = _slope_products(bank.samples, layout)
+    k2 = np.square(2.0 * np.pi / layout.box * np.arange(1.0, layout.n_rings + 1.0))
     share = np.ones_like(power)
     if reference_noise is not None:
         share = _signal_share(bank, radius_px, reference_noise[:, 1 : layout.n_rings + 1])
@@ -82,7 +91,7 @@ def error_tables(bank: ReferenceBank, radius_px: float, reference_noise: NDArray
     shares[:, 0] = np.clip(1.0 - of_noise / np.maximum(slope[:, 0], 1e-300), 0.0, share)
     shares[:, 1:3] = np.sqrt(shares[:, :1] * share[:, None])
     sharpness = k2 * (slope[:, 3] + slope[:, 5])
-    return ErrorTables(slope, slope * shares, power * share, sharpness, sharpness * share)
+    return ErrorTables(slope, slope * shares, power * share, sharpness, sharpness * share, k2, radius_px)
 
 
 def reference_noise_power(references: NDArray[np.float32], mask_diameter_px: float) -> NDArray[np.float64]:
@@ -118,20 +127,22 @@ def _signal_share(bank: ReferenceBank, radius_px: float, noise: NDArray[np.float
 
 
 def _slope_products(samples: NDArray[np.complexfloating], layout: RingLayout) -> NDArray[np.float64]:
-    """Sum w Re(conj(dG/du) dG/dv) over each ring for u, v of angle, x, y at no turn and no shift, (6, n_rings)."""
+    """Sum w Re(conj(dG/du) dG/dv) over each ring for u, v of angle, x, y at no turn and no shift, (m, 6, n_rings)."""
     kx, ky = layout.points()
     unit = 2.0 * np.pi / layout.box
-    products = np.empty((ENTRIES, layout.n_rings))
+    products = np.empty((len(samples), ENTRIES, layout.n_rings))
     for k in range(layout.n_rings):
         ring = slice(layout.ring_start[k], layout.ring_start[k + 1])
-        half = samples[ring].astype(np.complex128)
-        h = len(half)
+        half = samples[:, ring].astype(np.complex128)
+        h = half.shape[1]
         harmonic = np.fft.fftfreq(2 * h, 1.0 / (2 * h))
         harmonic[h] = 0.0
-        whole = np.concatenate([half, half.conj()])
-        turned = -np.fft.ifft(1j * harmonic * np.fft.fft(whole))[:h]
-        slopes = np.stack([turned, -1j * unit * kx[ring] * half, -1j * unit * ky[ring] * half])
-        products[:, k] = layout.ring_weight[k] * (slopes[_ROW, :].conj() * slopes[_COLUMN, :]).real.sum(axis=1)
+        whole = np.concatenate([half, half.conj()], axis=1)
+        turned = -np.fft.ifft(1j * harmonic * np.fft.fft(whole, axis=1), axis=1)[:, :h]
+        slopes = (turned, -1j * unit * kx[ring] * half, -1j * unit * ky[ring] * half)
+        for entry, (u, v) in enumerate(zip(_ROW, _COLUMN, strict=True)):
+            products[:, entry, k] = np.sum(slopes[u].real * slopes[v].real + slopes[u].imag * slopes[v].imag, axis=1)
+        products[:, :, k] *= layout.ring_weight[k]
     return products
 
 
@@ -164,7 +175,7 @@ def pose_variances(
     angle, shift
         Radians^2, and pixels^2 along one axis (the mean over both), shape (n,); UNKNOWN where there is no peak.
     """
-    slope = _square(np.einsum("nk,nek->ne", slope_weight, tables.slope[reference]))
+    scatter = _square(np.einsum("nk,nek->ne", slope_weight, tables.slope[reference]))
     # Slopes are tabulated in the reference's frame: the curvature is turned into it.
     observed = _turned(_square(curvature), -angle)
     power = np.einsum("nk,nk->n", weight, tables.signal_power[reference])
@@ -172,12 +183,37 @@ def pose_variances(
     expected = _square(np.einsum("nk,nek->ne", weight, tables.signal[reference])) * scale[:, None, None]
     smooth = np.einsum("nk,nk->n", weight, tables.signal_sharpness[reference])
     smooth /= np.maximum(np.einsum("nk,nk->n", weight, tables.sharpness[reference]), 1e-300)
-    used = expected + smooth[:, None, None] * (observed - expected)
+    used = expected + smooth[:, None, None] ** 2 * (observed - expected)
     good = (score > 0) & _positive(used)
     inverse = np.linalg.inv(np.where(good[:, None, None], used, np.eye(3)))
-    covariance = inverse @ slope @ inverse
+    covariance = inverse @ scatter @ inverse
+    if (smooth < 1.0).any():
+        covariance = _damped(tables, reference, slope_weight, inverse, covariance)
     angle_variance = np.where(good, covariance[:, 0, 0], UNKNOWN)
     return angle_variance, np.where(good, 0.5 * (covariance[:, 1, 1] + covariance[:, 2, 2]), UNKNOWN)
+
+
+def _damped(
+    tables: ErrorTables,
+    reference: NDArray[np.int64],
+    slope_weight: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Let the noise of references count less where its waves are shorter than the scatter, (n, 3, 3), in three steps.
+
+    A wave's phase varies by that of the shift and by that of the angle at its lever, R / 2.
+    """
+    signal = tables.signal[reference]
+    noise = tables.slope[reference] - signal
+    lever = np.array([tables.radius_px**2 / 4.0, 0.5, 0.5])
+    variance = np.diagonal(covariance, axis1=1, axis2=2) @ lever
+    for _ in range(3):
+        damping = np.exp(-_DAMPING * variance[:, None] * tables.wave2)
+        scatter = _square(np.einsum("nk,nek->ne", slope_weight, signal + noise * damping[:, None]))
+        covariance = inverse @ scatter @ inverse
+        variance = 0.5 * (variance + np.diagonal(covariance, axis1=1, axis2=2) @ lever)
+    return covariance
 
 
 def _square(entries: NDArray[np.float64]) -> NDArray[np.float64]:
