@@ -19,18 +19,18 @@ def write_align_report(output_html: Path, montage_png: Path, data: AlignReportDa
     data
         What to show.
     """
-    from cryoalign.report.align_classes import montage_label, summarise_classes
+    from cryoalign.report.align_classes import montage_label, reference_words, summarise_classes
     from cryoalign.report.align_page import build_align_page
     from cryoalign.report.montage import draw_montage
 
     summaries = summarise_classes(data)
+    resolved = bool(data.resolution_angstrom or any(curve.independent for curve in data.frc.values()))
     sheet = draw_montage(
-        list(data.references),
-        [data.averages.get(summary.number) for summary in summaries],
+        [(data.references[summary.number - 1], data.averages.get(summary.number)) for summary in summaries],
         [montage_label(summary) for summary in summaries],
         heading=data.title,
-        legend="corr.: correlation of the two inside the mask."
-        + (" Å: resolution from independent halves." if data.resolution_angstrom else ""),
+        legend=f"Left: {reference_words(data)}. Right: average. corr.: correlation of the two inside the mask."
+        + (" Å: resolution from independent halves." if resolved else ""),
         pixel_size_angstrom=data.pixel_size_angstrom,
         missing={summary.number - 1: "no average" for summary in summaries if summary.members},
     )

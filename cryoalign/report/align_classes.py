@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cryoalign.report import charts
 from cryoalign.report.align_data import AlignReportData
-from cryoalign.report.figures import grey_levels, resize
-from cryoalign.report.html import caption, cards, picture, tiles
+from cryoalign.report.gallery import GalleryEntry, gallery, resolution_of
+from cryoalign.report.html import picture
 from cryoalign.report.numbers import masked_correlation, median, plural, text_number, text_percent
-
-MAX_GALLERY = 50
-NOT_RESOLVED_ANGSTROM = 999.0
-_MAX_TILE = 256
 
 
 @dataclass(frozen=True)
@@ -28,14 +23,7 @@ class ClassSummary:
     correlation: float | None
     median_score: float | None
     resolution_angstrom: float | None
-
-    @property
-    def resolution_text(self) -> str | None:
-        """The resolution in words."""
-        if self.resolution_angstrom is None:
-            return None
-        resolved = self.resolution_angstrom < NOT_RESOLVED_ANGSTROM
-        return f"{text_number(self.resolution_angstrom)} Å" if resolved else "not resolved"
+    kind: str
 
 
 def summarise_classes(data: AlignReportData) -> list[ClassSummary]:
@@ -53,63 +41,70 @@ def summarise_classes(data: AlignReportData) -> list[ClassSummary]:
                 members,
                 None if average is None else masked_correlation(reference, average, diameter_px),
                 median(scores[number - 1]) if members else None,
-                data.resolution_angstrom.get(number),
+                *resolution_of(number, data.frc, data.resolution_angstrom),
             )
         )
     return summaries
 
 
+def reference_words(data: AlignReportData) -> str:
+    """Say what the references that are shown are."""
+    if data.references_filtered_to_angstrom is None:
+        return "reference"
+    return f"reference, low-passed to {text_number(data.references_filtered_to_angstrom)} Å as it was aligned to"
+
+
+def class_entries(data: AlignReportData, summaries: list[ClassSummary]) -> list[GalleryEntry]:
+    """Return reference and average of every class for the gallery, in order of number."""
+    entries = []
+    for summary in summaries:
+        average = data.averages.get(summary.number)
+        right = "average" if average is not None else "no average" if summary.members else "no members"
+        entries.append(
+            GalleryEntry(
+                summary.number,
+                summary.members,
+                [(data.references[summary.number - 1], "reference"), (average, right)],
+                summary.resolution_angstrom,
+                summary.kind,
+                list(_class_remarks(summary, data.quality)),
+            )
+        )
+    return entries
+
+
 def montage_label(summary: ClassSummary) -> tuple[str, str]:
     """Return two short lines about a class; they fit below small pictures."""
     remarks = [] if summary.correlation is None else [f"corr. {summary.correlation:.3f}"]
-    if summary.resolution_text:
-        remarks.append(summary.resolution_text)
+    entry = GalleryEntry(summary.number, summary.members, (), summary.resolution_angstrom, summary.kind)
+    remarks += filter(None, [entry.resolution_words(short=True)])
     return f"Class {summary.number}: {summary.members:,}", " · ".join(remarks)
 
 
 def class_section(data: AlignReportData) -> str:
     """Return the gallery of classes, their sizes and scores, as HTML."""
-    m, counts = len(data.references), data.class_counts
-    largest = np.argsort(-counts, kind="stable")[:MAX_GALLERY]
-    columns = 2 if m <= 2 else 3 if m in (3, 6) else 4 if m <= 12 else 5
-    box = data.references.shape[-1]
     summaries = summarise_classes(data)
-    entries = []
-    for index in np.sort(largest):
-        summary = summaries[index]
-        average = data.averages.get(summary.number)
-        right = (None, "no average" if summary.members else "no members")
-        if average is not None:
-            right = (display_tile(average), "average")
-        heading = f"Class {summary.number}: {summary.members:,} {plural(summary.members, 'particle')}"
-        svg = tiles(
-            [(display_tile(data.references[index]), "reference"), right],
-            box * data.pixel_size_angstrom,
-            description=f"{heading}, reference beside average",
-            circle_angstrom=data.mask_diameter_angstrom,
-            font_size=4.2 * columns,
-        )
-        entries.append((svg, heading, list(_class_remarks(summary, len(data)))))
-    shown = "" if m <= MAX_GALLERY else f"The {MAX_GALLERY} largest of {m} classes; montage.png holds all. "
-    gallery_text = caption(
-        f"{shown}Left: reference, right: average of its members. Correlation: between the two, inside the mask "
-        "(dashed circle)." + (" Å: resolution from independent halves." if data.resolution_angstrom else ""),
-        "the average should be as sharp as its reference and show detail of its own. Likeness alone proves nothing: "
-        "pure noise aligned to a reference also averages to that reference.",
+    halves = bool(data.resolution_angstrom or any(curve.independent for curve in data.frc.values()))
+    body = gallery(
+        class_entries(data, summaries),
+        data.references.shape[-1] * data.pixel_size_angstrom,
+        finding=f"Left: {reference_words(data)}; right: {data.averages_kind} of its members."
+        + (" Å: resolution from independent halves." if halves else ""),
+        large_finding=" Correlation: between the two, inside the mask (dashed circle).",
+        aid="the average should be as sharp as its reference and show detail of its own. Likeness alone proves "
+        "nothing: pure noise aligned to a reference also averages to that reference.",
+        circle_angstrom=data.mask_diameter_angstrom,
     )
-    pictures = "" if m == 1 else _class_pictures(data, summaries)
-    return f"<figure>{cards(entries, columns=columns)}<figcaption>{gallery_text}</figcaption></figure>{pictures}"
+    return body + ("" if len(data.references) == 1 else _class_pictures(data, summaries))
 
 
-def _class_remarks(summary: ClassSummary, n: int) -> Iterator[str]:
-    if summary.members:
-        yield text_percent(summary.members, n)
+def _class_remarks(summary: ClassSummary, quality: Mapping[int, float]) -> Iterator[str]:
     if summary.correlation is not None:
         yield f"correlation {summary.correlation:.3f}"
     if summary.median_score is not None:
         yield f"median score {text_number(summary.median_score)}"
-    if summary.resolution_text:
-        yield summary.resolution_text
+    if summary.number in quality:
+        yield f"quality {text_number(quality[summary.number])}"
 
 
 def _class_pictures(data: AlignReportData, summaries: list[ClassSummary]) -> str:
@@ -134,8 +129,3 @@ def _class_pictures(data: AlignReportData, summaries: list[ClassSummary]) -> str
         "a class far below the others: its reference may be wrong, or its members junk.",
     )
     return f'<div class="charts">{sizes}{scores}</div>'
-
-
-def display_tile(image: NDArray) -> NDArray[np.uint8]:
-    """Return 8-bit grey, not larger than a page can show."""
-    return grey_levels(resize(image, min(image.shape[-1], _MAX_TILE)))

@@ -1,4 +1,4 @@
-"""The page of `align`, section by section; summary first, then classes, scores, poses, particles, noise, settings."""
+"""The page of `align`, section by section; summary, classes, evidence, scores, poses, particles, noise."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from collections.abc import Iterator
 import numpy as np
 
 from cryoalign.report import charts
-from cryoalign.report.align_classes import class_section, display_tile
+from cryoalign.report.align_classes import class_section
 from cryoalign.report.align_data import AlignReportData
-from cryoalign.report.figures import display_lowpass
-from cryoalign.report.html import caption, cards, definition_table, escape, facts, page, picture, section, table, tiles
+from cryoalign.report.figures import display_lowpass, display_tile
+from cryoalign.report.frc_section import frc_section
+from cryoalign.report.guard_section import guard_section, number_text
+from cryoalign.report.html import caption, cards, picture, table, tiles
+from cryoalign.report.null_test_section import null_test_section
 from cryoalign.report.numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
+from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 
 MAX_EXAMPLES = 12
 
 
 def build_align_page(data: AlignReportData) -> str:
     """Return report.html as text."""
-    sections = (
-        ("classes", "Classes", class_section(data)),
-        ("scores", "Scores", _scores(data)),
-        ("poses", "Shifts and angles", _poses(data)),
-        ("particles", "Particles", _examples(data)),
-        ("noise", "Noise", _noise(data)),
-        ("settings", "Settings, files and timings", _settings(data)),
-    )
-    kept = [(anchor, heading, content) for anchor, heading, content in sections if content]
-    links = " ".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in kept)
-    return page(
-        data.title,
-        [
-            f"<header>\n<h1>{escape(data.title)}</h1>",
-            f'<code class="command">{escape(data.command_line)}</code>\n</header>',
-            f'<p class="lead">{escape(summary_sentence(data))}</p>',
-            facts(list(_facts(data))),
-            _warnings(data),
-            f"<nav>{links}</nav>",
-            *(section(anchor, heading, content) for anchor, heading, content in kept),
-            f"<footer>cryoalign {escape(data.version)} · images are drawn with row 0 on top; grey levels are set for "
-            "each picture between its 0.3 and 99.7 percentiles, so brightness cannot be compared between "
-            "pictures.</footer>",
-        ],
+    box, pixel = data.references.shape[-1], data.pixel_size_angstrom
+    members = {number: int(count) for number, count in enumerate(data.class_counts, start=1)}
+    return whole_page(
+        title=data.title,
+        command_line=data.command_line,
+        version=data.version,
+        summary=summary_sentence(data),
+        fact_boxes=_facts(data),
+        warnings=data.warnings,
+        sections=(
+            ("classes", "Classes", class_section(data)),
+            ("guard", "Guard against model bias", guard_section(data.guard)),
+            ("null", "Noise on the same path", null_test_section(data.null_test, pixel, data.mask_diameter_angstrom)),
+            ("frc", "Halves and resolution", frc_section(data.frc, members, box, pixel, data.halves, data.growth)),
+            ("scores", "Scores", _scores(data)),
+            ("poses", "Shifts and angles", _poses(data)),
+            ("particles", "Particles", _examples(data)),
+            ("noise", "Noise", _noise(data)),
+            ("settings", "Settings, files and timings", _settings(data)),
+        ),
     )
 
 
@@ -73,19 +74,18 @@ def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
         f"{text_number(median(data.psi_error_deg), 2)}°",
         f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
     )
+    if data.guard is not None:
+        yield "Guard", data.guard.verdict, f"z {number_text(data.guard.z)}, share {number_text(data.guard.share, 2)}"
+    best = [
+        curve.resolution_angstrom for curve in data.frc.values() if curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM
+    ]
+    if best:
+        yield "Best resolution", f"{text_number(min(best))} Å", "independent halves, 0.143"
     flagged = 0 if data.flags is None else int(np.count_nonzero(data.flags))
     yield "Flagged", f"{flagged:,}", text_percent(flagged, n)
     if data.mirror is not None:
         mirrored = int(np.count_nonzero(data.mirror))
         yield "Mirrored", f"{mirrored:,}", text_percent(mirrored, n)
-
-
-def _warnings(data: AlignReportData) -> str:
-    if not data.warnings:
-        return '<p class="fine">No warnings.</p>'
-    count = len(data.warnings)
-    items = "".join(f"<li>{escape(text)}</li>" for text in data.warnings)
-    return f'<div class="warnings"><strong>{count} {plural(count, "warning")}</strong><ul>{items}</ul></div>'
 
 
 def _scores(data: AlignReportData) -> str:
@@ -251,27 +251,19 @@ def _noise(data: AlignReportData) -> str:
 
 
 def _settings(data: AlignReportData) -> str:
-    left, right = [], []
-    if data.parameters:
-        left.append("<h3>Parameters</h3>" + definition_table(("Parameter", "Value"), data.parameters))
-    if data.counts:
-        counts = {k: f"{v:,}" if isinstance(v, (int, np.integer)) else v for k, v in data.counts.items()}
-        right.append("<h3>Counts</h3>" + definition_table(("What", "Number"), counts))
+    flags = ""
     if data.flags is not None and data.flag_meanings:
-        flags = np.asarray(data.flags, np.int64)
+        bits = np.asarray(data.flags, np.int64)
         rows = [
-            (str(bit), words, f"{np.count_nonzero(flags & bit):,}") for bit, words in sorted(data.flag_meanings.items())
+            (str(bit), words, f"{np.count_nonzero(bits & bit):,}") for bit, words in sorted(data.flag_meanings.items())
         ]
-        rows.insert(0, ("0", "good", f"{np.count_nonzero(flags == 0):,}"))
-        right.append("<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,)))
-    if data.files:
-        right.append("<h3>Files written</h3>" + definition_table(("File", "Holds"), data.files))
-    if data.timings_s:
-        total = sum(data.timings_s.values())
-        rows = [(name, f"{seconds:,.2f}", text_percent(seconds, total)) for name, seconds in data.timings_s.items()]
-        right.append("<h3>Timings</h3>" + table(("Stage", "Seconds", "Share"), rows, numeric=(1, 2)))
-    if data.notes:
-        left.append("<h3>Notes</h3>" + "".join(f"<p>{escape(note)}</p>" for note in data.notes))
-    if not left and not right:
-        return ""
-    return f'<div class="columns"><div>{"".join(left)}</div><div>{"".join(right)}</div></div>'
+        rows.insert(0, ("0", "good", f"{np.count_nonzero(bits == 0):,}"))
+        flags = "<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,))
+    return settings_section(
+        parameters=data.parameters,
+        counts=data.counts,
+        files=data.files,
+        timings_s=data.timings_s,
+        notes=data.notes,
+        flags=flags,
+    )

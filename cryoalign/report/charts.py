@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis
 from cryoalign.report.figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
 from cryoalign.report.numbers import finite, text_number
 
@@ -66,23 +67,33 @@ def histogram(
                 ends = "end bars hold" if below and above else "first bar holds" if below else "last bar holds"
                 x_label += f"\n{ends} all beyond"
         _mark(axes, marks)
-        _finish(axes, x_label, y_label)
+        finish_axes(axes, x_label, y_label)
         return svg_uri(figure)
 
 
-def class_sizes(counts: NDArray, *, x_label: str = "class number", y_label: str = "particles") -> str:
-    """Draw one bar per class from counts (M,), with the size that even classes would have."""
-    m = len(counts)
+def class_sizes(
+    counts: NDArray,
+    *,
+    numbers: Sequence[int] | None = None,
+    x_label: str = "class number",
+    y_label: str = "particles",
+) -> str:
+    """Draw one bar per class from counts (M,), with the size that even classes would have.
+
+    `numbers` are those of the classes where they are not 1..M.
+    """
+    places = np.arange(1, len(counts) + 1) if numbers is None else np.asarray(numbers)
+    m = int(places.max())
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
-        axes.bar(np.arange(1, m + 1), counts, width=0.8 if m <= 50 else 1.0, color=BLUE, alpha=0.82)
+        axes.bar(places, counts, width=0.8 if m <= 50 else 1.0, color=BLUE, alpha=0.82)
         mean = float(np.mean(counts))
         axes.axhline(mean, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.text(1, 1.02, "dashed: equal shares", transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
         axes.set_ylim(0, max(1.0, float(np.max(counts))) * 1.06)
         _class_axis(axes, m)
-        _finish(axes, x_label, y_label)
+        finish_axes(axes, x_label, y_label)
         return svg_uri(figure)
 
 
@@ -106,7 +117,7 @@ def class_spread(values: ArrayLike, class_number: ArrayLike, classes: int, *, y_
         words = "dot: median; thick: half of the members; thin: 90 %"
         axes.text(1, 1.02, words, transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
         _class_axis(axes, classes)
-        _finish(axes, "class number", y_label)
+        finish_axes(axes, "class number", y_label)
         return svg_uri(figure)
 
 
@@ -211,42 +222,32 @@ def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequen
         values = np.concatenate(shown)
         highest = highest or 1.0
         axes.set_xlim(0, highest)
-        _finish(axes, "spatial frequency (1/Å)", "noise power (squared intensity)")
+        finish_axes(axes, "spatial frequency (1/Å)", "noise power (squared intensity)")
         if len(values) and values.max() > 20 * values.min():
             axes.set_yscale("log")
+            decade_axis(axes.yaxis)
         else:
             axes.set_ylim(0, 1.1 * values.max() if len(values) else 1.0)
             axes.yaxis.set_major_formatter("{x:g}")
         if len(power) > 1 and not many:
             axes.legend(frameon=False, fontsize=11, ncols=3)
-        top = axes.secondary_xaxis("top")
-        lengths = _resolution_ticks(highest)
-        top.set_xticks([1 / length for length in lengths], [f"{length:g}" for length in lengths])
-        top.set_xlabel("resolution (Å)")
-        top.spines["top"].set_visible(False)
+        resolution_axis(axes, highest)
         return svg_uri(figure)
-
-
-def _resolution_ticks(highest: float) -> list[float]:
-    """Choose round lengths in A whose frequencies lie at least a twelfth of the axis apart."""
-    chosen: list[float] = []
-    for length in (1000, 500, 200, 100, 50, 40, 30, 25, 20, 15, 12, 10, 8, 7, 6, 5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1):
-        last = 1 / chosen[-1] if chosen else 0.0
-        if 1 / length <= highest * 1.001 and 1 / length - last >= highest / 12:
-            chosen.append(length)
-    return chosen
 
 
 def _mark(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
     """Draw labelled vertical lines, each label on a line of its own above the axes."""
     low, high = axes.get_xlim()
+    places = [(x - low) / (high - low) for x, _ in marks]
+    # Two lines close together in the middle have their labels on their outer sides.
+    apart = len(marks) == 2 and abs(places[0] - places[1]) < 0.25 and all(0.25 < place < 0.75 for place in places)
     for level, (x, label) in enumerate(marks):
         if not low <= x <= high:
             continue
         colour = VERMILLION if level else INK
         height = 1.02 + 0.078 * (len(marks) - 1 - level)
         axes.plot((x, x), (0, height), color=colour, linewidth=1.3, transform=axes.get_xaxis_transform(), clip_on=False)
-        left = x < (low + high) / 2
+        left = x == max(marks)[0] if apart else x < (low + high) / 2
         axes.annotate(
             label,
             (x, height),
@@ -257,13 +258,3 @@ def _mark(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
             color=colour,
             fontsize=11,
         )
-
-
-def _finish(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(axis="y")
-    axes.tick_params(length=3)
-    if y_label.startswith("particles"):
-        axes.yaxis.get_major_locator().set_params(integer=True)
-        axes.yaxis.set_major_formatter("{x:,.0f}")

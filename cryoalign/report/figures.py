@@ -94,13 +94,21 @@ def svg_uri(figure: Figure) -> str:
 
 
 def png_bytes(grey: NDArray[np.uint8]) -> bytes:
-    """Encode an 8-bit grey picture (h, w) as PNG (PNG specification, 3rd edition, section 11)."""
+    """Encode an 8-bit grey picture (h, w) as PNG (PNG specification, 3rd edition, sections 9 and 11).
+
+    Two of its filters are tried, for all rows: none, and the difference to the mean of the pixels left and above, which
+    makes smooth pictures a third smaller.
+    """
     height, width = grey.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # filter type 0 heads every row
-    rows[:, 1:] = grey
+    framed = np.zeros((height + 1, width + 1), np.int16)
+    framed[1:, 1:] = grey
+    plain, smooth = np.zeros((height, width + 1), np.uint8), np.full((height, width + 1), 3, np.uint8)
+    plain[:, 1:] = grey  # the filter's type heads every row
+    smooth[:, 1:] = framed[1:, 1:] - (framed[1:, :-1] + framed[:-1, 1:]) // 2
+    packed = min((zlib.compress(rows.tobytes(), 6) for rows in (plain, smooth)), key=len)
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
+        (b"IDAT", packed),
         (b"IEND", b""),
     )
     body = b"".join(
@@ -129,6 +137,20 @@ def resize(image: NDArray, size: int) -> NDArray[np.float32]:
     weights = np.maximum(weights, 0).astype(np.float32)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights @ np.asarray(image, np.float32) @ weights.T
+
+
+def display_tile(image: NDArray, side: int = 256) -> NDArray[np.uint8]:
+    """Return an image (L, L) as 8-bit grey, not larger than `side`."""
+    return grey_levels(resize(image, min(image.shape[-1], side)))
+
+
+def draw_bar(square: NDArray[np.uint8], length: int) -> None:
+    """Draw a white scale bar with a dark rim into the lower left corner of a grey picture (L, L), in place."""
+    size = len(square)
+    thick, margin = max(2, size // 60), max(3, size // 24)
+    top, left = size - margin - thick, margin
+    square[top - 1 : top + thick + 1, left - 1 : left + length + 1] = 30
+    square[top : top + thick, left : left + length] = 255
 
 
 def display_lowpass(images: NDArray, pixel_size_angstrom: float, cutoff_angstrom: float) -> NDArray[np.float32]:

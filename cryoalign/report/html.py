@@ -10,7 +10,19 @@ from numpy.typing import NDArray
 
 from cryoalign.report.figures import FONTS, INK, MUTED, RULE, data_uri, png_bytes, scale_bar_angstrom
 
-__all__ = ["caption", "cards", "definition_table", "escape", "facts", "page", "picture", "section", "table", "tiles"]
+__all__ = [
+    "caption",
+    "cards",
+    "definition_table",
+    "escape",
+    "facts",
+    "page",
+    "picture",
+    "picture_grid",
+    "section",
+    "table",
+    "tiles",
+]
 
 # Colours are all stated, and the page asks for the light scheme: a browser in dark mode changes nothing.
 _STYLE = f"""
@@ -43,18 +55,30 @@ nav a {{ color: #00558a; margin-right: 16px; text-decoration: none; border-botto
 .warnings li {{ margin: 2px 0; overflow-wrap: anywhere; }}
 .fine {{ border-left: 5px solid #00795c; border-radius: 6px; background: #f1f8f5; padding: 8px 14px;
   margin: 16px 0 0; }}
+p.verdict {{ margin: 14px 0 14px; }}
 .charts {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 26px 32px; margin-top: 14px; }}
 .charts.three {{ grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 26px 24px; }}
 .charts figure.wide {{ grid-column: 1 / -1; }}
+figure.grid {{ margin: 14px 0 30px; }}
+.grid h4 {{ font-size: 14px; margin: 0 0 4px; }}
+.grid p {{ font-size: 13.5px; margin: 2px 0 0; }}
+.grid figcaption p {{ font-size: 14px; margin: 0 0 3px; }}
+.section-note {{ margin: 10px 0 0; }}
 figure {{ margin: 0; break-inside: avoid; }}
 figure img {{ display: block; width: 100%; height: auto; }}
 figcaption {{ font-size: 14px; margin-top: 6px; }}
 figcaption p {{ margin: 0 0 3px; }}
+figcaption.above {{ margin: 4px 0 12px; }}
 .aid {{ color: {MUTED}; }}
 .aid b {{ color: {INK}; font-weight: 600; }}
 .gallery {{ display: grid; gap: 18px 20px; margin: 14px 0 10px; }}
 .gallery .card {{ break-inside: avoid; font-size: 13.5px; line-height: 1.4; min-width: 0; }}
 .gallery .card strong {{ font-size: 14.5px; }}
+.gallery.small {{ gap: 12px 12px; }}
+.gallery.small .card, .gallery.small .card strong {{ font-size: 12px; line-height: 1.3; }}
+.gallery .pair {{ display: flex; gap: 2px; margin-bottom: 3px; }}
+.gallery .pair img, .gallery .pair div {{ flex: 1; min-width: 0; width: 0; aspect-ratio: 1; border-radius: 3px;
+  background: #eef1f4; }}
 .gallery .card span {{ display: block; color: {MUTED}; overflow-wrap: anywhere; }}
 svg.tiles {{ display: block; width: 100%; height: auto; margin-bottom: 5px; border-radius: 4px; background: #eef1f4; }}
 table {{ border-collapse: collapse; font-size: 14px; margin-top: 8px; }}
@@ -107,6 +131,19 @@ def picture(uri: str, heading: str, finding: str, aid: str, *, wide: bool = Fals
     return (
         f'<figure{kind}>\n<h3>{escape(heading)}</h3>\n<img src="{uri}" alt="{escape(heading)}: {escape(finding)}">\n'
         f"<figcaption>{caption(finding, aid)}</figcaption>\n</figure>"
+    )
+
+
+def picture_grid(entries: Sequence[tuple[str, str, str]], heading: str, finding: str, aid: str) -> str:
+    """Return small pictures of one kind, three abreast: (uri, heading, finding) each, one reading aid for all."""
+    boxes = "".join(
+        f'<div><h4>{escape(name)}</h4><img src="{uri}" alt="{escape(name)}: {escape(words)}">'
+        f"<p>{escape(words)}</p></div>"
+        for uri, name, words in entries
+    )
+    return (
+        f'<figure class="grid"><h3>{escape(heading)}</h3><div class="charts three">{boxes}</div>'
+        f"<figcaption>{caption(finding, aid)}</figcaption></figure>"
     )
 
 
@@ -178,7 +215,7 @@ def tiles(
     )
 
 
-def cards(entries: Sequence[tuple[str, str, Sequence[str]]], *, columns: int) -> str:
+def cards(entries: Sequence[tuple[str, str, Sequence[str]]], *, columns: int, small: bool = False) -> str:
     """Return a gallery of (tiles, heading, remarks), heading and remarks being plain text."""
 
     def card(svg: str, heading: str, remarks: Sequence[str]) -> str:
@@ -192,7 +229,8 @@ def cards(entries: Sequence[tuple[str, str, Sequence[str]]], *, columns: int) ->
             yield escape(remark).replace("/", "/<wbr>") if long else f"<i>{escape(remark)}</i>"
 
     body = "\n".join(card(*entry) for entry in entries)
-    return f'<div class="gallery" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">\n{body}\n</div>'
+    kind = "gallery small" if small else "gallery"
+    return f'<div class="{kind}" style="grid-template-columns: repeat({columns}, minmax(0, 1fr))">\n{body}\n</div>'
 
 
 def facts(entries: Sequence[tuple[str, str, str]]) -> str:

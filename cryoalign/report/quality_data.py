@@ -36,6 +36,8 @@ class FrcCurve:
         are independent.
     resolution_angstrom, resolution_half_angstrom
         At 0.143 and at 0.5, from independent rings only; 999 = none.
+    smoothing_rings
+        Rings that were pooled to read the resolutions; 1 = none. `frc` and `noise_curve` are of single rings.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class FrcCurve:
     shared_ring: int = 0
     resolution_angstrom: float = NOT_RESOLVED_ANGSTROM
     resolution_half_angstrom: float = NOT_RESOLVED_ANGSTROM
+    smoothing_rings: int = 3
 
     def __post_init__(self) -> None:
         """Refuse curves of unlike length."""
@@ -157,7 +160,8 @@ class GuardSummary:
     classes
         For each class; may be empty.
     u
-        (n,) products of particle and reference in the judged band, or None; any sample of them does.
+        (n,) products of particle and reference in the judged band, divided by the mean energy of the reference there,
+        so that their mean is `share`; or None. A sample of them does.
     """
 
     z: float

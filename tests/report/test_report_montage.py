@@ -17,18 +17,20 @@ def pixels(png: bytes) -> np.ndarray:
     return np.rint(imread(io.BytesIO(png)) * 255).astype(np.uint8)
 
 
+@pytest.mark.parametrize("per_class", [1, 2, 3])
 @pytest.mark.parametrize("pairs", [1, 2, 3, 5, 7, 12, 20, 21, 50, 60, 61, 100, 300])
-def test_every_pair_has_a_place_of_its_own_on_the_sheet(pairs):
-    plan = plan_sheet(pairs)
+def test_every_class_has_a_place_of_its_own_on_the_sheet(pairs, per_class):
+    plan = plan_sheet(pairs, per_class)
+    width = per_class * (plan.tile + 4) - 4
     assert plan.columns * plan.rows >= pairs > plan.columns * (plan.rows - 1)
     assert plan.width <= 2450
     taken = np.zeros((plan.height, plan.width), int)
     for index in range(pairs):
         x, y = plan.corner(index)
         # Pictures and the two lines of text below them.
-        assert x + 2 * plan.tile + 4 <= plan.width
+        assert x + width <= plan.width
         assert y + plan.tile + 40 <= plan.height
-        taken[y : y + plan.tile + 40, x : x + 2 * plan.tile + 4] += 1
+        taken[y : y + plan.tile + 40, x : x + width] += 1
     assert taken.max() == 1
 
 
@@ -38,7 +40,9 @@ def test_pictures_are_where_they_belong_row_0_on_top(pairs, box):
     references = rng.random((pairs, box, box)).astype(np.float32)
     averages = [None if index == 1 else image for index, image in enumerate(rng.random((pairs, box, box)))]
     labels = [(f"Class {i + 1}", "text") for i in range(pairs)]
-    png = draw_montage(references, averages, labels, heading="Title", legend="", pixel_size_angstrom=2.0)
+    png = draw_montage(
+        list(zip(references, averages, strict=True)), labels, heading="Title", legend="", pixel_size_angstrom=2.0
+    )
     sheet, plan = pixels(png), plan_sheet(pairs)
     assert sheet.shape == (plan.height, plan.width)
     above = slice(0, int(0.9 * plan.tile))  # the scale bar is below
@@ -57,7 +61,9 @@ def test_pictures_are_where_they_belong_row_0_on_top(pairs, box):
 def test_scale_bar_has_the_length_the_heading_says():
     box, pixel_size = 100, 3.0  # 300 A wide: the bar is 100 A
     flat = np.zeros((1, box, box), np.float32)
-    sheet = pixels(draw_montage(flat, [flat[0]], [("a", "b")], heading="", legend="", pixel_size_angstrom=pixel_size))
+    sheet = pixels(
+        draw_montage([(flat[0], flat[0])], [("a", "b")], heading="", legend="", pixel_size_angstrom=pixel_size)
+    )
     plan = plan_sheet(1)
     x, y = plan.corner(0)
     tile = sheet[y : y + plan.tile, x : x + plan.tile]
@@ -69,7 +75,7 @@ def test_scale_bar_has_the_length_the_heading_says():
 def test_same_bytes_every_time():
     images = np.random.default_rng(1).random((2, 16, 16))
     made = [
-        draw_montage(images, images, [("a", "b")] * 2, heading="t", legend="l", pixel_size_angstrom=1.0)
+        draw_montage([tuple(images)] * 2, [("a", "b")] * 2, heading="t", legend="l", pixel_size_angstrom=1.0)
         for _ in range(2)
     ]
     assert made[0] == made[1]

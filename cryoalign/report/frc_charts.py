@@ -1,0 +1,210 @@
+"""Pictures of Fourier ring correlations: one class, all classes, SSNR, resolution against size.
+
+Rings on which both halves were aligned to the same thing are drawn grey and dashed, and never count as a resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.report.axes import decade_axis, finish_axes, legend_below, plain_log_axis, resolution_axis
+from cryoalign.report.charts import NARROW, WIDTH
+from cryoalign.report.figures import (
+    BLUE,
+    CYCLE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    RULE,
+    VERMILLION,
+    new_axes,
+    new_figure,
+    style,
+    svg_uri,
+)
+from cryoalign.report.numbers import text_number
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+THRESHOLD, THRESHOLD_HALF = 0.143, 0.5
+SSNR_FLOOR = 0.01
+"""What lies below, drawn at the floor, says no more than the floor."""
+_DASHED, _DOTTED = (0, (4, 2.5)), (0, (1, 1.6))
+_INDEPENDENT, _SHARED, _NOISE = "independent halves", "shared reference: no evidence", "noise alone, 3 sigma"
+
+
+def ring_frequencies(rings: int, box: int, pixel_size_angstrom: float) -> NDArray[np.float64]:
+    """Return the spatial frequency of rings 0 .. rings - 1 in 1/A."""
+    return np.arange(rings) / (box * pixel_size_angstrom)
+
+
+def frc_chart(curve: FrcCurve, box: int, pixel_size_angstrom: float) -> str:
+    """Draw the FRC of one class with its noise curve, thresholds and resolutions."""
+    frequency = ring_frequencies(len(curve.frc), box, pixel_size_angstrom)
+    with style():
+        figure = new_figure(NARROW, 320)
+        axes = _frc_axes(figure, frequency, curve.frc[1:], apart=0.14)
+        ring = np.arange(len(frequency))
+        shared = (ring >= 1) & (ring <= curve.shared_ring)
+        # The step from the last shared ring to the first independent one belongs to neither: it is drawn as shared.
+        joined = shared | (ring == curve.shared_ring + 1) if shared.any() else shared
+        _line(axes, frequency, curve.frc, joined, MUTED, _SHARED, linestyle=_DASHED, linewidth=1.6)
+        _line(axes, frequency, curve.frc, ring > curve.shared_ring, BLUE, _INDEPENDENT, linewidth=2)
+        _line(axes, frequency, curve.noise_curve, ring >= 1, ORANGE, _NOISE, linestyle=_DOTTED, linewidth=1.6)
+        if shared.any():
+            axes.axvspan(0, frequency[min(curve.shared_ring, ring[-1])], color=RULE, alpha=0.45, linewidth=0)
+        if curve.independent:
+            _mark_resolutions(axes, curve)
+        else:
+            _no_resolution(axes)
+        legend_below(axes)
+        return svg_uri(figure)
+
+
+def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float) -> str:
+    """Draw the FRC of many classes: median and the range of the middle 80 percent, shared and independent apart."""
+    frc = np.array([curve.frc for curve in curves], np.float64)
+    ring = np.arange(frc.shape[1])
+    frequency = ring_frequencies(frc.shape[1], box, pixel_size_angstrom)
+    last_shared = np.array([curve.shared_ring for curve in curves])[:, None]
+    with style():
+        figure = new_figure(WIDTH, 320)
+        axes = _frc_axes(figure, frequency, frc[:, 1:], apart=1 / 12)
+        for inside, colour, label, options in (
+            (ring <= last_shared, MUTED, _SHARED, {"linestyle": _DASHED, "linewidth": 1.6}),
+            (ring > last_shared, BLUE, _INDEPENDENT, {"linewidth": 2}),
+        ):
+            there = inside.any(axis=0) & (ring >= 1)
+            if not there.any():
+                continue
+            levels = np.full((3, len(ring)), np.nan)
+            for k in np.flatnonzero(there):
+                levels[:, k] = np.percentile(frc[inside[:, k], k], (10, 50, 90))
+            axes.fill_between(frequency, levels[0], levels[2], color=colour, alpha=0.18, linewidth=0)
+            _line(axes, frequency, levels[1], there, colour, label, **options)
+        noise = np.median([curve.noise_curve for curve in curves], axis=0)
+        _line(axes, frequency, noise, ring >= 1, ORANGE, _NOISE, linestyle=_DOTTED, linewidth=1.6)
+        if not any(curve.independent for curve in curves):
+            _no_resolution(axes)
+        axes.text(0.99, 0.88, "line: median; band: 80 % of classes", transform=axes.transAxes, **_SMALL)
+        legend_below(axes)
+        return svg_uri(figure)
+
+
+def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float) -> str:
+    """Draw the SSNR of the full average of at most six classes on a logarithmic scale.
+
+    Shared rings are dashed; what follows the first fall of the FRC below its noise curve is pale, as it is chance.
+    """
+    with style():
+        figure = new_figure(WIDTH, 320)
+        axes = new_axes(figure, left=66, bottom=74, right=16, top=52)
+        highest, frequency = 10.0, np.zeros(1)
+        for colour, (number, curve) in zip(CYCLE, curves.items(), strict=False):
+            frequency = ring_frequencies(len(curve.ssnr), box, pixel_size_angstrom)
+            ring = np.arange(len(frequency))
+            ssnr = np.maximum(np.nan_to_num(curve.ssnr, nan=0.0, posinf=0.0, neginf=0.0), SSNR_FLOOR)
+            own = ring > curve.shared_ring
+            fallen = np.flatnonzero((ring > max(curve.shared_ring, 1)) & (curve.frc < curve.noise_curve))
+            end = fallen[0] if len(fallen) else len(ring)
+            shared = (ring >= 1) & (ring <= curve.shared_ring + 1)
+            if curve.shared_ring > 0:
+                _line(axes, frequency, ssnr, shared, colour, None, linestyle=_DASHED, linewidth=1.4)
+            _line(axes, frequency, ssnr, own & (ring >= max(1, end - 1)), colour, None, linewidth=0.9, alpha=0.3)
+            _line(axes, frequency, ssnr, own & (ring >= 1) & (ring <= end), colour, None, linewidth=1.9)
+            axes.plot([], [], color=colour, label=f"class {number}", linestyle="-" if curve.independent else _DASHED)
+            highest = max(highest, float(ssnr[1:].max()))
+        axes.set_yscale("log")
+        decade_axis(axes.yaxis)
+        axes.axhline(1.0, color=INK, linewidth=1, linestyle=_DASHED)
+        axes.set_ylim(SSNR_FLOOR, highest * 2)
+        axes.set_xlim(0, frequency[-1] or 1.0)
+        finish_axes(axes, "spatial frequency (1/Å)", "SSNR (power ratio, no unit)")
+        resolution_axis(axes, float(frequency[-1]) or 1.0)
+        legend_below(axes)
+        return svg_uri(figure)
+
+
+def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[float]) -> str:
+    """Draw the resolution of each class against its size; classes that are not resolved stand on top as crosses."""
+    size, length = np.asarray(members, np.float64), np.asarray(resolution_angstrom, np.float64)
+    known = length < NOT_RESOLVED_ANGSTROM
+    with style():
+        figure = new_figure(WIDTH, 320)
+        axes = new_axes(figure, left=66, bottom=74, right=16, top=14)
+        top = 1.25 * float(length[known].max(initial=10.0))
+        axes.scatter(size[known], length[known], s=26, color=BLUE, alpha=0.65, linewidths=0, label="resolved (0.143)")
+        if not known.all():
+            level = np.full(np.count_nonzero(~known), 0.94 * top)
+            axes.scatter(size[~known], level, s=30, marker="x", color=VERMILLION, linewidths=1.4, label="not resolved")
+        axes.set_xscale("log")
+        plain_log_axis(axes.xaxis, size)
+        axes.set_ylim(0, top)
+        finish_axes(axes, "images in the class", "resolution (Å), smaller is finer")
+        legend_below(axes)
+        return svg_uri(figure)
+
+
+_SMALL = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
+
+
+def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
+    axes = new_axes(figure, left=50, bottom=88, right=42, top=50)
+    highest = float(frequency[-1])
+    for level in (THRESHOLD, THRESHOLD_HALF):
+        axes.axhline(level, color=GREEN, linewidth=1, linestyle=_DASHED)
+        axes.text(
+            1.015, level, f"{level:g}", transform=axes.get_yaxis_transform(), va="center", color=GREEN, fontsize=11
+        )
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.set_xlim(0, highest)
+    # Room above 1 for the words about resolution, so that they never hide a curve.
+    axes.set_ylim(max(-1.0, min(-0.3, float(np.nanmin(frc, initial=0.0)) - 0.04)), 1.3)
+    finish_axes(axes, "spatial frequency (1/Å)", "FRC (no unit)")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.yaxis.set_major_formatter("{x:g}")
+    resolution_axis(axes, highest, apart=apart)
+    return axes
+
+
+def _mark_resolutions(axes: Axes, curve: FrcCurve) -> None:
+    highest = axes.get_xlim()[1]
+    for height, threshold, length in (
+        (1.05, THRESHOLD, curve.resolution_angstrom),
+        (1.17, THRESHOLD_HALF, curve.resolution_half_angstrom),
+    ):
+        if not length < NOT_RESOLVED_ANGSTROM:
+            axes.text(0.99 * highest, height, f"{threshold:g}: not resolved", ha="right", color=VERMILLION, fontsize=11)
+            continue
+        x = 1 / length
+        left = x < 0.6 * highest
+        axes.plot((x, x), (0, height + 0.08), color=VERMILLION, linewidth=1.2)
+        axes.text(
+            x + (0.012 if left else -0.012) * highest,
+            height,
+            f"{threshold:g}: {text_number(length)} Å",
+            ha="left" if left else "right",
+            color=VERMILLION,
+            fontsize=11,
+        )
+
+
+def _no_resolution(axes: Axes) -> None:
+    axes.text(0.5, 1.08, "not a resolution", transform=axes.get_yaxis_transform(), ha="center", color=VERMILLION,
+              fontsize=14, fontweight="bold")  # fmt: skip
+
+
+def _line(
+    axes: Axes, x: NDArray, y: NDArray, where: NDArray, colour: str, label: str | None, **options: object
+) -> None:
+    if np.count_nonzero(where) == 1:
+        options = {"marker": "o", "markersize": 4} | options
+    if where.any():
+        axes.plot(x[where], np.asarray(y, np.float64)[where], color=colour, label=label, **options)

@@ -1,0 +1,190 @@
+"""How far averages can be trusted, ring by ring: FRC of the halves, resolution, SSNR, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ssnr_chart
+from cryoalign.report.growth_section import growth_picture
+from cryoalign.report.html import escape, picture, picture_grid
+from cryoalign.report.numbers import plural, text_number, text_percent
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve, GrowthCurve, HalfSets
+
+MAX_SHOWN = 6
+NO_RESOLUTION = "no resolution: its halves share a reference"
+
+
+def resolution_words(curve: FrcCurve) -> str:
+    """Say the resolution of a class, or why it has none."""
+    if not curve.independent:
+        return NO_RESOLUTION
+    if min(curve.resolution_angstrom, curve.resolution_half_angstrom) >= NOT_RESOLVED_ANGSTROM:
+        return "not resolved"
+    words = []
+    for length, threshold in ((curve.resolution_angstrom, "0.143"), (curve.resolution_half_angstrom, "0.5")):
+        resolved = length < NOT_RESOLVED_ANGSTROM
+        words.append(f"{text_number(length)} Å at {threshold}" if resolved else f"not resolved at {threshold}")
+    return ", ".join(words)
+
+
+def frc_section(
+    curves: Mapping[int, FrcCurve],
+    members: Mapping[int, int],
+    box: int,
+    pixel_size_angstrom: float,
+    halves: HalfSets | None = None,
+    growth: GrowthCurve | None = None,
+) -> str:
+    """Return the section on FRC, SSNR and growth with the number of images; empty without any.
+
+    Parameters
+    ----------
+    curves
+        Class number -> its curves.
+    members
+        Class number -> images in it.
+    box, pixel_size_angstrom
+        Of the averages.
+    halves
+        How particles were parted.
+    growth
+        Amplitude signal-to-noise ratio against number of images.
+    """
+    grown = growth_picture(growth)
+    if not curves:
+        return f'<div class="charts">{grown}</div>' if grown else ""
+    largest = sorted(curves, key=lambda number: (-members.get(number, 0), number))[:MAX_SHOWN]
+    shown = {number: curves[number] for number in largest}
+    parts = [f"<p>{escape(_halves_words(curves, halves, box, pixel_size_angstrom))}</p>"]
+    wide = [_summary(curves, box, pixel_size_angstrom)] if len(curves) > 1 else []
+    wide.append(_ssnr(shown, len(curves), box, pixel_size_angstrom))
+    if len(curves) > 1 and any(curve.independent for curve in curves.values()):
+        wide.append(_by_size(curves, members))
+    single = _single(shown, len(curves), members, box, pixel_size_angstrom)
+    wide.append(grown)
+    return "".join(parts) + single + f'<div class="charts">{"".join(wide)}</div>'
+
+
+def _halves_words(curves: Mapping[int, FrcCurve], halves: HalfSets | None, box: int, pixel_size_angstrom: float) -> str:
+    words = ""
+    if halves is not None:
+        first, second = halves.counts
+        words = f"Half 1 holds {first:,} and half 2 {second:,} particles, parted by {halves.rule}. "
+    independent = [curve for curve in curves.values() if curve.independent]
+    if not independent:
+        return (
+            words + "Both halves were aligned to the same references (frc_common_reference). They correlate even where "
+            "the particles hold nothing but noise, so nothing here is a resolution."
+        )
+    ring = max(curve.shared_ring for curve in independent)
+    shared = box * pixel_size_angstrom / ring if ring else None
+    if halves is not None and halves.shared_resolution_angstrom is not None:
+        shared = halves.shared_resolution_angstrom
+    if shared is not None:
+        words += (
+            f"Down to {text_number(shared)} Å both halves were aligned to the same reference; at finer resolution they "
+            "never met, and only there does their correlation count."
+        )
+    else:
+        words += "The halves were aligned apart: their correlation is independent on every ring."
+    if len(independent) < len(curves):
+        count = len(curves) - len(independent)
+        words += f" {count:,} {plural(count, 'class')} share all rings and have no resolution."
+    return words
+
+
+def _single(
+    shown: Mapping[int, FrcCurve], total: int, members: Mapping[int, int], box: int, pixel_size_angstrom: float
+) -> str:
+    entries = [
+        (
+            frc_chart(curve, box, pixel_size_angstrom),
+            f"Class {number}: {members.get(number, 0):,} {plural(members.get(number, 0), 'particle')}",
+            _sentence(resolution_words(curve)),
+        )
+        for number, curve in shown.items()
+    ]
+    which = f"The {len(shown)} largest of {total:,} classes; frc.star holds all. " if total > len(shown) else ""
+    return picture_grid(
+        entries,
+        "FRC of the half averages",
+        f"{which}{_colours(shown.values())}orange dots: what noise alone exceeds once in 740 rings "
+        f"(3 sigma).{_reading(shown.values())}",
+        "a high plateau that falls once, then stays within the orange dots. A resolution counts where the blue curve "
+        "falls below 0.143 and the dots. A curve that never falls, or rises again at high frequency, comes from a "
+        "mask, from duplicates or from resampled pixels, not from detail.",
+    )
+
+
+def _colours(curves: Iterable[FrcCurve]) -> str:
+    words = []
+    if any(curve.independent for curve in curves):
+        words.append("Blue: halves that were aligned apart; ")
+    if any(curve.shared_ring > 0 for curve in curves):
+        words.append("grey and dashed: rings that both halves owe to the same reference (frc_common_reference); ")
+    text = "".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _reading(curves: Iterable[FrcCurve]) -> str:
+    """Say from what resolutions were read, where that is not the curve as drawn."""
+    rings = max((curve.smoothing_rings for curve in curves if curve.independent), default=1)
+    return f" Resolutions are read from the FRC pooled over {rings} rings." if rings > 1 else ""
+
+
+def _summary(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float) -> str:
+    values = list(curves.values())
+    independent = [curve.resolution_angstrom for curve in values if curve.independent]
+    resolved = [length for length in independent if length < NOT_RESOLVED_ANGSTROM]
+    if not independent:
+        finding = "Not a resolution: the halves of every class share a reference."
+    elif not resolved:
+        finding = f"None of {len(independent):,} classes is resolved at 0.143."
+    else:
+        finding = (
+            f"{len(resolved):,} of {len(independent):,} classes resolved at 0.143: median "
+            f"{text_number(float(np.median(resolved)))} Å, best {text_number(min(resolved))} Å, "
+            f"worst {text_number(max(resolved))} Å."
+        )
+    return picture(
+        frc_summary(values, box, pixel_size_angstrom),
+        f"FRC of all {len(values):,} classes",
+        finding,
+        "a narrow band: classes of like quality. A band that reaches down to the dots early: many classes too small, "
+        "or junk.",
+    )
+
+
+def _ssnr(shown: Mapping[int, FrcCurve], total: int, box: int, pixel_size_angstrom: float) -> str:
+    which = f"The {len(shown)} largest classes. " if total > len(shown) else ""
+    dashed = any(curve.shared_ring > 0 for curve in shown.values())
+    return picture(
+        ssnr_chart(shown, box, pixel_size_angstrom),
+        "Signal-to-noise ratio of the full average",
+        f"{which}Spectral signal-to-noise ratio (power), 2 FRC / (1 - FRC) where measured from halves."
+        + (" Dashed curves: rings that the halves share, too good to be true." if dashed else ""),
+        "above the line at 1 the average is more signal than noise. Twice the images raise the curve twofold; detail "
+        "finer than where it crosses 1 is mostly noise.",
+    )
+
+
+def _by_size(curves: Mapping[int, FrcCurve], members: Mapping[int, int]) -> str:
+    numbers = [number for number, curve in curves.items() if curve.independent and members.get(number, 0) > 0]
+    if not numbers:
+        return ""
+    lengths = [curves[number].resolution_angstrom for number in numbers]
+    bad = sum(length >= NOT_RESOLVED_ANGSTROM for length in lengths)
+    return picture(
+        resolution_by_size([members[number] for number in numbers], lengths),
+        "Resolution and size of classes",
+        f"{bad or 'None'} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved "
+        f"({text_percent(bad, len(numbers))}).",
+        "larger classes should be finer. A large class high up holds junk or several views; a small class far below "
+        "the rest deserves mistrust.",
+    )
