@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank
 from cryoalign.core.errors import InputError
+from cryoalign.core.masks import background_region
 from cryoalign.core.noise import noise_power
 from cryoalign.core.rings import RingLayout
 
@@ -31,6 +32,8 @@ _ROW, _COLUMN = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
 UNKNOWN = 1e300
 _DAMPING = 0.15
 """Times the variance of the phase, radians^2; measured with references of 10 to 1,000 members at SNR .05 and .1."""
+_CLEAN = 1e-3
+"""Variance outside the mask, relative to that inside, below which a reference carries no noise worth a look."""
 _SMOOTHED = 1
 """Rings to either side over which a reference's share of signal is smoothed."""
 
@@ -105,7 +108,9 @@ def reference_noise_power(references: NDArray[np.float32], mask_diameter_px: flo
         In pixels.
     """
     power = np.zeros((len(references), references.shape[-1] // 2 + 1))
-    for r in range(len(references)):
+    outside = background_region(references.shape[-1], mask_diameter_px)
+    share = references[:, outside].var(axis=1) / np.maximum(references[:, ~outside].var(axis=1), 1e-300)
+    for r in np.flatnonzero(share > _CLEAN):
         with contextlib.suppress(InputError):  # masked before: nothing is outside
             power[r] = noise_power(references[r : r + 1], mask_diameter_px)
     return power

@@ -40,6 +40,19 @@ def align(
     return measure.run(command, cwd=cwd or particles.parent, watch_memory=watch_memory)
 
 
+def average(
+    particles: Path,
+    output: Path,
+    *,
+    threads: int = 1,
+    extra: Sequence[str] = (),
+    watch_memory: bool = False,
+) -> measure.Cost:
+    """Run ``cryoalign average`` in the folder of the particles."""
+    command: list[str | Path] = [program(), "average", particles, "-o", output, "-j", str(threads)]
+    return measure.run([*command, "--overwrite", "-q", *extra], cwd=particles.parent, watch_memory=watch_memory)
+
+
 def aligned_poses(output: Path) -> dict[str, NDArray]:
     """Read the poses that ``align`` wrote: psi (degrees), dx, dy (pixels), reference (0-based)."""
     return files.read_poses(output / "particles.star")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import accuracy, speed, system
+from . import accuracy, average_speed, calibration, speed, system
 from .measure import ChildFailed
 from .results import fill_document
 from .settings import Settings
@@ -27,6 +27,8 @@ ROOMS = {
     "table": speed.run_table,
     "memory": system.run_memory,
     "startup": system.run_startup,
+    "calibration": calibration.run_calibration,
+    "average_speed": average_speed.run_average_speed,
 }
 
 
