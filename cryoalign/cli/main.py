@@ -19,7 +19,9 @@ from cryoalign.core.errors import CryoalignError
 
 COMMANDS: dict[str, str] = {
     "align": "Align particles in plane to references.",
+    "average": "Average particles that have poses and classes.",
     "merge": "Finish a run whose parts were done with --part.",
+    "select": "Keep particles by class, score, distance or chance.",
     "simulate": "Make particles whose truth is known.",
 }
 """Subcommands and their one-line help; each lives in the module of its name, as `command`."""
