@@ -15,14 +15,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, apply_ctf
+from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, resample_with_ctf
 from cryoalign.averaging.exact_sums import ExactSums
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry, same_geometry
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import Edge, Interpolation, resample
+from cryoalign.core.resample import Edge, Interpolation
 
 Treatment = Literal["wiener", "flip", "plain"]
 TREATMENTS: tuple[str, ...] = get_args(Treatment)
@@ -148,8 +148,16 @@ class ClassSums:
             ctf = None if ctf is None else ctf.take(taken)
         if self._region is not None:
             images = normalise_background(images, self._region)
-        images = apply_ctf(images, ctf, settings.pixel_size_angstrom, settings.treatment, settings.intact_first_peak)
-        aligned = resample(images, poses, interpolation=settings.interpolation, edge=settings.edge)
+        aligned = resample_with_ctf(
+            images,
+            poses,
+            ctf,
+            settings.pixel_size_angstrom,
+            treatment=settings.treatment,
+            intact_first_peak=settings.intact_first_peak,
+            interpolation=settings.interpolation,
+            edge=settings.edge,
+        )
         if weights is not None:
             aligned *= factors.astype(np.float32)[:, None, None]
         self._images.add(aligned, cells)

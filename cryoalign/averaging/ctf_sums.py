@@ -10,12 +10,69 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from cryoalign.core.ctf import CtfParameters, ctf_images
+from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
 from cryoalign.core.filters import apply_ring_gain, radial_average
 from cryoalign.core.poses import Poses
+from cryoalign.core.resample import Edge, Interpolation, resample
+from cryoalign.core.resample_fourier import gain_frequencies
 
 POWER_SCALE = 2.0**32
 """Powers are summed as integers of this unit, so that no order can change them."""
+
+
+def resample_with_ctf(
+    images: NDArray[np.float32],
+    poses: Poses,
+    ctf: CtfParameters | None,
+    pixel_size_angstrom: float,
+    *,
+    treatment: str,
+    intact_first_peak: bool = False,
+    interpolation: Interpolation = "fourier",
+    edge: Edge = "wrap",
+) -> NDArray[np.float32]:
+    """Multiply raw images by their CTF C ("wiener") or its sign ("flip"), "plain" by nothing, and apply their poses.
+
+    What was done to the data before is taken into account: phase-flipped images are multiplied by abs(C) and flipped
+    no more, premultiplied ones are left alone in both. An image's result does not depend on its neighbours.
+
+    Parameters
+    ----------
+    images
+        Raw images, float32 (n, L, L).
+    poses, ctf
+        Of the n images; ctf None for C = 1.
+    pixel_size_angstrom
+        Pixel size in A.
+    treatment
+        "wiener", "flip" or "plain".
+    intact_first_peak
+        See :func:`cryoalign.core.ctf.ctf_images`.
+    interpolation, edge
+        See :func:`cryoalign.core.resample.resample`.
+
+    Returns
+    -------
+    NDArray
+        Aligned images, float32 (n, L, L).
+    """
+    if ctf is None or treatment == "plain":
+        return resample(images, poses, interpolation=interpolation, edge=edge)
+    box = images.shape[-1]
+    if interpolation == "fourier":
+        # The one transform of the resampling serves the CTF too.
+        kx, ky = gain_frequencies(box)
+        values = ctf_values(
+            ctf,
+            kx.ravel() / pixel_size_angstrom,
+            ky.ravel() / pixel_size_angstrom,
+            intact_first_peak=intact_first_peak,
+            dtype=np.float32,
+        )
+        gains = _gains(values.reshape(len(ctf), *kx.shape), ctf, treatment)
+        return resample(images, poses, edge=edge, gains=gains)
+    weighted = apply_ctf(images, ctf, pixel_size_angstrom, treatment, intact_first_peak)
+    return resample(weighted, poses, interpolation=interpolation, edge=edge)
 
 
 def apply_ctf(
@@ -25,49 +82,26 @@ def apply_ctf(
     treatment: str,
     intact_first_peak: bool = False,
 ) -> NDArray[np.float32]:
-    """Multiply images by their CTF C ("wiener") or by its sign ("flip"); "plain" leaves them alone.
-
-    What was done to the data before is taken into account: phase-flipped images are multiplied by abs(C) and flipped
-    no more, premultiplied ones are left alone in both.
-
-    Parameters
-    ----------
-    images
-        Shape (n, L, L).
-    ctf
-        Of the n images; None for C = 1.
-    pixel_size_angstrom
-        Pixel size in A.
-    treatment
-        "wiener", "flip" or "plain".
-    intact_first_peak
-        See :func:`cryoalign.core.ctf.ctf_images`.
-
-    Returns
-    -------
-    NDArray
-        float32, shape (n, L, L).
-    """
+    """Do the first half of :func:`resample_with_ctf` only: multiply images (n, L, L), leave them where they are."""
     if ctf is None or treatment == "plain":
         return images
-    values = ctf_gains(ctf, images.shape[-1], pixel_size_angstrom, treatment, intact_first_peak)
-    spectrum = scipy.fft.rfft2(images, workers=1)
-    spectrum *= values
-    return np.asarray(scipy.fft.irfft2(spectrum, s=images.shape[-2:], workers=1, overwrite_x=True))
+    box = images.shape[-1]
+    gains = _gains(ctf_images(ctf, box, pixel_size_angstrom, intact_first_peak=intact_first_peak), ctf, treatment)
+    weighted = np.empty((len(images), box, box), np.float32)
+    for i, image in enumerate(images):  # one by one: a batch could change last bits
+        weighted[i] = scipy.fft.irfft2(scipy.fft.rfft2(image) * gains[i], s=(box, box), overwrite_x=True)
+    return weighted
 
 
-def ctf_gains(
-    ctf: CtfParameters, box: int, pixel_size_angstrom: float, treatment: str, intact_first_peak: bool
-) -> NDArray[np.float32]:
-    """Return what the spectra of images are multiplied by, float32 (n, L, L // 2 + 1); see :func:`apply_ctf`."""
-    values = ctf_images(ctf, box, pixel_size_angstrom, intact_first_peak=intact_first_peak)
+def _gains(values: NDArray[np.floating], ctf: CtfParameters, treatment: str) -> NDArray[np.float32]:
+    """Turn CTFs (n, ...) into what spectra are multiplied by; in place."""
     if treatment == "flip":
-        np.copysign(np.float32(1.0), values, out=values)
+        values = np.copysign(np.ones_like(values), values)
         values[ctf.phase_flipped] = 1.0
     else:
         values[ctf.phase_flipped] = np.abs(values[ctf.phase_flipped])
     values[ctf.premultiplied] = 1.0
-    return values
+    return np.asarray(values, dtype=np.float32)
 
 
 def aligned_ctf(

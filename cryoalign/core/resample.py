@@ -44,6 +44,7 @@ def resample(
     interpolation: Interpolation = "fourier",
     edge: Edge = "wrap",
     threads: int = 1,
+    gains: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Apply poses to images.
 
@@ -64,6 +65,9 @@ def resample(
         outside the outermost pixel centres.
     threads
         Images worked on at a time. No result depends on it, nor on the other images of the call.
+    gains
+        For ``"fourier"`` only: what the spectrum of each image is multiplied by on the way (a CTF), float32 of shape
+        (n, L, (L + 1) // 2) at :func:`cryoalign.core.resample_fourier.gain_frequencies`; symmetric about the origin.
 
     Returns
     -------
@@ -83,6 +87,10 @@ def resample(
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
     if edge not in EDGES:
         raise ValueError(f"edge must be one of {', '.join(EDGES)}, not {edge!r}")
+    if gains is not None and interpolation != "fourier":
+        raise ValueError("gains go with fourier interpolation only")
+    if gains is not None and gains.shape != (len(images), images.shape[-1], (images.shape[-1] + 1) // 2):
+        raise ValueError(f"gains of shape {gains.shape} do not fit images of shape {images.shape}")
     if threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}")
     images = np.ascontiguousarray(images, dtype=np.float32)
@@ -103,7 +111,10 @@ def resample(
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(images), _BLOCK)]
 
     def work(rows: slice) -> None:
-        resample_into(aligned[rows], images[rows], matrices[rows], edge)
+        if gains is None:
+            resample_into(aligned[rows], images[rows], matrices[rows], edge)
+        else:
+            resample_into(aligned[rows], images[rows], matrices[rows], edge, gains[rows])
 
     if threads == 1 or len(blocks) < 2:
         for rows in blocks:

@@ -99,8 +99,18 @@ def _window_table(beta: float) -> NDArray[np.float32]:
     return table.astype(np.float32).ravel()
 
 
+def gain_frequencies(box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return kx and ky, in cycles per pixel, where gains are wanted: (L, (L + 1) // 2), kx in FFT order, ky >= 0."""
+    kx, ky = np.meshgrid(np.fft.fftfreq(box), np.arange((box + 1) // 2) / box, indexing="ij")
+    return kx, ky
+
+
 def fourier_resample_into(
-    aligned: NDArray[np.float32], images: NDArray[np.float32], matrices: NDArray[np.float64], edge: str
+    aligned: NDArray[np.float32],
+    images: NDArray[np.float32],
+    matrices: NDArray[np.float64],
+    edge: str,
+    gains: NDArray[np.float32] | None = None,
 ) -> None:
     """Resample images by their trigonometric polynomial inside the Nyquist disc.
 
@@ -114,24 +124,31 @@ def fourier_resample_into(
         Where output offsets come from, float64 (n, 6), see :func:`cryoalign.core.resample.sampling_matrices`.
     edge
         ``"wrap"``, ``"mirror"``, ``"zero"`` or ``"mean"``.
+    gains
+        What the spectrum of each image is multiplied by on the way, see :func:`gain_frequencies`; None for 1.
     """
     plan = plan_fourier_resampling(images.shape[-1])
     rows = plan.grid + LANES  # a patch that starts on the last point of the period reads this far past it
     finer = np.empty((rows, padded(rows)), np.float32)
     planes = np.empty((4, (plan.grid + 2 * LANES) * padded(plan.grid // 2 + LANES)), np.float32)
     mode = {"wrap": 0, "mirror": 1}.get(edge, 2)
+    gain = plan.gain if gains is None else np.empty_like(plan.gain)
     for i, image in enumerate(images):
+        if gains is not None:
+            np.multiply(plan.gain, gains[i], out=gain)
         fill_finer_grid(
             finer,
             image,
             planes,
             plan.grid,
             _BEFORE,
-            plan.gain,
+            gain,
             plan.box_radices,
             plan.box_factors,
             plan.grid_radices,
             plan.grid_factors,
         )
         fill = float(image.mean(dtype=np.float64)) if edge == "mean" else 0.0
+        if gains is not None:
+            fill *= float(gains[i, 0, 0])
         evaluate(aligned[i], finer, plan.grid, matrices[i], plan.window, mode, fill)

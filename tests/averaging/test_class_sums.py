@@ -99,13 +99,15 @@ def test_what_is_left_out_changes_nothing_whatever_it_holds():
     assert len(nothing.pack()["cells"]) == 0
 
 
+@pytest.mark.parametrize("interpolation", ["fourier", "linear"])
 @pytest.mark.parametrize("treatment", ["wiener", "flip", "plain"])
-def test_totals_are_sums_of_the_treated_images(treatment):
+def test_totals_are_sums_of_the_treated_images(treatment, interpolation):
     images, poses, cells, ctf = noise(), some_poses(), cells_of(), some_ctf()
-    sums = summed(images, poses, cells, ctf, treatment=treatment)
+    sums = summed(images, poses, cells, ctf, treatment=treatment, interpolation=interpolation)
     values = ctf_images(ctf, BOX, PIXEL).astype(np.float64)
     gain = {"wiener": values, "flip": np.sign(values), "plain": np.ones_like(values)}[treatment]
-    aligned = resample(filtered(images, gain).astype(np.float32), poses).astype(np.float64)
+    treated = filtered(images, gain).astype(np.float32)
+    aligned = resample(treated, poses, interpolation=interpolation).astype(np.float64)
     for c in range(CELLS):
         np.testing.assert_allclose(sums.totals()[c], aligned[cells == c].sum(axis=0), atol=2e-4)
         assert sums.counts[c] == sums.weight[c] == (cells == c).sum() > 5

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import EDGES, INTERPOLATIONS, resample, sampling_matrices
+from cryoalign.core.resample_fourier import gain_frequencies
 
 
 def random_poses(rng, n, largest_shift=6.0):
@@ -278,3 +279,32 @@ def test_what_cannot_be_done_is_refused(change, message):
     arguments = {"images": np.zeros((2, 8, 8), np.float32), "poses": Poses.identity(2)} | change
     with pytest.raises(ValueError, match=message):
         resample(arguments.pop("images"), arguments.pop("poses"), **arguments)
+
+
+def lopsided_gain(kx, ky):
+    """Make a gain of no symmetry but that about the origin."""
+    return np.cos(40 * kx * ky + 9 * kx**2) + 0.3
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("box", [32, 33])
+def test_gains_multiply_the_spectrum_on_the_way(box, edge):
+    rng = np.random.default_rng(box)
+    images, poses = noise(box, 5, box) + 3, random_poses(rng, 5)
+    strength = np.arange(1, 6, dtype=np.float32)[:, None, None]
+    gains = strength * lopsided_gain(*gain_frequencies(box)).astype(np.float32)
+    kx, ky = np.meshgrid(np.fft.fftfreq(box), np.fft.fftfreq(box))
+    multiplied = np.fft.ifft2(np.fft.fft2(images) * lopsided_gain(kx, ky)).real * strength
+    expected = resample(multiplied.astype(np.float32), poses, edge=edge)
+    found = resample(images, poses, edge=edge, gains=gains)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    for rows in ([3], [4, 0], [1, 2, 3]):
+        assert resample(images[rows], poses.take(rows), edge=edge, gains=gains[rows]).tobytes() == found[rows].tobytes()
+
+
+def test_gains_that_do_not_fit_are_refused():
+    images, poses = noise(1, 2, 16), Poses.identity(2)
+    with pytest.raises(ValueError, match="fourier interpolation only"):
+        resample(images, poses, interpolation="linear", gains=np.ones((2, 16, 8), np.float32))
+    with pytest.raises(ValueError, match="do not fit"):
+        resample(images, poses, gains=np.ones((2, 16, 9), np.float32))
