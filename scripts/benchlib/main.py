@@ -10,7 +10,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import accuracy, average_speed, calibration, speed, system
+from . import accuracy, average_speed, averages, calibration, halves, speed, system
 from .measure import ChildFailed
 from .results import fill_document
 from .settings import Settings
@@ -28,6 +28,8 @@ ROOMS = {
     "memory": system.run_memory,
     "startup": system.run_startup,
     "calibration": calibration.run_calibration,
+    "averages": averages.run_averages,
+    "halves": halves.run_halves,
     "average_speed": average_speed.run_average_speed,
 }
 
