@@ -93,8 +93,8 @@ def _in_crowds(apart: NDArray, distance: float) -> NDArray[np.bool_]:
         rows = np.arange(first, min(first + _CROWD, len(apart)))
         earlier = apart[:first][kept[:first]]
         if len(earlier):
-            # The bound of a query excludes the distance itself; the next number up includes it.
-            bound = np.nextafter(distance, np.inf)
+            # The bound of a query excludes itself, so it lies a little beyond the distance (and its square above 0).
+            bound = distance * (1 + 1e-9) + 1e-100
             near, _ = _tree(earlier).query(apart[rows], k=1, distance_upper_bound=bound)
             rows = rows[~(near <= distance)]
         if len(rows):

@@ -1,4 +1,4 @@
-"""``select`` from start to finish: read tables, apply the criteria in a fixed order, write the rows kept and the rest."""
+"""``select`` from start to finish: read tables, apply criteria in a fixed order, write the rows kept and the others."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def parse_condition(text: str) -> Condition:
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
-        single = re.search(r"(?<![<>=!])=(?!=)", text)
+        single = re.search(r"(?<![<>=!])=(?![<>=])", text)
         hint = "equality is ==" if single else "write COLUMN, one of >= <= > < == !=, and a value"
         raise InputError("is not a condition", value=text, hint=hint)
     value = next(v for v in match.group("single", "double", "plain") if v is not None)
@@ -142,9 +142,9 @@ def parse_classes(text: str) -> tuple[tuple[int, int], ...]:
             raise InputError("is not a list of class numbers such as 1,3,5-8", value=text)
         first, last = int(match[1]), int(match[2] or match[1])
         if not 1 <= first <= last:
-            raise InputError("class numbers count from 1, and ranges go upwards", value=word.strip())
+            raise InputError("must count from 1, in ranges that go upwards", value=word.strip())
         if last >= 2**31:
-            raise InputError("class number is too large", value=last)
+            raise InputError("has a class number that is too large", value=last)
         ranges.append((first, last))
     return tuple(ranges)
 

@@ -107,7 +107,8 @@ class SelectParameters:
         """Refuse what cannot be meant."""
         if not self.inputs:
             raise InputError("no particles given")
-        if not any(getattr(self, name) not in (None, False, ()) for name in _CRITERIA):
+        given = [getattr(self, name) for name in _CRITERIA]
+        if all(value is None or value is False or value == () for value in given):
             raise InputError("nothing to select by", hint="give --classes, --where, --random or another criterion")
         for name in ("angpix", "coordinate_angpix", "max_class_resolution"):
             self._check_number(name, 0, "a positive number", strict=True)
