@@ -90,14 +90,16 @@ def finish_averages(
     counts = np.asarray(counts, np.int64)
     frame = _Frame(box, mask_diameter_px)
     halves = np.zeros((2, m, box, box), np.float32)
-    masked = np.zeros((2, m, box, box))
-    for half in (0, 1):
-        for c in np.flatnonzero(counts[:, half]):
+    products = RingProducts(*np.zeros((3, m, box // 2 + 1)))
+    for c in range(m):
+        masked = np.zeros((2, box, box))
+        for half in np.flatnonzero(counts[c]):
             image = _unfiltered(totals[c, half], power[c, half], treatment)
             level = image[frame.outside].mean()
-            masked[half, c] = (image - level) * frame.mask
+            masked[half] = (image - level) * frame.mask
             halves[half, c] = image - level if treatment == "wiener" else image
-    products = ring_products(masked[0], masked[1])
+        found = ring_products(*masked)
+        products.cross[c], products.first[c], products.second[c] = found.cross, found.first, found.second
     both = (counts > 0).all(axis=1)
     full_power = power.sum(axis=1)
     ring_power = ring_sums(conjugate_weight(box) * full_power, box) / ring_counts(box)

@@ -95,7 +95,7 @@ def pool_rings(values: NDArray[np.floating], rings: int = SMOOTHING_RINGS) -> ND
     return np.concatenate([values[..., :1], total[..., high] - total[..., low - 1]], axis=-1)
 
 
-def noise_curve(box: int, mask_fraction: float, rings: int = 1) -> NDArray[np.float64]:
+def noise_curve(box: int, mask_fraction: float, rings: int = 1, first_ring: int = 0) -> NDArray[np.float64]:
     """Return 3 standard deviations of the FRC of two images that hold nothing but noise: 3 / sqrt(n_ring sqrt(f)).
 
     A mask correlates neighbouring frequencies. A single ring has those of one direction only, whence the root of f;
@@ -109,14 +109,17 @@ def noise_curve(box: int, mask_fraction: float, rings: int = 1) -> NDArray[np.fl
         Share f of the box that the mask lets through.
     rings
         Rings pooled, 1 or 3.
+    first_ring
+        Rings before this one are left out of the pools.
 
     Returns
     -------
     NDArray
         float64, shape (L // 2 + 1,), at most 1.
     """
-    samples = pool_rings(ring_counts(box).astype(np.float64), rings) * mask_fraction ** (0.5 if rings == 1 else 0.75)
-    return np.minimum(3.0 / np.sqrt(samples), 1.0)
+    counts = np.where(np.arange(box // 2 + 1) >= first_ring, ring_counts(box), 0).astype(np.float64)
+    samples = pool_rings(counts, rings) * mask_fraction ** (0.5 if rings == 1 else 0.75)
+    return 3.0 / np.sqrt(np.maximum(samples, 9.0))
 
 
 def mask_fraction(mask: NDArray[np.floating]) -> float:
@@ -192,9 +195,13 @@ def class_frc(
     shared_ring: int,
 ) -> ClassFrc:
     """Put together the FRC of one class from its ring products (L // 2 + 1,) and what was made of them."""
-    pooled = products.correlation(SMOOTHING_RINGS)
-    curve = noise_curve(box, mask_share, SMOOTHING_RINGS)
-    first = max(shared_ring + 1, int(np.argmax(curve <= _TELLING)) if (curve <= _TELLING).any() else 1)
+    # Shared rings are kept out of the pools too: they would lend their correlation to the first independent one.
+    independent = np.arange(box // 2 + 1) > shared_ring
+    parts = (np.where(independent, v, 0.0) for v in (products.cross, products.first, products.second))
+    pooled = RingProducts(*parts).correlation(SMOOTHING_RINGS)
+    curve = noise_curve(box, mask_share, SMOOTHING_RINGS, shared_ring + 1)
+    telling = curve <= _TELLING
+    first = max(shared_ring + 1, int(np.argmax(telling)) if telling.any() else 1)
     read = [
         resolution_at(pooled, np.maximum(threshold, curve), first, box, pixel_size_angstrom)
         if shared_ring < box // 2

@@ -240,3 +240,32 @@ def test_a_mask_over_the_whole_box_is_refused(noisy):
             totals, power, counts, mask_diameter_px=2.0 * BOX, pixel_size_angstrom=PIXEL, treatment="wiener",
             shared_ring=0,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+@pytest.mark.parametrize("with_ctf", [False, True])
+def test_noise_alone_stays_under_its_curve_and_reports_no_resolution(coloured, with_ctf):
+    runs, n, rng = 100, 10, np.random.default_rng(34)
+    k = np.hypot(*np.meshgrid(np.fft.rfftfreq(BOX, PIXEL), np.fft.fftfreq(BOX, PIXEL)))
+    amplitude = np.sqrt(1 + 15 / (1 + (k / 0.04) ** 3)) if coloured else np.ones_like(k)
+    sums = Sums._new(2 * runs, "wiener")
+    for run in range(runs):
+        images = filtered_noise(rng, n, amplitude)
+        poses = Poses(rng.uniform(-180, 180, n), *rng.normal(0, 2, (2, n)))
+        sums.add(images, poses, 2 * run + np.arange(n) % 2, some_ctf(n, [35, run]) if with_ctf else None)
+    found = finish_averages(
+        sums.totals().reshape(runs, 2, BOX, BOX),
+        sums.ctf_power().reshape(runs, 2, BOX, -1),
+        sums.counts.reshape(runs, 2),
+        mask_diameter_px=MASK,
+        pixel_size_angstrom=PIXEL,
+        treatment="wiener",
+        shared_ring=0,
+    )
+    assert np.mean([(f.frc <= f.noise_curve)[1:].all() for f in found.frc]) >= 0.95
+    assert np.mean([f.resolution_angstrom == 999.0 for f in found.frc]) >= 0.95
+
+
+def filtered_noise(rng, n, amplitude):
+    white = rng.standard_normal((n, BOX, BOX))
+    return np.fft.irfft2(np.fft.rfft2(white) * amplitude, s=(BOX, BOX)).astype(np.float32)

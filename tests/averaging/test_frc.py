@@ -118,3 +118,12 @@ def test_shared_rings_are_no_evidence():
     assert read(BOX // 2, BOX // 2 - 1).resolution_angstrom == 4.0
     assert read(16, 10).shared_ring == 10
     np.testing.assert_allclose(free.frc[:17], 0.9)
+
+
+def test_a_shared_ring_lends_nothing_to_the_first_independent_one():
+    # In a box of 256 noise alone stays below 0.143, so that a third of 0.9 would pass for signal.
+    found = class_frc(
+        falling(40, 256), np.ones(129), box=256, pixel_size_angstrom=2.0, mask_share=0.5, shared_ring=40
+    )  # fmt: skip
+    assert falling(40, 256).correlation(3)[41] > noise_curve(256, 0.5, 3)[41]
+    assert found.resolution_angstrom == found.resolution_half_angstrom == 999.0
