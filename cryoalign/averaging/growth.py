@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.averaging.class_averages import unfiltered_half
+from cryoalign.averaging.class_averages import finish_averages
 from cryoalign.averaging.frc import ring_products
-from cryoalign.core.masks import background_region, soft_disc
+from cryoalign.core.masks import soft_disc
 
 SMALLEST = 16
 """Images in the smallest average: fewer say nothing."""
@@ -56,17 +56,13 @@ def amplitude_growth(
         Shape (p,); NaN where a half is empty or no signal is seen.
     """
     box = totals.shape[-1]
-    outside, mask = background_region(box, mask_diameter_px), soft_disc(box, mask_diameter_px)
-    ratio = np.full(len(totals), np.nan)
-    for i in range(len(totals)):
-        if not (np.asarray(counts)[i] > 0).all():
-            continue
-        halves = [unfiltered_half(totals[i, h], power[i, h], "wiener") for h in (0, 1)]
-        first, second = ((half - half[outside].mean()) * mask for half in halves)
-        products = ring_products(first, second)
-        rings = slice(1, last_ring + 1)
-        signal = products.cross[rings].sum()
-        noise = 0.5 * (products.first[rings].sum() + products.second[rings].sum()) - signal
-        if signal > 0 and noise > 0:
-            ratio[i] = np.sqrt(2.0 * signal / noise)
-    return ratio
+    halves = finish_averages(
+        totals, power, np.asarray(counts), mask_diameter_px=mask_diameter_px, pixel_size_angstrom=1.0,
+        treatment="wiener", shared_ring=0,
+    ).halves  # fmt: skip
+    products = ring_products(*(halves * soft_disc(box, mask_diameter_px)))
+    rings = slice(1, last_ring + 1)
+    signal = products.cross[:, rings].sum(axis=1)
+    noise = 0.5 * (products.first[:, rings] + products.second[:, rings]).sum(axis=1) - signal
+    seen = (np.asarray(counts) > 0).all(axis=1) & (signal > 0) & (noise > 0)
+    return np.sqrt(np.divide(2.0 * signal, noise, out=np.full(len(totals), np.nan), where=seen))

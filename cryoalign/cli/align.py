@@ -81,10 +81,29 @@ Examples:
 @click.option(
     "--iterations",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
     metavar="N",
-    help="Rounds; later ones align to the averages of the last.",
+    help="Rounds; later ones align to the averages of the last.  [default: 1; 5 with --halves]",
+)
+@click.option(
+    "--halves/--no-halves",
+    default=None,
+    help="Refine two halves that never meet, each on its own averages, for a resolution that can be trusted.  "
+    "[default: with more than one round]",
+)
+@click.option(
+    "--initial-lowpass",
+    type=float,
+    metavar="A",
+    help="With --halves, use the given references to this resolution only.  [default: an eighth of the box's width]",
+)
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    show_default=True,
+    help="Test on detail that was held out whether the particles hold what the references show.",
+)
+@click.option(
+    "--null-test", is_flag=True, help="Align as many images of pure noise in the same way, and show their average."
 )
 @click.option("--resize-reference", is_flag=True, help="Bring references to the particles' box and pixel size.")
 @click.option(

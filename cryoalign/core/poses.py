@@ -117,3 +117,15 @@ class Poses:
         """Move the aligned-frame point (x, y) (offset in pixels) to the centre: d' = d - R(-psi) (x, y)."""
         sx, sy = rotate_points(-self.psi, x, y)
         return Poses(self.psi, self.dx - sx, self.dy - sy, self.mirror)
+
+    def as_written(self, pixel_size_angstrom: ArrayLike) -> Poses:
+        """Round to what a STAR file keeps, six decimals of degrees and A, so that files give back the same poses.
+
+        Parameters
+        ----------
+        pixel_size_angstrom
+            In A, for all or for each of the n images; origins are written in A.
+        """
+        pixel = np.asarray(pixel_size_angstrom, dtype=np.float64)
+        x, y = np.round(self.dx * pixel, 6) / pixel, np.round(self.dy * pixel, 6) / pixel
+        return Poses(np.round(self.psi, 6), x, y, self.mirror)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.references import read_references
 from cryoalign.io.stack_writer import StackWriter
-from cryoalign.jobs.align_merge import MergedAlignment, merge_parts, next_references
+from cryoalign.jobs.align_guard import GuardPlan, plan_guard
+from cryoalign.jobs.align_merge import merge_parts
 from cryoalign.jobs.align_outputs import stack_names, write_align_outputs
 from cryoalign.jobs.align_parameters import AlignParameters
 from cryoalign.jobs.align_part import AlignPart, PartOutputs
 from cryoalign.jobs.align_plan import AlignPlan, inverted_contrast, plan_align, thread_bytes, with_references
+from cryoalign.jobs.align_rounds import REFERENCE_LOWPASS_ANGSTROM, HalfState, next_halves, next_references
+from cryoalign.jobs.align_verdict import Verdict, judge_run
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.lock import exclusive
 from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
@@ -22,6 +26,7 @@ from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 
 NO_SIGNAL_EXIT = 3
+NO_SIGNAL = "no consistent signal found"
 BASE_MEMORY_BYTES = 150 * 2**20
 """What Python and its libraries take before the first particle."""
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
@@ -75,24 +80,18 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             if inverted_contrast(plan):
                 run.warn("the particles look like the references with inverted contrast: try --invert")
         ranges = plan_parts(len(particles), part_rows(p, len(references)))
-        if p.iterations > 1:
-            run.warn("from the second round on, references are averages without independent halves, low-passed at 20 A")
-        for iteration in range(1, p.iterations):
-            _align_round(plan, run, ranges, iteration, merge_only)
-            aligned = _merge_round(plan, run, ranges, iteration)
-            run.log.info("round %d: %s", iteration, aligned.summary())
-            plan = with_references(plan, next_references(plan, aligned))
-        if not _align_round(plan, run, ranges, p.iterations, merge_only):
+        rounds = Rounds(plan, run, ranges, merge_only=merge_only)
+        if not rounds.align():
             run.leave_partial()
             return 0
-        return _finish(plan, _merge_round(plan, run, ranges, p.iterations), run, argv)
+        return _finish(rounds, run, argv)
 
 
 def part_rows(parameters: AlignParameters, n_references: int) -> int:
     """Return the rows of a part: large enough that its sums stay small beside its images."""
     if parameters.block_size is not None:
         return parameters.block_size
-    return max(512, -(-20 * n_references // 64) * 64)
+    return max(512, -(-40 * n_references // 64) * 64)
 
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
@@ -152,34 +151,94 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     )
 
 
-def _align_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], iteration: int, merge_only: bool) -> bool:
-    """Align the parts of one round; tell whether all of the round's parts are there now."""
-    p = plan.parameters
-    last = iteration == p.iterations
-    outputs = PartOutputs(averages=last, ctf_weighted_sums=not last)
-    if last and p.write_stack:
-        outputs.aligned = _writers(plan, run, "aligned")
-        outputs.flipped = _writers(plan, run, "flipped") if p.mirror else []
-    store = run.parts(_store_name(iteration))
-    if not merge_only:
-        words = "aligning" if p.iterations == 1 else f"aligning, round {iteration} of {p.iterations}"
-        mine = select_parts(ranges, p.part)
-        done = {part.index for part in mine if store.has(part.index)}
-        rows = sum(len(part) for part in mine)
-        before = sum(len(part) for part in mine if part.index in done)
-        with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
-            run_parts(
-                ranges,
-                AlignPart(plan, outputs),
-                store,
-                workers=_workers(plan, run),
-                which=p.part,
-                on_done=lambda part: None if part.index in done else counter.update(len(part)),
-                should_stop=run.aborted,
+class Rounds:
+    """The rounds of one run: aligned in parts, merged, averages made into references.
+
+    Attributes
+    ----------
+    plan
+        Of the round that is under way; after `align` of the last one.
+    first_plan
+        Of the first round, with the references that were given.
+    aligned
+        What the last round found.
+    verdicts
+        What the guard found: on the references that were given, and on averages of the other half.
+    """
+
+    def __init__(self, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, merge_only: bool) -> None:
+        self.plan = self.first_plan = plan
+        self.verdicts: list[Verdict] = []
+        self._run, self._ranges, self._merge_only = run, ranges, merge_only
+
+    def align(self) -> bool:
+        """Align all rounds; tell whether every part of the last is there."""
+        p, run = self.plan.parameters, self._run
+        halves = HalfState.of(self.plan) if p.in_halves else None
+        if p.rounds > 1 and halves is None:
+            run.warn(
+                "from the second round on, references are averages without independent halves, low-passed at "
+                f"{REFERENCE_LOWPASS_ANGSTROM:g} A"
             )
-    for writer in (*outputs.aligned, *outputs.flipped):
-        writer.close()
-    return p.part is None or (p.part[1] == 1 and not store.missing())
+        for iteration in range(1, p.rounds + 1):
+            guard = self._guard(iteration, halves)
+            if not self._one_round(iteration, guard):
+                return False
+            with run.stage("merge"):
+                self.aligned = merge_parts(self.plan, run.parts(_store_name(iteration)), self._ranges)
+            if guard is not None and self.aligned.guard is not None:
+                verdict = judge_run(self.plan, self.aligned.guard, cross_fitted=guard.cross_fitted)
+                run.log.info("%s", verdict.in_words())
+                self.verdicts.append(verdict)
+            if iteration == p.rounds:
+                break
+            run.log.info("round %d: %s", iteration, self.aligned.summary())
+            with run.stage("references"):
+                if halves is None:
+                    self.plan = with_references(self.plan, next_references(self.plan, self.aligned))
+                else:
+                    halves = next_halves(self.plan, self.aligned, halves)
+                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size / int(halves.rings.max())
+                    run.log.info("the halves agree so far that the next round uses detail to %.1f A", finest)
+                    self.plan = with_references(self.plan, halves.references, halves.rings)
+        return True
+
+    def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
+        p = self.plan.parameters
+        if p.guard and iteration == 1:
+            return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
+        if p.guard and halves is not None and iteration == p.rounds:
+            return plan_guard(self.plan, halves.references[::-1], cross_fitted=True)
+        return None
+
+    def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
+        """Align the parts of one round; tell whether all of them are there now."""
+        p, run, ranges = self.plan.parameters, self._run, self._ranges
+        last = iteration == p.rounds
+        outputs = PartOutputs()
+        if last and p.write_stack:
+            outputs.aligned = _writers(self.plan, run, "aligned")
+            outputs.flipped = _writers(self.plan, run, "flipped") if p.mirror else []
+        store = run.parts(_store_name(iteration))
+        if not self._merge_only:
+            words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
+            mine = select_parts(ranges, p.part)
+            done = {part.index for part in mine if store.has(part.index)}
+            rows = sum(len(part) for part in mine)
+            before = sum(len(part) for part in mine if part.index in done)
+            with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
+                run_parts(
+                    ranges,
+                    AlignPart(self.plan, outputs, guard),
+                    store,
+                    workers=_workers(self.plan, run),
+                    which=p.part,
+                    on_done=lambda part: None if part.index in done else counter.update(len(part)),
+                    should_stop=run.aborted,
+                )
+        for writer in (*outputs.aligned, *outputs.flipped):
+            writer.close()
+        return p.part is None or (p.part[1] == 1 and not store.missing())
 
 
 def _workers(plan: AlignPlan, run: RunDirectory) -> int:
@@ -191,11 +250,6 @@ def _workers(plan: AlignPlan, run: RunDirectory) -> int:
     if fitting < p.threads:
         run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
     return min(p.threads, fitting)
-
-
-def _merge_round(plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], iteration: int) -> MergedAlignment:
-    with run.stage("merge"):
-        return merge_parts(plan, run.parts(_store_name(iteration)), ranges)
 
 
 def _store_name(iteration: int) -> str:
@@ -211,19 +265,27 @@ def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]
         ]
 
 
-def _finish(plan: AlignPlan, aligned: MergedAlignment, run: RunDirectory, argv: Sequence[str]) -> int:
-    status = 0
-    if not np.any(aligned.score[aligned.good] > 0):
-        run.warn("no particle correlates with any reference: no consistent signal found")
-        status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
+def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
+    plan, aligned, status = rounds.plan, rounds.aligned, 0
     run.log.info("%s", aligned.summary())
-    counts = {
+    # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
+    told = [verdict for verdict in rounds.verdicts if verdict.overall.verdict != "cannot tell"]
+    verdict = told[-1] if told else None
+    if not np.any(aligned.score[aligned.good] > 0):
+        run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
+    elif verdict is not None and verdict.overall.warned:
+        run.warn(f"{NO_SIGNAL}: {verdict.in_words()}")
+    if any(text.startswith(NO_SIGNAL) for text in run.warnings):
+        status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
+    counts: dict[str, Any] = {
         "read": len(plan.particles),
         "aligned": int(aligned.good.sum()),
         "skipped": int((~aligned.good).sum()),
         "references": len(plan.references),
     } | aligned.skip_reasons()
+    if rounds.verdicts:
+        counts["guard"] = [verdict.to_json() for verdict in rounds.verdicts]
     with run.stage("write"):
-        nodes = write_align_outputs(plan, aligned, run, argv, counts)
+        nodes = write_align_outputs(plan, aligned, run, argv, counts, rounds.verdicts)
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
     return status

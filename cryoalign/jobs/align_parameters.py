@@ -44,7 +44,13 @@ class AlignParameters:
     mirror
         Search mirrored images too.
     iterations
-        Rounds; from the second on, the references are the averages of the round before.
+        Rounds; from the second on, the references are the averages of the round before. None = 1, or 5 with halves.
+    halves
+        Refine two halves that never meet, each on its own averages; None = where there is more than one round.
+    initial_lowpass
+        With halves, the given references are used to this resolution only; None = ring 8 of the box.
+    guard, null_test
+        Test the alignment on rings that were held out; align as many noise images in the same way.
     invert
         Negate pixels as read.
     interpolation, edge, normalize
@@ -86,7 +92,11 @@ class AlignParameters:
     local: float | None = None
     local_flip: bool = False
     mirror: bool = False
-    iterations: int = 1
+    iterations: int | None = None
+    halves: bool | None = None
+    initial_lowpass: float | None = None
+    guard: bool = True
+    null_test: bool = False
     invert: bool = False
     interpolation: Interpolation = "fourier"
     edge: Edge | None = None
@@ -111,7 +121,7 @@ class AlignParameters:
         """Refuse what cannot be meant."""
         if not self.inputs:
             raise InputError("no particles given")
-        for name in ("angpix", "mask_diameter", "lowpass", "highpass", "local"):
+        for name in ("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{option_of(name)} must be a positive number", value=value)
@@ -156,10 +166,28 @@ class AlignParameters:
                     "--overwrite would remove what the other parts of the job array wrote",
                     hint="remove the old run first, then start the parts without it",
                 )
-            if self.iterations > 1:
+            if self.rounds > 1:
                 raise InputError(
                     "--part cannot be used with --iterations above 1", hint="every round needs all parts of the last"
                 )
+        if self.halves and self.rounds < 2:
+            raise InputError("--halves needs at least two rounds", value=self.iterations, hint="leave --iterations out")
+        if self.initial_lowpass is not None and not self.in_halves:
+            raise InputError("--initial-lowpass goes with --halves", hint="--lowpass limits every round")
+
+        # From here on they say what is done, in run.json too.
+        for name, value in (("iterations", self.rounds), ("halves", self.in_halves)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of alignment: what was asked for, else 5 with halves and 1 without."""
+        return self.iterations if self.iterations is not None else 5 if self.halves else 1
+
+    @property
+    def in_halves(self) -> bool:
+        """Whether two halves are refined apart."""
+        return self.halves if self.halves is not None else self.rounds > 1
 
     @property
     def resolved_edge(self) -> Edge:

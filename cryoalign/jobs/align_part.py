@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner
-from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.exact_sums import ExactSums
+from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.resample import resample
@@ -18,6 +17,8 @@ from cryoalign.core.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stack_writer import StackWriter
 from cryoalign.io.stacks import bad_images
+from cryoalign.jobs import align_guard
+from cryoalign.jobs.align_guard import Guard, GuardPlan
 from cryoalign.jobs.align_plan import AlignPlan, aligners
 from cryoalign.jobs.parts import PartRange
 
@@ -44,8 +45,18 @@ class PartOutputs:
 
     aligned: list[StackWriter] = field(default_factory=list)
     flipped: list[StackWriter] = field(default_factory=list)
-    ctf_weighted_sums: bool = False
-    averages: bool = True
+
+
+def sum_settings(plan: AlignPlan, g: int) -> SumSettings:
+    """Return how the particles of a geometry are summed: two cells for each class, at the references' geometry."""
+    p, geometry = plan.parameters, plan.geometries[g]
+    return SumSettings(
+        box=geometry.box, pixel_size_angstrom=geometry.pixel_size_angstrom, out_box=plan.references.shape[-1],
+        out_pixel_size_angstrom=plan.reference_pixel_size, n_cells=2 * len(plan.references), scale=geometry.sum_scale,
+        treatment="wiener", interpolation=p.interpolation, edge=p.resolved_edge,
+        intact_first_peak=p.ctf_intact_first_peak,
+        normalize_diameter_px=geometry.mask_diameter_px if p.normalize else None,
+    )  # fmt: skip
 
 
 class AlignPart:
@@ -57,86 +68,90 @@ class AlignPart:
         The plan.
     outputs
         Where pixels go.
+    guard
+        What the guard needs; None = no guard in this round.
     """
 
-    def __init__(self, plan: AlignPlan, outputs: PartOutputs) -> None:
+    def __init__(self, plan: AlignPlan, outputs: PartOutputs, guard: GuardPlan | None = None) -> None:
         self.plan = plan
         self.outputs = outputs
+        self.guard = guard
         self._local = threading.local()
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
-        """Align rows ``part.start`` .. ``part.stop`` and return the part's arrays.
+        """Align the rows at positions ``part.start`` .. ``part.stop`` of the plan's order and return their arrays.
 
         Raises
         ------
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        plan = self.plan
-        if not hasattr(self._local, "aligners"):
-            self._local.aligners = aligners(plan)
+        plan, mine = self.plan, self._local
+        if not hasattr(mine, "aligners"):
+            mine.aligners = aligners(plan)
+            mine.guard = None if self.guard is None else Guard(plan, self.guard)
         columns = {name: np.zeros(len(part), dtype) for name, dtype in COLUMNS.items()}
-        m = len(plan.references)
-        weighted = self.outputs.ctf_weighted_sums
-        sums = [ExactSums(m, g.box, g.sum_scale) for g in plan.geometries]
-        ctf_sums = [ExactSums(m, g.box, g.sum_scale) for g in plan.geometries] if weighted else []
-        ctf_power = [np.zeros((m, g.box // 2 + 1), np.int64) for g in plan.geometries] if weighted else []
+        if self.guard is not None:
+            columns |= {name: np.zeros(len(part), dtype) for name, dtype in align_guard.COLUMNS.items()}
+            columns["guard_reference"][:] = -1
+        sums = [ClassSums(sum_settings(plan, g)) for g in range(len(plan.geometries))]
+        arm_of = plan.arm_of
         for start in range(part.start, part.stop, TILE):
-            rows = np.arange(start, min(start + TILE, part.stop))
+            rows = plan.order[start : min(start + TILE, part.stop)]
+            here = {name: column[start - part.start :][: len(rows)] for name, column in columns.items()}
             for g in np.unique(plan.geometry_of[rows]):
-                self._tile(int(g), rows, part.start, columns, sums, ctf_sums, ctf_power)
+                mask = plan.geometry_of[rows] == g
+                images, valid = self._read(int(g), rows, mask, here)
+                for arm in np.unique(arm_of[rows[mask]]):
+                    chosen = mask & (arm_of[rows] == arm)
+                    self._align(int(g), int(arm), rows, chosen, valid & chosen, images, here, sums[g])
+                if mine.guard is not None and mine.guard.looks_at(start):
+                    for at, found in mine.guard.judge_tile(int(g), rows, valid, images):
+                        for name, values in found.items():
+                            here[name][at] = values
         arrays: dict[str, NDArray] = dict(columns)
         for g, geometry_sums in enumerate(sums):
-            arrays |= {f"{name}_{g}": value for name, value in geometry_sums.pack().items()}
-        for g, geometry_sums in enumerate(ctf_sums):
-            arrays |= {f"ctf_{name}_{g}": value for name, value in geometry_sums.pack().items()}
-            arrays[f"ctf_power_{g}"] = ctf_power[g]
+            arrays |= geometry_sums.pack(f"sums_{g}_")
         return arrays
 
-    def _tile(self, g, rows, first, columns, sums, ctf_sums, ctf_power):  # type: ignore[no-untyped-def]
+    def _read(self, g, rows, mask, here):  # type: ignore[no-untyped-def]
+        """Read the images of one geometry in a tile, each in its slot, and tell which can be used."""
         plan, geometry = self.plan, self.plan.geometries[g]
-        mine = plan.geometry_of[rows] == g
         images = np.zeros((len(rows), geometry.box, geometry.box), np.float32)
-        images[mine] = geometry.source.read(plan.place_in[rows[mine]])
-        valid = mine.copy()
-        for index, reason in bad_images(images[mine]):
-            position = int(np.flatnonzero(mine)[index])
+        images[mask] = geometry.source.read(plan.place_in[rows[mask]])
+        valid = mask.copy()
+        for index, reason in bad_images(images[mask]):
+            position = int(np.flatnonzero(mask)[index])
             self._refuse_or_skip(int(rows[position]), reason)
             valid[position] = False
-            columns["skipped"][rows[position] - first] = _reason_code(reason)
+            here["skipped"][position] = _reason_code(reason)
         images[~valid] = 0.0
-        aligner: ReferenceAligner = self._local.aligners[g]
-        result = aligner.align(images, plan.tile_inputs(rows, valid))
-        at = rows[valid] - first
-        for name, value in _columns_of(result).items():
-            columns[name][at] = value[valid]
-        self._pixels(g, rows, valid, mine, images, result, sums, ctf_sums, ctf_power)
+        return images, valid
 
-    def _pixels(self, g, rows, valid, mine, images, result, sums, ctf_sums, ctf_power):  # type: ignore[no-untyped-def]
-        """Sum and write the aligned images of one tile."""
+    def _align(self, g, arm, rows, mask, valid, images, here, sums):  # type: ignore[no-untyped-def]
+        """Align the images of one geometry and arm in a tile, sum them and write them."""
         plan, p = self.plan, self.plan.parameters
         geometry = plan.geometries[g]
-        classes = np.where(valid, result.reference, -1)
-        place = plan.place_in[rows]
-        prepared = images
-        if p.normalize:
-            prepared = images.copy()
-            region = background_region(geometry.box, geometry.mask_diameter_px)
-            prepared[valid] = normalise_background(images[valid], region)
-        if self.outputs.averages or self.outputs.aligned:
-            aligned = resample(prepared, result.poses, interpolation=p.interpolation, edge=p.resolved_edge)
-            aligned[~valid] = 0.0
-            sums[g].add(aligned, classes)
-            if self.outputs.aligned:
-                _write(self.outputs.aligned[g], place[mine], aligned[mine])
+        aligner: ReferenceAligner = self._local.aligners[g][arm]
+        result = aligner.align(images, plan.tile_inputs(rows, valid))
+        # Averages and stacks are made with the poses that the file will hold, so that files give them back.
+        result = replace(result, poses=result.poses.as_written(geometry.pixel_size_angstrom))
+        for name, value in _columns_of(result).items():
+            here[name][valid] = value[valid]
+        at = np.flatnonzero(valid)
+        poses, place = result.poses.take(at), plan.place_in[rows]
+        cells = 2 * result.reference[at].astype(np.int64) + plan.half[rows[at]]
+        sums.add(images[at], poses, cells, None if plan.ctf is None else plan.ctf.take(rows[at]))
+        if self.outputs.aligned:
+            prepared = images[at]
+            if p.normalize:
+                prepared = normalise_background(prepared, background_region(geometry.box, geometry.mask_diameter_px))
+            aligned = np.zeros_like(images)
+            aligned[at] = resample(prepared, poses, interpolation=p.interpolation, edge=p.resolved_edge)
+            _write(self.outputs.aligned[g], place[mask], aligned[mask])
         if self.outputs.flipped:
             flipped = np.where(result.poses.mirror[:, None, None], mirror_images(images), images)
-            _write(self.outputs.flipped[g], place[mine], flipped[mine])
-        if ctf_sums:
-            ctf = None if plan.ctf is None else plan.ctf.take(rows)
-            weighted, power = multiply_by_ctf(prepared, ctf, geometry.pixel_size_angstrom)
-            ctf_sums[g].add(resample(weighted, result.poses), classes)
-            np.add.at(ctf_power[g], classes[valid], power[valid])
+            _write(self.outputs.flipped[g], place[mask], flipped[mask])
 
     def _refuse_or_skip(self, row: int, reason: str) -> None:
         if self.plan.parameters.on_bad_image == "error":

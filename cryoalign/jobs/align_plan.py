@@ -14,25 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references, match_geometry
-from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_region, background_statistics, centre_offsets
-from cryoalign.core.noise import estimate_noise_power
+from cryoalign.core.filters import apply_ring_gain
+from cryoalign.core.masks import background_region, centre_offsets
 from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import ctf_coefficients
 from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource, bad_images
+from cryoalign.jobs.align_noise import group_noise_power, noise_groups, ring_power_of, undo_premultiplication
 from cryoalign.jobs.align_parameters import AlignParameters
+from cryoalign.jobs.halves import half_sets
+from cryoalign.jobs.pixel_scale import sum_scale
 
-NOISE_ROWS = 2000
-"""Images from which a noise spectrum is estimated, at most, for each group."""
+INITIAL_RINGS = 8
+"""With halves, given references are used to this ring only: so little detail cannot pass for resolution."""
 NOISY_REFERENCE = 0.05
 """Share of the variance outside the mask above which references are said to carry noise."""
-_CLEAN = 1e-3
-"""Noise is taken to be at least this share of the images' mean power: cleaner data would divide by nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class Geometry:
         Their images, in the order of ``rows``.
     noise_power, noise_names
         Noise power per ring of each noise group, (groups, box // 2 + 1), and what the groups are called.
-    search
-        The search plan.
+    searches
+        One search plan, or one for each half where halves are refined apart.
     sum_scale
         Fixed-point scale of the sums.
     """
@@ -61,8 +61,13 @@ class Geometry:
     max_shift_px: float
     noise_power: NDArray[np.float64]
     noise_names: list[str]
-    search: SearchPlan
+    searches: tuple[SearchPlan, ...]
     sum_scale: float
+
+    @property
+    def search(self) -> SearchPlan:
+        """The first search plan: what all of them have in common."""
+        return self.searches[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,11 @@ class AlignPlan:
     origin
         Input origin in pixels, round which is searched, (n, 2).
     references
-        At their own box and pixel size, unmasked, (m, box, box).
+        As given, at their own box and pixel size, unmasked, (m, box, box).
+    half
+        Half set of each row, 0 or 1, (n,).
+    order
+        The row at each position of the work, (n,): rows of one half are neighbours where halves are refined apart.
     """
 
     parameters: AlignParameters
@@ -95,6 +104,13 @@ class AlignPlan:
     psi_prior: NDArray[np.float64] | None
     references: NDArray[np.float32]
     reference_pixel_size: float
+    half: NDArray[np.int8]
+    order: NDArray[np.int64]
+
+    @property
+    def arm_of(self) -> NDArray[np.int8]:
+        """Which search plan of its geometry a row belongs to, (n,)."""
+        return self.half if len(self.geometries[0].searches) > 1 else np.zeros_like(self.half)
 
     def tile_inputs(self, rows: NDArray[np.int64], valid: NDArray[np.bool_]) -> TileInputs:
         """Gather what is known of some rows."""
@@ -142,6 +158,8 @@ def plan_align(
     """
     n = len(particles)
     groups = particles.groups_by_box()
+    half = half_sets(particles)
+    field_of_view = references.shape[-1] * reference_pixel_size
     _check_reference_geometry(parameters, groups, references, reference_pixel_size)
     ctf = particles.ctf() if parameters.ctf else None
     if parameters.ctf and ctf is None:
@@ -170,16 +188,16 @@ def plan_align(
         mask_px = mask_angstrom / pixel
         background_region(box, mask_px)
         source = StackSource(particles.take(rows), invert=parameters.invert, scratch_dir=scratch)
-        members, names = _noise_groups(parameters, particles, rows)
-        noise, deviation = _noise_power(parameters, source, members, mask_px)
+        members, names = noise_groups(parameters, particles, rows)
+        noise = group_noise_power(parameters, source, members, mask_px)
         for index, group in enumerate(members):
             noise_group[rows[group]] = index
         ctf_power = None
         if ctf is not None and coefficients is not None:
             here = ctf.take(rows)
             coefficients[rows] = ctf_coefficients(here, box, pixel)
-            ctf_power = _ring_power_of(here, box, pixel)
-            noise = _undo_premultiplication(noise, here, members, box, pixel)
+            ctf_power = ring_power_of(here, box, pixel)
+            noise = undo_premultiplication(noise, here, members, box, pixel)
         max_shift = parameters.max_shift_px
         if parameters.max_shift is not None:
             max_shift = parameters.max_shift / pixel
@@ -188,14 +206,15 @@ def plan_align(
         settings = SearchSettings(
             max_shift_px=max_shift, radius_px=min(mask_px / 2 + 2.5, box / 2), mirror=parameters.mirror,
             fast=parameters.fast,
+            full_rings=initial_ring(parameters, box, pixel, field_of_view) if parameters.in_halves else None,
         )  # fmt: skip
         search = plan_search(masked, noise, settings, ctf_power)
-        geometries.append(
-            Geometry(box, pixel, rows, source, mask_px, max_shift, noise, names, search, fixed_point_scale(deviation))
-        )
+        scale = sum_scale(source, normalized=parameters.normalize)
+        geometries.append(Geometry(box, pixel, rows, source, mask_px, max_shift, noise, names, (search,), scale))
     return AlignPlan(
         parameters, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, coefficients,
-        np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size,
+        np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size, half,
+        np.argsort(half, kind="stable") if parameters.in_halves else np.arange(n),
     )  # fmt: skip
 
 
@@ -208,15 +227,61 @@ def _noise_share(references: NDArray[np.float32], mask_px: float) -> float:
     return float(np.median(references[:, outside].var(axis=1) / references[:, inside].var(axis=1)))
 
 
-def with_references(plan: AlignPlan, references: NDArray[np.float32]) -> AlignPlan:
-    """Return the plan of the next iteration: other references at the same box and pixel size."""
-    p = plan.parameters
+def initial_ring(parameters: AlignParameters, box: int, pixel: float, field_of_view: float) -> int:
+    """Return the last ring on which halves align to the references that were given.
+
+    Parameters
+    ----------
+    parameters
+        May say it in A.
+    box, pixel
+        Where rings are counted; pixel size in A.
+    field_of_view
+        Box of the references in A, which decides where nothing was said.
+    """
+    coarsest = parameters.initial_lowpass or field_of_view / INITIAL_RINGS
+    return int(np.clip(np.floor(box * pixel / coarsest + 1e-6), 4, (box - 1) // 2))
+
+
+def with_references(
+    plan: AlignPlan, references: NDArray[np.float32], rings: NDArray[np.int64] | None = None
+) -> AlignPlan:
+    """Return the plan of another round.
+
+    Parameters
+    ----------
+    plan
+        The plan of the round before.
+    references
+        New references for each half, or for all particles, at the box and pixel size of the ones given;
+        (1 or 2, m, box, box).
+    rings
+        Last ring of each class that may be used, at the references' box and pixel size, (m,); None = all.
+    """
     geometries = []
     for g in plan.geometries:
-        masked = _masked(p, references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px)
-        search = plan_search(masked, g.noise_power, replace(g.search.settings, full_rings=g.search.layout.n_rings))
-        geometries.append(replace(g, search=search))
-    return replace(plan, geometries=tuple(geometries), references=references)
+        settings = replace(g.search.settings, full_rings=g.search.layout.n_rings)
+        last = None
+        if rings is not None:
+            # Rings are a field of view long: the same resolution is another ring in another box.
+            ratio = g.box * g.pixel_size_angstrom / (references.shape[-1] * plan.reference_pixel_size)
+            last = np.minimum(np.floor(rings * ratio + 1e-6), (g.box - 1) // 2).astype(np.int64)
+            settings = replace(settings, full_rings=int(last.max()))
+        searches = []
+        for arm in references:
+            masked = masked_references(plan, g, arm)
+            if last is not None:
+                masked = apply_ring_gain(masked, np.arange(g.box // 2 + 1) <= last[:, None])
+            searches.append(plan_search(masked, g.noise_power, settings))
+        geometries.append(replace(g, searches=tuple(searches)))
+    return replace(plan, geometries=tuple(geometries))
+
+
+def masked_references(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring references to a geometry, filtered and masked as the search takes them, (m, box, box)."""
+    return _masked(
+        plan.parameters, references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px
+    )
 
 
 def _masked(
@@ -242,86 +307,9 @@ def _check_reference_geometry(parameters, groups, references, pixel_size):  # ty
         )
 
 
-def _noise_groups(
-    parameters: AlignParameters, particles: ParticleSet, rows: NDArray[np.int64]
-) -> tuple[list[NDArray[np.int64]], list[str]]:
-    """Positions within ``rows`` of each noise group, and the groups' names."""
-    if parameters.noise_group == "micrograph":
-        names = particles.micrograph_names()
-        if names is None:
-            raise InputError("--noise-group micrograph needs rlnMicrographName", path=particles.path)
-        labels = np.asarray(names, dtype=object)[rows]
-    else:
-        labels = particles.optics_index[rows]
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    members = [np.flatnonzero(inverse == i) for i in range(len(first))]
-    if parameters.noise_group == "micrograph":
-        return members, [str(labels[f]) for f in first]
-    if particles.optics is not None and "rlnOpticsGroupName" in particles.optics:
-        return members, [str(particles.optics["rlnOpticsGroupName"].iloc[int(labels[f])]) for f in first]
-    return members, [f"optics group {int(labels[f]) + 1}" for f in first]
-
-
-def _noise_power(
-    parameters: AlignParameters, source: StackSource, members: list[NDArray[np.int64]], mask_px: float
-) -> tuple[NDArray[np.float64], float]:
-    """Noise power of each group, and the deviation of the pixels."""
-    good_members, power = [], []
-    everywhere = np.ones((source.box, source.box), bool)
-    for group in members:
-        count = min(len(group), NOISE_ROWS)
-        rows = group[np.arange(count) * len(group) // count]
-        good = np.ones(count, bool)
-        for start in range(0, count, TILE):
-            images = source.read(rows[start : start + TILE])
-            for index, _ in bad_images(images):
-                good[start + index] = False
-            _, deviation = background_statistics(images[good[start : start + TILE]], everywhere)
-            power += list(deviation**2)
-        good_members.append(rows[good])
-    if not power:
-        raise InputError("no usable image among the particles")
-    mean_power = float(np.mean(power))
-    box = source.box
-    noise = np.empty((len(members), box // 2 + 1))
-    for index, group in enumerate(good_members):
-        try:
-            noise[index] = estimate_noise_power(source, [group], mask_px, max_rows=NOISE_ROWS)[0]
-        except InputError:
-            # Nothing outside the mask: noiseless projections, or particles that were masked before.
-            noise[index] = 0.0
-    noise = np.maximum(noise, _CLEAN * mean_power)
-    if not parameters.whiten:
-        noise[:] = noise[:, 1:].mean(axis=1, keepdims=True)
-    return noise, float(np.sqrt(mean_power))
-
-
-def _ring_power_of(ctf: CtfParameters, box: int, pixel: float) -> NDArray[np.float64]:
-    """Ring averages of C^2 over evenly chosen particles and eight directions, shape (box // 2 + 1,)."""
-    from cryoalign.core.ctf import ctf_values
-
-    count = min(len(ctf.voltage_kv), 500)
-    chosen = ctf.take(np.arange(count) * len(ctf.voltage_kv) // count)
-    ring = np.arange(box // 2 + 1) / (box * pixel)
-    angle = np.arange(8) * np.pi / 8
-    values = ctf_values(chosen, np.outer(np.cos(angle), ring).ravel(), np.outer(np.sin(angle), ring).ravel())
-    return np.asarray((values**2).mean(axis=0).reshape(8, -1).mean(axis=0))
-
-
-def _undo_premultiplication(
-    noise: NDArray[np.float64], ctf: CtfParameters, members: list[NDArray[np.int64]], box: int, pixel: float
-) -> NDArray[np.float64]:
-    """Data multiplied by their CTF hold noise of power C^2 sigma^2: return sigma^2."""
-    noise = noise.copy()
-    for index, group in enumerate(members):
-        if ctf.premultiplied[group].any():
-            noise[index] /= np.maximum(_ring_power_of(ctf.take(group), box, pixel), 1e-3)
-    return noise
-
-
-def aligners(plan: AlignPlan) -> list[ReferenceAligner]:
-    """Return one aligner for each geometry: the buffers of one thread."""
-    return [ReferenceAligner(g.search) for g in plan.geometries]
+def aligners(plan: AlignPlan) -> list[list[ReferenceAligner]]:
+    """Return the aligners of each geometry, one for each search plan: the buffers of one thread."""
+    return [[ReferenceAligner(search) for search in g.searches] for g in plan.geometries]
 
 
 def thread_bytes(plan: AlignPlan) -> int:

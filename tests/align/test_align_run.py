@@ -14,7 +14,8 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from align_helpers import MARKERS, align, read_mrcs, results, run, table
+import starfile
+from align_helpers import MARKERS, align, correlation, read_mrcs, results, run, table
 
 import cryoalign
 from cryoalign.jobs.align_part import AlignPart
@@ -295,17 +296,25 @@ def test_aligned_star_has_nothing_left_to_apply(finished):
     assert aligned["cryoalignScore"].tolist() == particles["cryoalignScore"].tolist()
 
 
-def test_averages_are_the_means_of_the_aligned_images(finished):
+def test_averages_are_those_of_the_classes(finished):
     averages = table(finished / "averages.star", "averages")
     classes = table(finished / "particles.star")["rlnClassNumber"].astype(int).to_numpy()
-    images, aligned = read_mrcs(finished / "averages.mrcs"), read_mrcs(finished / "aligned.mrcs")
+    images, halves = read_mrcs(finished / "averages.mrcs"), []
+    for half in (1, 2):
+        halves.append(read_mrcs(finished / f"averages_half{half}.mrcs"))
+    frc = starfile.read(finished / "frc.star", always_dict=True)
     assert averages["rlnReferenceImage"].tolist() == [f"00000{i}@finished/averages.mrcs" for i in (1, 2)]
     assert averages["rlnClassNumber"].tolist() == ["1", "2"]
     for i, number in enumerate((1, 2)):
         mine = classes == number
         assert int(averages["cryoalignCount"][i]) == mine.sum()
         assert float(averages["rlnClassDistribution"][i]) == pytest.approx(mine.mean(), abs=1e-6)
-        np.testing.assert_allclose(images[i], aligned[mine].mean(axis=0, dtype=np.float64), atol=2e-5)
+        assert set(averages["cryoalignFrcKind"]) == {"frc_common_reference"}
+        assert float(averages["rlnEstimatedResolution"][i]) == 999
+        assert correlation(halves[0][i], halves[1][i], 19) > 0.5
+        assert correlation(images[i], halves[0][i] + halves[1][i], 19) > 0.9
+        curve = frc[f"class_{number:06d}"]
+        assert len(curve) == images.shape[-1] // 2 + 1 and set(curve["cryoalignFrcKind"]) == {"frc_common_reference"}
 
 
 class Links(html.parser.HTMLParser):
