@@ -113,7 +113,7 @@ def _apply_duplicates(p: SelectParameters, sieve: Sieve, run: RunDirectory) -> N
             run.warn("the particles have no origins: distances are those of the coordinates")
         order = best_first(sieve, p.rank_by, lowest=p.rank_lowest, needed=False)
         keep = apart_on_micrographs(sieve, order, p.min_distance, pixel_size)
-        sieve.keep(f"--min-distance {p.min_distance!r}", keep)
+        sieve.keep(f"--min-distance {p.min_distance:.10g}", keep)
 
 
 def _apply_amounts(p: SelectParameters, sieve: Sieve, run: RunDirectory) -> None:

@@ -84,7 +84,7 @@ def apply_classes(p: SelectParameters, sieve: Sieve, table_path: Path | None, wa
         absent = [number for number in numbers.tolist() if number not in sizes]
         if absent:
             warn(f"{p.classes_from}: no particle is of class {_some(absent)}")
-        sieve.keep("--classes-from", np.isin(of_row[sieve.left], numbers))
+        sieve.keep(f"--classes-from {p.classes_from.name}", np.isin(of_row[sieve.left], numbers))
     if p.min_class_size is not None:
         large = [number for number, size in sizes.items() if size >= p.min_class_size]
         sieve.keep(f"--min-class-size {p.min_class_size}", np.isin(of_row[sieve.left], large))

@@ -165,7 +165,7 @@ class SelectParameters:
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None:
-                found.append((f"{option_of(name)} {value!r}", Condition(label, operator, repr(value))))
+                found.append((f"{option_of(name)} {value:.10g}", Condition(label, operator, repr(value))))
         conditions = [parse_condition(text) for text in self.where]
         return found + [(f"--where {condition}", condition) for condition in conditions]
 
@@ -178,7 +178,7 @@ class SelectParameters:
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None:
-                found.append((f"{option_of(name)} {value!r}", Condition(label, operator, repr(value))))
+                found.append((f"{option_of(name)} {value:.10g}", Condition(label, operator, repr(value))))
         conditions = [parse_condition(text) for text in self.class_where]
         return found + [(f"--class-where {condition}", condition) for condition in conditions]
 

@@ -40,7 +40,7 @@ def changed(label, row, value):
         (drop(particle_columns(N), "rlnImageName"), ["--random", "3"], ["p.star: no table with rlnImageName"]),
         ({}, ["--best", "3", "--rank-by", "cryoalignScor"], ["no column cryoalignScor; did you mean cryoalignScore"]),
         ({}, ["--classes", "9"], ["no particle is left of 40: --classes 9 removed 40"]),
-        ({}, ["--classes", "1-2", "--min-score", "2"], ["--classes 1-2 removed ", "--min-score 2.0 removed "]),
+        ({}, ["--classes", "1-2", "--min-score", "2"], ["--classes 1-2 removed ", "--min-score 2 removed "]),
         ({}, ["--min-score", "-2", "--invert-selection"], ["all 40 pass, and --invert-selection keeps the others"]),
         ({}, ["--min-class-quality", "1"], ["p.star: no class table beside the particles (averages.star)"]),
         ({}, ["--class-table", "t.star", "--min-class-quality", "1"], ["t.star: there is no column cryoalignQuality"]),
