@@ -151,26 +151,19 @@ def _block_text(name: str, block: Table) -> str:
         return f"{_VERSION}\n\ndata_{name}\n\n{pairs}\n"
     if block.shape[1] == 0:
         return f"{_VERSION}\n\ndata_{name}\n\n"
-    plain, marks = block, dict[int, dict[int, str]]()
-    for position, label in enumerate(block.columns):
+    columns = []
+    for label in block.columns:
         column = block[label].tolist()
-        care = _rows_that_need_care(column)
-        if care:
-            for row in care:
-                marks.setdefault(row, {})[position] = _quoted(column[row], label, row)
-                column[row] = _STAND_IN
-            plain = plain.copy() if plain is block else plain
-            plain[label] = text_series(column, block.index)
-    text = starfile.to_string({name: plain}, sep="\t")
-    # The library's first line carries a date.
-    body = text[text.index("data_") :].rstrip("\n").split("\n")
-    first = body.index("loop_") + 1 + block.shape[1]
-    for row, cells_of_row in marks.items():
-        cells = body[first + row].split("\t")
-        for position, value in cells_of_row.items():
-            cells[position] = value
-        body[first + row] = "\t".join(cells)
-    return f"{_VERSION}\n\n" + "\n".join(body) + "\n\n"
+        for row in _rows_that_need_care(column):
+            column[row] = _quoted(column[row], label, row)
+        columns.append(column)
+    # The library writes the head; row by row it would be slow, and the rows are plain text by now.
+    head = starfile.to_string({name: pd.DataFrame({label: [_STAND_IN] for label in block.columns})}, sep="\t")
+    # Its first line carries a date.
+    lines = head[head.index("data_") :].split("\n")
+    lines = lines[: lines.index("loop_") + 1 + block.shape[1]]
+    lines += map("\t".join, zip(*columns, strict=True))
+    return f"{_VERSION}\n\n" + "\n".join(lines) + "\n\n"
 
 
 def _rows_that_need_care(column: list[object]) -> list[int]:
