@@ -24,7 +24,7 @@ def write_align_report(output_html: Path, montage_png: Path, data: AlignReportDa
     from cryoalign.report.montage import draw_montage
 
     summaries = summarise_classes(data)
-    resolved = bool(data.resolution_angstrom or any(curve.independent for curve in data.frc.values()))
+    resolved = any(summary.resolved for summary in summaries)
     sheet = draw_montage(
         [(data.references[summary.number - 1], data.averages.get(summary.number)) for summary in summaries],
         [montage_label(summary) for summary in summaries],

@@ -12,6 +12,7 @@ from cryoalign.report.align_data import AlignReportData
 from cryoalign.report.gallery import GalleryEntry, gallery, resolution_of
 from cryoalign.report.html import picture
 from cryoalign.report.numbers import masked_correlation, median, plural, text_number, text_percent
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class ClassSummary:
     median_score: float | None
     resolution_angstrom: float | None
     kind: str
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there is a resolution to state."""
+        return self.resolution_angstrom is not None and self.resolution_angstrom < NOT_RESOLVED_ANGSTROM
 
 
 def summarise_classes(data: AlignReportData) -> list[ClassSummary]:
@@ -84,12 +90,11 @@ def montage_label(summary: ClassSummary) -> tuple[str, str]:
 def class_section(data: AlignReportData) -> str:
     """Return the gallery of classes, their sizes and scores, as HTML."""
     summaries = summarise_classes(data)
-    halves = bool(data.resolution_angstrom or any(curve.independent for curve in data.frc.values()))
     body = gallery(
         class_entries(data, summaries),
         data.references.shape[-1] * data.pixel_size_angstrom,
         finding=f"Left: {reference_words(data)}; right: {data.averages_kind} of its members."
-        + (" Å: resolution from independent halves." if halves else ""),
+        + (" Å: resolution from independent halves." if any(summary.resolved for summary in summaries) else ""),
         large_finding=" Correlation: between the two, inside the mask (dashed circle).",
         aid="the average should be as sharp as its reference and show detail of its own. Likeness alone proves "
         "nothing: pure noise aligned to a reference also averages to that reference.",

@@ -11,7 +11,7 @@ from cryoalign.report.align_classes import class_section
 from cryoalign.report.align_data import AlignReportData
 from cryoalign.report.figures import display_lowpass, display_tile
 from cryoalign.report.frc_section import frc_section
-from cryoalign.report.guard_section import guard_section, number_text
+from cryoalign.report.guard_section import guard_section, share_text, z_text
 from cryoalign.report.html import caption, cards, picture, table, tiles
 from cryoalign.report.null_test_section import null_test_section
 from cryoalign.report.numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
@@ -75,7 +75,7 @@ def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
         f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
     )
     if data.guard is not None:
-        yield "Guard", data.guard.verdict, f"z {number_text(data.guard.z)}, share {number_text(data.guard.share, 2)}"
+        yield "Guard", data.guard.verdict, f"z {z_text(data.guard.z)}, share {share_text(data.guard.share)}"
     best = [
         curve.resolution_angstrom for curve in data.frc.values() if curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM
     ]

@@ -10,7 +10,7 @@ from cryoalign.report import charts
 from cryoalign.report.average_data import AverageReportData
 from cryoalign.report.frc_section import frc_section
 from cryoalign.report.gallery import GalleryEntry, gallery, resolution_of
-from cryoalign.report.guard_section import guard_section, number_text
+from cryoalign.report.guard_section import guard_section, number_text, share_text, z_text
 from cryoalign.report.html import escape, picture, table
 from cryoalign.report.montage import draw_montage
 from cryoalign.report.null_test_section import null_test_section
@@ -119,7 +119,7 @@ def _facts(data: AverageReportData) -> Iterator[tuple[str, str, str]]:
         yield "Resolution", "none", "see Halves and resolution"
     yield "Pixel", f"{data.pixel_size_angstrom:.4g} Å", f"box {data.box} px, {text_number(_width(data))} Å"
     if data.guard is not None:
-        yield "Guard", data.guard.verdict, f"z {number_text(data.guard.z)}, share {number_text(data.guard.share, 2)}"
+        yield "Guard", data.guard.verdict, f"z {z_text(data.guard.z)}, share {share_text(data.guard.share)}"
 
 
 def _width(data: AverageReportData) -> float:

@@ -71,7 +71,7 @@ def _halves_words(curves: Mapping[int, FrcCurve], halves: HalfSets | None, box: 
     words = ""
     if halves is not None:
         first, second = halves.counts
-        words = f"Half 1 holds {first:,} and half 2 {second:,} particles, parted by {halves.rule}. "
+        words = f"Half 1 holds {first:,} and half 2 {second:,} particles, parted by {halves.rule.removeprefix('by ')}. "
     independent = [curve for curve in curves.values() if curve.independent]
     if not independent:
         return (
@@ -145,7 +145,7 @@ def _summary(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: floa
     if not independent:
         finding = "Not a resolution: the halves of every class share a reference."
     elif not resolved:
-        finding = f"None of {len(independent):,} classes is resolved at 0.143."
+        finding = f"No class of {len(independent):,} is resolved at 0.143."
     else:
         finding = (
             f"{len(resolved):,} of {len(independent):,} classes resolved at 0.143: median "
@@ -183,7 +183,7 @@ def _by_size(curves: Mapping[int, FrcCurve], members: Mapping[int, int]) -> str:
     return picture(
         resolution_by_size([members[number] for number in numbers], lengths),
         "Resolution and size of classes",
-        f"{bad or 'None'} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved "
+        f"{bad:,} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved "
         f"({text_percent(bad, len(numbers))}).",
         "larger classes should be finer. A large class high up holds junk or several views; a small class far below "
         "the rest deserves mistrust.",

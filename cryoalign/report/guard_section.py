@@ -25,8 +25,8 @@ def guard_section(guard: GuardSummary | None) -> str:
     entries = [
         ("Verdict", guard.verdict, f"z is {'at least' if guard.z >= guard.threshold else 'below'} {guard.threshold:g}"
          if np.isfinite(guard.z) else "no z"),
-        ("z", number_text(guard.z), "standard errors above 0" + _expected(guard)),
-        ("Share A", number_text(guard.share, 2), "1 = all of the reference's detail, 0 = none"),
+        ("z", z_text(guard.z), "standard errors above 0" + _expected(guard)),
+        ("Share A", share_text(guard.share), _share_words(guard)),
         ("Particles looked at", f"{guard.n:,}", "against averages of the other half" if guard.cross_fitted
          else "against given references"),
         ("Aligned on", f"≥ {text_number(guard.aligned_to_angstrom, 2)} Å", "coarse detail only"),
@@ -47,12 +47,12 @@ def verdict_words(guard: GuardSummary) -> str:
     if guard.verdict == "signal":
         return (
             f"Signal: aligned on coarse detail alone, the particles show the reference's finer detail {band}, which "
-            f"the alignment never saw (z = {number_text(guard.z)}). The likeness is not made by the reference."
+            f"the alignment never saw (z = {z_text(guard.z)}). The likeness is not made by the reference."
         )
     if guard.verdict == "no signal":
         return (
             f"No signal: {band}, held out of the alignment, the particles show nothing of the reference "
-            f"(z = {number_text(guard.z)}, wanted {guard.threshold:g}). The averages may be noise in the shape of the "
+            f"(z = {z_text(guard.z)}, wanted {guard.threshold:g}). The averages may be noise in the shape of the "
             "reference: do not trust them without other evidence."
         )
     return (
@@ -61,9 +61,14 @@ def verdict_words(guard: GuardSummary) -> str:
     )
 
 
-def number_text(value: float, digits: int = 3) -> str:
-    """Write a number with a proper minus sign."""
-    return text_number(value, digits).replace("-", _MINUS)
+def z_text(z: float) -> str:
+    """Write z with one decimal."""
+    return _fixed(z, 1)
+
+
+def share_text(share: float) -> str:
+    """Write a share with two decimals."""
+    return _fixed(share, 2)
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -73,21 +78,40 @@ def _fixed(value: float, decimals: int) -> str:
     return f"{round(float(value), decimals) + 0.0:,.{decimals}f}".replace("-", _MINUS)
 
 
+def number_text(value: float, digits: int = 3) -> str:
+    """Write a number with a proper minus sign."""
+    return text_number(value, digits).replace("-", _MINUS)
+
+
 def _expected(guard: GuardSummary) -> str:
     if guard.expected_z is None or not np.isfinite(guard.expected_z):
         return ""
-    return f"; {number_text(guard.expected_z)} expected of real particles"
+    return f"; {z_text(guard.expected_z)} expected of real particles"
+
+
+def _share_words(guard: GuardSummary) -> str:
+    words = "1 = all particles real, 0 = none"
+    if guard.intensity is not None and np.isfinite(guard.intensity):
+        words = f"{share_text(guard.intensity)} = all particles real, 0 = none"
+    if guard.share_error is not None and np.isfinite(guard.share_error):
+        words = f"± {number_text(guard.share_error, 1)}; {words}"
+    return words
 
 
 def _distribution(guard: GuardSummary) -> str:
     u = finite(guard.u) if guard.u is not None else np.zeros(0)
     if len(u) < 2:
         return ""
+    unit = guard.share / float(u.mean()) if u.mean() else 0.0
+    label = "product with the reference (no unit, 0 = none)"
+    if np.isfinite(unit) and unit > 0:
+        u = u * unit
+        label = "reference's held-out detail found in a particle\n(1 = all of it, 0 = none)"
     mean, error = float(u.mean()), float(u.std(ddof=1) / np.sqrt(len(u)))
     return picture(
         histogram(
             u,
-            x_label="reference's held-out detail found in a particle\n(1 = all of it, 0 = none)",
+            x_label=label,
             marks=[(mean, f"mean {number_text(mean, 2)}"), (0.0, "0: noise")],
             width=WIDTH,
         ),
@@ -107,8 +131,7 @@ def _by_class(guard: GuardSummary) -> str:
     return picture(
         z_chart(classes, guard.threshold),
         "z of each class",
-        f"{low or 'None'} of {len(guard.classes):,} {plural(len(guard.classes), 'class')} without signal, "
-        f"{open_ or 'none'} undecided.",
+        f"{low:,} of {len(guard.classes):,} {plural(len(guard.classes), 'class')} without signal, {open_:,} undecided.",
         f"points above the dashed line at {guard.threshold:g} carry signal. Small classes lie lower, as z grows with "
         "the square root of the particles; a large class below the line has a wrong reference or no particles in it. "
         "Beyond 10 the axis is logarithmic.",
@@ -149,7 +172,7 @@ def _class_table(classes: Sequence[ClassGuard]) -> str:
         return ""
     rank = {"no signal": 0, "cannot tell": 1, "signal": 2}
     worst = sorted(classes, key=lambda c: (rank[c.verdict], c.z if np.isfinite(c.z) else -np.inf, c.number))
-    rows = [(str(c.number), f"{c.n:,}", _fixed(c.z, 1), _fixed(c.share, 2), c.verdict) for c in worst[:MAX_ROWS]]
+    rows = [(str(c.number), f"{c.n:,}", z_text(c.z), share_text(c.share), c.verdict) for c in worst[:MAX_ROWS]]
     total = sum(c.n for c in classes)
     weak = [c for c in classes if c.verdict != "signal"]
     lead = f"Worst first{f', {MAX_ROWS} of {len(classes):,} classes' if len(classes) > MAX_ROWS else ''}."

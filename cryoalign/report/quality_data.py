@@ -80,7 +80,7 @@ class HalfSets:
     counts
         Particles in half 1 and half 2.
     rule
-        In words, such as "rlnRandomSubset" or "by image name".
+        By what, in words, such as "rlnRandomSubset" or "a hash of the image name".
     shared_resolution_angstrom
         Finest resolution in A down to which both halves were aligned to the same reference; None where nothing was
         shared, or the halves shared all (each curve's `shared_ring` tells which).
@@ -142,7 +142,7 @@ class GuardSummary:
     z
         mean(u) sqrt(n) / sd(u); NaN where there is none.
     share
-        A: the part of the reference's detail that the particles carry (1 = all, 0 = none).
+        A: the share of particles that carry the reference's detail (1 = all, 0 = none), if its intensity is right.
     n
         Particles that were looked at.
     verdict
@@ -160,8 +160,12 @@ class GuardSummary:
     classes
         For each class; may be empty.
     u
-        (n,) products of particle and reference in the judged band, divided by the mean energy of the reference there,
-        so that their mean is `share`; or None. A sample of them does.
+        (n,) products of particle and reference in the judged band, all of them and in any unit: they are drawn in one
+        that makes their mean `share`; or None.
+    share_error
+        Standard error of `share`, or None.
+    intensity
+        What `share` would be if all particles were real, from the aligned rings, or None.
     """
 
     z: float
@@ -176,6 +180,8 @@ class GuardSummary:
     cross_fitted: bool = False
     classes: Sequence[ClassGuard] = ()
     u: NDArray | None = None
+    share_error: float | None = None
+    intensity: float | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
