@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.averaging.class_sums import SumSettings
-from cryoalign.averaging.ctf_sums import aligned_ctf, apply_ctf
+from cryoalign.averaging.ctf_sums import aligned_ctf, resample_with_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
 
 
 def aligned_members(
@@ -41,8 +40,10 @@ def aligned_members(
     if s.normalize_diameter_px is not None:
         images = normalise_background(images, background_region(s.box, s.normalize_diameter_px))
     treatment = "plain" if s.treatment == "plain" else "flip"
-    images = apply_ctf(images, ctf, s.pixel_size_angstrom, treatment, s.intact_first_peak)
-    aligned = resample(images, poses, interpolation=s.interpolation, edge=s.edge)
+    aligned = resample_with_ctf(
+        images, poses, ctf, s.pixel_size_angstrom, treatment=treatment, intact_first_peak=s.intact_first_peak,
+        interpolation=s.interpolation, edge=s.edge,
+    )  # fmt: skip
     return match_geometry(aligned, s.pixel_size_angstrom, s.out_box, s.out_pixel_size_angstrom)
 
 
