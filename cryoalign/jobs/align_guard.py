@@ -20,8 +20,8 @@ from cryoalign.core.search import SearchPlan, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.jobs.align_plan import AlignPlan, masked_references
 
-GUARDED = 10_000
-"""Particles that the guard looks at, at most: whole tiles, evenly spread over the set."""
+GUARDED, GUARDED_PER_CLASS, MOST_GUARDED = 2048, 128, 16_384
+"""Particles that the guard looks at: so many for few classes, more for many, at most. Whole tiles, evenly spread."""
 COLUMNS = {"guard_u": np.float64, "guard_energy": np.float64, "guard_scale": np.float64, "guard_reference": np.int32}
 """What the guard knows of a row; guard_reference is -1 where it did not look."""
 
@@ -66,7 +66,8 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
         Whether they are the averages of the other half.
     """
     tiles = -(-len(plan.order) // TILE)
-    wanted = min(tiles, GUARDED // TILE)
+    looked_at = min(max(GUARDED, GUARDED_PER_CLASS * len(plan.references)), MOST_GUARDED)
+    wanted = min(tiles, looked_at // TILE)
     sampled = np.zeros(tiles, bool)
     sampled[np.arange(wanted) * tiles // wanted] = True
     masked, searches = [], []
