@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import bad_images
@@ -80,6 +82,18 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
                 )  # fmt: skip
 
 
+@contextmanager
+def located(plan: AveragePlan, tile: MemberTile) -> Iterator[None]:
+    """Turn an error about an image of a tile (1-based row) into one about its row in the input file."""
+    try:
+        yield
+    except InputError as error:
+        if error.row is None or error.path is not None:
+            raise
+        row = int(plan.members.particle[tile.members[error.row - 1]])
+        raise plan.particles.located(InputError(error.what, row=row + 1, value=error.value, hint=error.hint)) from None
+
+
 class SumPart:
     """The part function of the sums.
 
@@ -114,7 +128,8 @@ class SumPart:
                 images = images / tile.scales[:, None, None].astype(np.float32)
                 weights = tile.scales**2 * (1.0 if weights is None else weights)
             cells = 2 * plan.members.class_index[tile.members] + plan.half[plan.members.particle[tile.members]]
-            sums[tile.g].add(images, tile.poses, cells, tile.ctf, weights)
+            with located(plan, tile):
+                sums[tile.g].add(images, tile.poses, cells, tile.ctf, weights)
         arrays: dict[str, NDArray] = {"skipped": skipped}
         for g, geometry_sums in enumerate(sums):
             arrays |= geometry_sums.pack(f"sums_{g}_")

@@ -16,7 +16,7 @@ from cryoalign.averaging.robust import SIGMA_CLIP, restore_amplitudes, robust_me
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.jobs.average_merge import MergedSums
-from cryoalign.jobs.average_part import member_tiles
+from cryoalign.jobs.average_part import located, member_tiles
 from cryoalign.jobs.average_plan import AveragePlan
 from cryoalign.jobs.parts import PartRange, PartStore
 
@@ -96,7 +96,8 @@ class RobustPart:
         for tile in member_tiles(plan, members, skipped):
             settings = plan.sum_settings(tile.g)
             half = plan.half[plan.members.particle[tile.members]]
-            aligned[done : done + len(half)] = aligned_members(tile.images, tile.poses, tile.ctf, settings)
+            with located(plan, tile):
+                aligned[done : done + len(half)] = aligned_members(tile.images, tile.poses, tile.ctf, settings)
             values = member_transfer(tile.poses, tile.ctf, settings)
             for j, chosen in enumerate((slice(None), half == 0, half == 1)):
                 transfer[j] += len(half[chosen]) if values is None else values[chosen].sum(axis=0, dtype=np.float64)

@@ -7,7 +7,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import MARKERS, results
+from align_helpers import MARKERS, disc, results
 from average_helpers import PARTICLES, average, set_cells
 
 
@@ -123,6 +123,14 @@ def test_a_shared_resolution_that_is_none(few):
 
 def test_a_mask_without_a_background(few):
     refused(few.folder, PARTICLES, "--mask-diameter", 400, said=("mask", "background"))
+
+
+@pytest.mark.parametrize("words", [(), ("--robust", "median")])
+def test_a_background_that_cannot_be_normalised(few, words):
+    """Particle 150 was masked before: it is named, not its place in a block."""
+    with mrcfile.mmap(few.folder / "particles.mrcs", "r+") as mrc:
+        mrc.data[149] *= disc(48, 15)
+    refused(few.folder, PARTICLES, "--normalize", *words, said=(PARTICLES, "row 150:", "background"))
 
 
 def test_members_that_are_not_there(few):

@@ -8,8 +8,20 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from align_helpers import MARKERS, correlation, disc, phantom_set, scale, star, table, write_mrcs
+from align_helpers import (
+    MARKERS,
+    correlation,
+    disc,
+    phantom_set,
+    read_mrcs,
+    scale,
+    star,
+    table,
+    write_mrcs,
+)
 from average_helpers import CLASS_NUMBERS, PARTICLES, average, averages, class_set, pose_columns, set_cells
+
+from cryoalign.core.ctf import ctf_images
 
 RADIUS = 18
 
@@ -228,6 +240,49 @@ def test_boxes_and_pixel_sizes_may_differ(tmp_path):
     # Each group alone has less: both are in.
     counts = table(tmp_path / "out/averages.star", "averages")["cryoalignCount"].astype(int)
     assert counts.sum() == 180
+
+
+def test_particles_of_cryosparc(few):
+    """Poses in radians, shifts in pixels, classes and images from 0."""
+    made = few.made
+    fields = [("blob/path", "S32"), ("blob/idx", "u4"), ("blob/psize_A", "f4"), ("blob/shape", "u4", 2)]
+    fields += [("ctf/accel_kv", "f4"), ("ctf/cs_mm", "f4"), ("ctf/amp_contrast", "f4")]
+    fields += [("ctf/df1_A", "f4"), ("ctf/df2_A", "f4"), ("ctf/df_angle_rad", "f4")]
+    fields += [("alignments2D/pose", "f4"), ("alignments2D/shift", "f4", 2), ("alignments2D/psize_A", "f4")]
+    fields += [("alignments2D/class", "u4")]
+    data = np.zeros(260, fields)
+    data["blob/path"], data["blob/idx"], data["blob/psize_A"] = b">particles.mrcs", np.arange(260), 4.0
+    data["blob/shape"] = 48
+    data["ctf/accel_kv"], data["ctf/cs_mm"], data["ctf/amp_contrast"] = 300, 2.7, 0.1
+    data["ctf/df1_A"], data["ctf/df2_A"] = made.ctf.defocus_u_angstrom, made.ctf.defocus_v_angstrom
+    data["ctf/df_angle_rad"] = np.deg2rad(made.ctf.defocus_angle_deg)
+    data["alignments2D/pose"] = np.deg2rad(made.poses.psi)
+    data["alignments2D/shift"] = np.stack([made.poses.dx, made.poses.dy], axis=1)
+    data["alignments2D/psize_A"], data["alignments2D/class"] = 4.0, few.numbers - 1
+    with (few.folder / "particles.cs").open("wb") as handle:
+        np.save(handle, data)
+    average(few.folder, "particles.cs", "-o", "cs")
+    average(few.folder, PARTICLES, "-o", "out")
+    (few.folder / "cs").rename(few.folder / "from_cs")
+    np.testing.assert_allclose(read_mrcs(few.folder / "from_cs/averages.mrcs"), averages(few.folder), atol=0.02)
+    numbers = table(few.folder / "from_cs/averages.star", "averages")["rlnClassNumber"]
+    assert numbers.tolist() == ["2", "5", "6"]
+
+
+def test_data_that_were_multiplied_by_their_ctf(few):
+    average(few.folder, PARTICLES, "-o", "out", "--ssnr", "1")
+    wanted = averages(few.folder)
+    values = ctf_images(few.made.ctf, 48, 4.0)
+    images = np.fft.irfft2(np.fft.rfft2(few.made.images) * values, s=(48, 48)).astype(np.float32)
+    write_mrcs(few.folder / "particles.mrcs", images, 4.0)
+    set_cells(few.folder / PARTICLES, "rlnCtfDataAreCtfPremultiplied", [1], "optics")
+    average(few.folder, PARTICLES, "-o", "out", "--overwrite", "--ssnr", "1", "--scale", "--variance")
+    found = averages(few.folder)
+    assert min(agreement(found, wanted)) > 0.995
+    average(few.folder, PARTICLES, "-o", "out", "--overwrite", "--ssnr", "1")
+    np.testing.assert_allclose(averages(few.folder), wanted, atol=1e-4)
+    average(few.folder, PARTICLES, "-o", "out", "--overwrite", "--robust", "median")
+    assert min(agreement(averages(few.folder), few.references)) > 0.95
 
 
 def test_dark_particles_and_backgrounds(few):
