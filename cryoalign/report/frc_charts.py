@@ -176,15 +176,17 @@ def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float)
 
 def _mark_resolutions(axes: Axes, curve: FrcCurve) -> None:
     highest = axes.get_xlim()[1]
+    # Words go to the side with room, and the line on the other side is the taller one: so no line crosses them.
+    left = 1 / curve.resolution_angstrom < 0.6 * highest
+    low, high = (1.05, 1.17) if left else (1.17, 1.05)
     for height, threshold, length in (
-        (1.05, THRESHOLD, curve.resolution_angstrom),
-        (1.17, THRESHOLD_HALF, curve.resolution_half_angstrom),
+        (low, THRESHOLD, curve.resolution_angstrom),
+        (high, THRESHOLD_HALF, curve.resolution_half_angstrom),
     ):
         if not length < NOT_RESOLVED_ANGSTROM:
             axes.text(0.99 * highest, height, f"{threshold:g}: not resolved", ha="right", color=VERMILLION, fontsize=11)
             continue
         x = 1 / length
-        left = x < 0.6 * highest
         axes.plot((x, x), (0, height + 0.08), color=VERMILLION, linewidth=1.2)
         axes.text(
             x + (0.012 if left else -0.012) * highest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from cryoalign.report.figures import (
     style,
 )
 
-_MARGIN, _GAP, _LABEL, _HEADER = 24, 20, 42, 66
+_MARGIN, _GAP, _LABEL, _HEADER, _LINE = 24, 20, 42, 66, 17
+_LETTER = 7.2
+"""Mean width of a letter of the legend, rather too wide."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,25 @@ class SheetPlan:
     width: int
     height: int
     per_class: int = 2
+    legend_lines: int = 1
 
     @property
     def group_width(self) -> int:
         """Width of the pictures of one class."""
         return self.per_class * (self.tile + 4) - 4
 
+    @property
+    def header(self) -> int:
+        """Height of heading and legend."""
+        return _HEADER + _LINE * (self.legend_lines - 1)
+
     def corner(self, index: int) -> tuple[int, int]:
         """Return (x, y) of the upper left corner of class `index`."""
         row, column = divmod(index, self.columns)
-        return _MARGIN + column * (self.group_width + _GAP), _HEADER + row * (self.tile + _LABEL + _GAP)
+        return _MARGIN + column * (self.group_width + _GAP), self.header + row * (self.tile + _LABEL + _GAP)
 
 
-def plan_sheet(classes: int, per_class: int = 2) -> SheetPlan:
+def plan_sheet(classes: int, per_class: int = 2, legend: str = "") -> SheetPlan:
     """Choose a layout for 1 to some hundred classes: at most about 2400 pixels wide, nearly 4:3, large tiles."""
     tile = 300 if classes <= 2 else 230 if classes <= 6 else 180 if classes <= 20 else 130 if classes <= 60 else 104
     if per_class == 1:
@@ -54,15 +63,15 @@ def plan_sheet(classes: int, per_class: int = 2) -> SheetPlan:
     even = np.sqrt(classes * group_height / group_width * 4 / 3)
     columns = int(np.clip(np.ceil(even - 0.25), 1, min(classes, max(1, 2400 // group_width))))
     rows = -(-classes // columns)
-    return SheetPlan(
-        columns,
-        rows,
-        tile,
-        # Never narrower than the heading.
-        max(700, 2 * _MARGIN + columns * group_width - _GAP),
-        _HEADER + rows * group_height + 4,
-        per_class,
-    )
+    # Never narrower than the heading.
+    width = max(700, 2 * _MARGIN + columns * group_width - _GAP)
+    lines = max(1, len(_wrapped(legend, width)))
+    height = _HEADER + _LINE * (lines - 1) + rows * group_height + 4
+    return SheetPlan(columns, rows, tile, width, height, per_class, lines)
+
+
+def _wrapped(legend: str, width: int) -> list[str]:
+    return wrap(legend, int((width - 2 * _MARGIN) / _LETTER))
 
 
 def draw_montage(
@@ -85,7 +94,7 @@ def draw_montage(
     heading
         One line for the top of the sheet.
     legend
-        One line that says what the pictures are and what the labels mean.
+        Says what the pictures are and what the labels mean; wrapped.
     pixel_size_angstrom
         Of all images.
     missing
@@ -96,15 +105,17 @@ def draw_montage(
     bytes
         A PNG file; equal input gives equal bytes.
     """
-    plan = plan_sheet(len(pictures), len(pictures[0]))
-    sheet = np.full((plan.height, plan.width), 255, np.uint8)
     box = next((image.shape[-1] for group in pictures for image in group if image is not None), 1)
     width_angstrom = box * pixel_size_angstrom
     bar = scale_bar_angstrom(width_angstrom)
+    legend = f"White bar: {bar:g} Å. {legend}"
+    plan = plan_sheet(len(pictures), len(pictures[0]), legend)
+    sheet = np.full((plan.height, plan.width), 255, np.uint8)
     texts: list[tuple[float, float, str, dict]] = [
         (_MARGIN, 24, heading, {"fontsize": 15, "fontweight": "bold"}),
-        (_MARGIN, 46, f"{legend} White bar: {bar:g} Å.", {"fontsize": 12, "color": MUTED}),
     ]
+    for line, words in enumerate(_wrapped(legend, plan.width)):
+        texts.append((_MARGIN, 46 + _LINE * line, words, {"fontsize": 12, "color": MUTED}))
     for index, (group, lines) in enumerate(zip(pictures, labels, strict=True)):
         x, y = plan.corner(index)
         for place, image in enumerate(group):
