@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.averaging.class_averages import ClassAverages
-from cryoalign.averaging.intensity import Intensities
 from cryoalign.averaging.recentre import centres_of_mass, recentring_shifts
 from cryoalign.core.poses import Poses
-from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.jobs.average_members import Memberships, read_memberships
-from cryoalign.jobs.average_merge import MergedSums, averages_of, merge_sums
 from cryoalign.jobs.average_parameters import AverageParameters
-from cryoalign.jobs.average_part import SumPart
-from cryoalign.jobs.average_plan import AveragePlan, plan_average, sums_bytes
-from cryoalign.jobs.average_robust import RobustPart, class_ranges, merge_robust
+from cryoalign.jobs.average_passes import AverageResult, Passes
+from cryoalign.jobs.average_plan import AveragePlan, plan_average
 from cryoalign.jobs.average_second import (
     IntensityPart,
     VariancePart,
@@ -28,40 +23,10 @@ from cryoalign.jobs.average_second import (
     whitening_filters,
 )
 from cryoalign.jobs.average_tables import write_average_outputs
-from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 
-BASE_MEMORY_BYTES = 150 * 2**20
-"""What Python and its libraries take before the first particle."""
 CENTRED_PX, CENTRING_ROUNDS = 0.1, 3
 """Averages are made again until their centres of mass lie this close to the centre, but not more often."""
-
-
-@dataclass(frozen=True, eq=False)
-class AverageResult:
-    """What a run of averages found.
-
-    Parameters
-    ----------
-    plan
-        The plan of the last pass, with its poses and intensities.
-    sums, averages
-        Of the last pass.
-    moved_px
-        By how much each class was moved, (m, 2) in pixels of the averages; None where that was not asked for.
-    intensities
-        Of each membership; None where not asked for.
-    variance
-        Map of each class, (m, box, box); None where not asked for.
-    """
-
-    plan: AveragePlan
-    sums: MergedSums
-    averages: ClassAverages
-    moved_px: NDArray[np.float64] | None = None
-    intensities: Intensities | None = None
-    variance: NDArray[np.float32] | None = None
 
 
 def run_average(
@@ -109,7 +74,7 @@ def run_average(
         with run.stage("plan"):
             plan = plan_average(p, particles, members, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
-        passes = _Passes(run, merge_only)
+        passes = Passes(run, merge_only)
         found = passes.averages(plan, "sums")
         if found is None:
             run.leave_partial()
@@ -151,102 +116,7 @@ def _log_plan(plan: AveragePlan, run: RunDirectory) -> None:
     )  # fmt: skip
 
 
-class _Passes:
-    """Passes over the particles: each in parts of its own, kept until the run is committed."""
-
-    def __init__(self, run: RunDirectory, merge_only: bool) -> None:
-        self.run, self.merge_only = run, merge_only
-
-    def averages(self, plan: AveragePlan, name: str) -> AverageResult | None:
-        """Add up and finish averages; None where this task of a job array is not all of it."""
-        if plan.parameters.robust is not None:
-            ranges = class_ranges(plan)
-            work = RobustPart(plan, self.run.scratch("classes"))
-            if not self.work(plan, f"{name}-robust", ranges, work, "averaging"):
-                return None
-            with self.run.stage("merge"):
-                sums, averages = merge_robust(plan, self.run.parts(f"{name}-robust"), ranges)
-            return AverageResult(plan, sums, averages)
-        store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        if not self.work(plan, store, ranges, SumPart(plan), "averaging"):
-            return None
-        with self.run.stage("merge"):
-            sums = merge_sums(plan, self.run.parts(store), ranges)
-            return AverageResult(plan, sums, averages_of(plan, sums))
-
-    def second(
-        self, plan: AveragePlan, name: str, work: Callable[[PartRange], Mapping[str, NDArray]], words: str
-    ) -> tuple[str, list[PartRange]]:
-        """Do a second pass, and say where its parts are."""
-        store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        self.work(plan, store, ranges, work, words)
-        return store, ranges
-
-    def work(
-        self,
-        plan: AveragePlan,
-        store_name: str,
-        ranges: list[PartRange],
-        work: Callable[[PartRange], Mapping[str, NDArray]],
-        words: str,
-    ) -> bool:
-        """Do the parts of one pass; tell whether all of them are there now."""
-        run, p = self.run, plan.parameters
-        store = run.parts(store_name)
-        if not self.merge_only or store.missing() or store.plan() is None:
-            mine = select_parts(ranges, p.part)
-            done = {part.index for part in mine if store.has(part.index)}
-            rows = {part.index: _members_of(plan, part, store_name) for part in mine}
-            before = sum(rows[index] for index in done)
-            with (
-                run.stage(words),
-                progress(run.log, words, sum(rows.values()), done=before, verbosity=run.verbosity) as counter,
-            ):
-                run_parts(
-                    ranges,
-                    work,
-                    store,
-                    workers=self._workers(plan),
-                    which=p.part,
-                    on_done=lambda part: None if part.index in done else counter.update(rows[part.index]),
-                    should_stop=run.aborted,
-                )
-        return p.part is None or (p.part[1] == 1 and not store.missing())
-
-    @staticmethod
-    def _name(plan: AveragePlan, name: str) -> str:
-        # The order of the work depends on --memory, and parts of one order mean nothing in the other.
-        return f"{name}-{'by-class' if plan.by_class else 'by-row'}"
-
-    def _workers(self, plan: AveragePlan) -> int:
-        """Return the threads that fit into --memory; results do not depend on their number."""
-        p = plan.parameters
-        if p.memory is None:
-            return p.threads
-        fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
-        if fitting < p.threads:
-            self.run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
-        return min(p.threads, fitting)
-
-
-def thread_bytes(plan: AveragePlan) -> int:
-    """Estimate the memory of one thread in bytes: tiles and the sums of a part, twice while they are packed."""
-    boxes = [g.box for g in plan.geometries]
-    tiles = 12 * 4 * TILE * max(*boxes, plan.out_box) ** 2
-    classes = plan.n_classes
-    if plan.by_class:
-        classes = min(classes, plan.part_rows)
-    return tiles + 2 * sums_bytes(classes, plan.out_box, len(boxes))
-
-
-def _members_of(plan: AveragePlan, part: PartRange, store_name: str) -> int:
-    if not store_name.endswith("-robust"):
-        return len(part)
-    inside = (plan.members.class_index >= part.start) & (plan.members.class_index < part.stop)
-    return int(inside.sum())
-
-
-def _centred(found: AverageResult, passes: _Passes) -> AverageResult:
+def _centred(found: AverageResult, passes: Passes) -> AverageResult:
     """Move the poses of every class so that its centre of mass comes to the centre, and average again."""
     plan = found.plan
     moved = np.zeros((plan.n_classes, 2))
@@ -286,7 +156,7 @@ def recentred_poses(plan: AveragePlan, shift_px: NDArray[np.float64]) -> Poses:
     return Poses(members.poses.psi, written.dx, written.dy, members.poses.mirror)
 
 
-def _scaled(found: AverageResult, passes: _Passes) -> AverageResult:
+def _scaled(found: AverageResult, passes: Passes) -> AverageResult:
     """Estimate intensities against the other half's averages, and average again with them."""
     plan, run = found.plan, passes.run
     good = found.sums.good
@@ -304,7 +174,7 @@ def _scaled(found: AverageResult, passes: _Passes) -> AverageResult:
     return replace(again, moved_px=found.moved_px, intensities=intensities)
 
 
-def _with_variance(found: AverageResult, passes: _Passes) -> AverageResult:
+def _with_variance(found: AverageResult, passes: Passes) -> AverageResult:
     """Add the variance of members round their averages."""
     plan = found.plan
     work = VariancePart(plan, found.averages.averages, whitening_filters(plan, found.sums.good))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 import cryoalign
 from cryoalign.core.filters import ring_counts
 from cryoalign.jobs.average_outputs import class_scores
+from cryoalign.jobs.average_passes import AverageResult
+from cryoalign.jobs.average_plan import AveragePlan
 from cryoalign.jobs.halves import SHARED_RESOLUTION
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.average import AverageReportData, write_average_report
 from cryoalign.report.quality_data import FrcCurve, GrowthCurve, HalfSets
-
-if TYPE_CHECKING:
-    from cryoalign.jobs.average import AverageResult
-    from cryoalign.jobs.average_plan import AveragePlan
 
 _FEWEST_POINTS = 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +11,11 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.jobs.average_outputs import AVERAGE_FILES, class_scores, write_average_files
+from cryoalign.jobs.average_passes import AverageResult
 from cryoalign.jobs.average_report import write_report
 from cryoalign.jobs.bad_rows import REASONS
 from cryoalign.jobs.markers import NodeKind
 from cryoalign.jobs.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from cryoalign.jobs.average import AverageResult
 
 SCALE = "cryoalignScale"
 
