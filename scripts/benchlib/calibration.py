@@ -1,9 +1,9 @@
 """Room of the stated errors: pull = (found - true) / stated standard error, whose standard deviation should be 1.
 
 The shift's stated error is one number for both axes, so x and y errors are both divided by it. Images on a wrong peak
-(beyond 15 degrees) are counted and left out: no curvature at one peak can know of another. Where references carry
-noise of their own, they are also off in angle and place as a whole; that offset, common to all images, is not what the
-images' errors speak of and is fitted and taken away.
+(beyond 15 degrees) are counted and left out: no curvature at one peak can know of another. References that carry noise,
+and own averages, are also off in angle and place as a whole; that offset, common to all images, is not what the images'
+errors speak of and is fitted and taken away.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Case:
     gain: float = 1.0
     members: int = 0
     mirrored: bool = False
+    own_averages: bool = False
     judged: bool = True
 
 
@@ -69,8 +70,18 @@ def cases() -> list[Case]:
     found += [
         Case("70S, SNR 0.1, --lowpass 30", view(0.1), ("--lowpass", "30")),
         Case("70S, CTF, coloured noise, SNR 0.1, --lowpass 30", view(0.1, **both), ("--lowpass", "30")),
+        Case("70S, SNR 0.1, references of 200 members", view(0.1), members=200),
         Case("70S, SNR 0.1, references of 50 members", view(0.1), members=50),
-        Case("70S, SNR 0.1, references of 10 members", view(0.1), members=10),
+        Case("70S, SNR 0.1, references of 10 members", view(0.1), members=10, judged=False),
+        Case("70S, CTF, coloured noise, SNR 0.05, references of 200 members", view(0.05, **both), members=200),
+        Case("70S, CTF, coloured noise, SNR 0.05, references of 1000 members", view(0.05, **both), members=1000),
+        Case(
+            "70S, CTF, coloured noise, SNR 0.1, --halves",
+            view(0.1, **both),
+            ("--halves",),
+            own_averages=True,
+            judged=False,
+        ),
         Case("70S, SNR 0.1, references 3 times too strong", view(0.1), gain=3.0),
         Case("70S, SNR 0.1, half of the images mirrored, --mirror", view(0.1), ("--mirror",), mirrored=True),
         Case("70S, CTF, coloured noise, SNR 0.1, --no-ctf", view(0.1, **both), ("--no-ctf",)),
@@ -106,7 +117,7 @@ def measured(settings: Settings, case: Case, n: int, seed: int) -> Pulls:
         right &= stated["mirror"] == flip
     good = right & (np.abs(psi) <= 15.0)
     psi, shift = psi[good], shift[good]
-    if case.members:
+    if case.members or case.own_averages:
         psi, shift = psi - np.mean(psi), shift - np.mean(shift, axis=0)
     psi, shift = psi / stated["psi"][good], shift / stated["shift"][good, None]
     return Pulls(psi, shift.ravel(), len(good), int(np.sum(~good)))
