@@ -43,18 +43,39 @@ def resolution_ticks(highest: float, apart: float = 1 / 12) -> list[float]:
     return chosen
 
 
+# Steps within a power of ten, from fine to coarse.
+_STEPS = (
+    tuple(k / 10 for k in range(10, 100)),
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+    (1, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+_MOST_TICKS = 8
+
+
+def plain_log_ticks(low: float, high: float) -> list[float]:
+    """Choose round numbers between two positive ones for a logarithmic axis: as many as can be read."""
+    from matplotlib.ticker import MaxNLocator
+
+    powers = [10.0**k for k in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)]
+    for steps in _STEPS:
+        ticks = sorted(step * power for power in powers for step in steps if low <= step * power <= high)
+        if len(ticks) <= _MOST_TICKS:
+            break
+    if len(ticks) < 3:
+        ticks = [float(t) for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    return ticks
+
+
 def plain_log_axis(axis: Axis, values: ArrayLike) -> None:
-    """Number a logarithmic axis in plain figures: 1, 2, 5 times powers of ten, few enough to read."""
+    """Number a logarithmic axis over positive values in plain figures, with a margin at either end."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = float(np.min(values)) / 1.25, float(np.max(values)) * 1.25
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [step * power for power in powers for step in steps if low <= step * power <= high]
-        if len(ticks) <= 8:
-            break
     axis.set_view_interval(low, high, ignore=True)
-    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_locator(FixedLocator(plain_log_ticks(low, high)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 

@@ -183,8 +183,9 @@ def _by_size(curves: Mapping[int, FrcCurve], members: Mapping[int, int]) -> str:
     return picture(
         resolution_by_size([members[number] for number in numbers], lengths),
         "Resolution and size of classes",
-        f"{bad:,} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved "
-        f"({text_percent(bad, len(numbers))}).",
+        f"{bad:,} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved ({text_percent(bad, len(numbers))})."
+        if bad
+        else "All are resolved.",
         "larger classes should be finer. A large class high up holds junk or several views; a small class far below "
         "the rest deserves mistrust.",
     )
