@@ -1,11 +1,14 @@
 """STAR files in and out, cells verbatim; the library that parses and writes (starfile) is hidden behind this module.
 
-The library never sees a cell that it would change (quotes, ``#``, "nan", bytes that are no UTF-8): such cells travel
-as stand-ins through it and are put back afterwards, in both directions.
+Rows of plain words, of which large tables are made, pass it by, since it is slow with them. It never sees a cell that
+it would change (quotes, ``#``, "nan", bytes that are no UTF-8): such cells travel as stand-ins through it and are put
+back afterwards, in both directions.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import re
 import tempfile
@@ -58,10 +61,14 @@ def read_star(path: str | os.PathLike[str]) -> StarFile:
     """
     scan = scan_star(path)
     scan.refuse()
-    tables = _parse([block for block in scan.blocks if block.rows])
+    plain = [_is_plain(block) for block in scan.blocks]
+    odd = zip(scan.blocks, plain, strict=True)
+    tables = _parse([block for block, is_plain in odd if block.rows and not is_plain])
     blocks: dict[str, Table] = {}
-    for block in scan.blocks:
-        if block.rows:
+    for block, is_plain in zip(scan.blocks, plain, strict=True):
+        if is_plain:
+            blocks[block.name] = _plain_table(block)
+        elif block.rows:
             blocks[block.name] = tables.pop(0)
         else:
             blocks[block.name] = pd.DataFrame({label: [] for label in block.labels}, dtype=str) if block.is_loop else {}
@@ -83,6 +90,19 @@ def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table]) -> Non
     """Write a STAR file; see ``star_text``."""
     text = star_text(blocks)
     Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def _is_plain(block: Block) -> bool:
+    """Tell whether the rows of a loop are nothing but words between white space, as in every large table."""
+    return block.is_loop and bool(block.rows) and not block.odd and not any("#" in row for row in block.rows)
+
+
+def _plain_table(block: Block) -> pd.DataFrame:
+    """Read plain rows as the library does, without its search for numbers: half the time of a large table."""
+    return pd.read_csv(
+        io.StringIO("\n".join(block.rows)), sep=r"\s+", header=None, names=block.labels, dtype=str, na_filter=False,
+        quoting=csv.QUOTE_NONE,
+    )  # fmt: skip
 
 
 def _parse(blocks: list[Block]) -> list[Table]:
