@@ -27,8 +27,14 @@ GAP = 2
 """Rings beyond the aligned band that are not judged: the reference's mask mixes neighbouring rings."""
 LEAST_Z = 3.1
 """z below which noise is suspected: 1 in 1,000 for noise alone."""
-LEAST_EXPECTED_Z = 6.2
-"""A right reference must be expected to reach this z before its absence means anything: twice the threshold."""
+LEAST_EXPECTED_Z = 8.0
+"""A right reference must be expected to reach this z before its absence means anything (twice the threshold and more:
+what is expected of very noisy images is up to a third too much)."""
+DETECTABLE = 4.0
+"""Height of the right peak of a search, in standard deviations of the noise, at which half of the images are aligned to
+some other peak (measured)."""
+DIRECTIONS = 1.5
+"""What the z of two cross-fitted directions add up to is divided by: 1.41 if they are independent, 2 if the same."""
 
 VerdictName = Literal["signal", "no signal", "cannot tell"]
 
@@ -158,8 +164,10 @@ def _expected_products(
     # On ring k a shift of variance s^2 on either axis turns phases by 2 pi k s / L; rotation acts through the mean
     # squared angular order, which is the power of dG/dpsi over that of G.
     order = np.divide(turned, power, out=np.zeros_like(power), where=power > 0)
+    # Where the right peak of the search drowns among those of noise, nothing but noise is seen.
+    found = ndtr(strength * np.sqrt((information * power[which])[:, aligned].sum(axis=1)) - DETECTABLE)
     loss = (turn_variance[:, None] * order[which] + shift_variance[:, None] * moved) / strength[:, None] ** 2
-    return np.asarray((information * power[which] * np.exp(-0.5 * loss))[:, first_ring:].sum(axis=1))
+    return np.asarray(found * (information * power[which] * np.exp(-0.5 * loss))[:, first_ring:].sum(axis=1))
 
 
 def _ring_powers(references: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -193,20 +201,22 @@ def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np
 def judge_cross_fitted(
     u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64], half: NDArray[np.integer]
 ) -> GuardVerdict:
-    """Judge images of each half against the averages of the other half.
+    """Judge images of each half against averages of the other half.
 
-    Each direction alone has a z of standard deviation 1 on noise. Both take nearly the same inner product, of the
-    average of one half with that of the other, so that their mean hardly scatters less: it is the z of the whole.
+    Each direction alone has a z of standard deviation 1 on noise. Were both the same product, their sum would be
+    divided by 2; were they independent, by the square root of 2. They are nearly independent: alignment to another
+    reference moves most noise images, and so makes new noise of them (measured correlation: -.1 to .4).
 
     Parameters
     ----------
     u, energy, scale
-        As in :func:`judge`, shape (n,).
+        As in :func:`judge`, shape (n,); with references from
+        :func:`cryoalign.averaging.cross_fit.cross_fit_references`.
     half
         Half of each image, 0 or 1, (n,).
     """
     both = [_z_values(u[half == h], energy[half == h], scale[half == h]) for h in (0, 1)]
-    z, expected = (0.5 * (both[0][i] + both[1][i]) for i in (0, 1))
+    z, expected = ((both[0][i] + both[1][i]) / DIRECTIONS for i in (0, 1))
     return _verdict(u, energy, scale, z, expected)
 
 
