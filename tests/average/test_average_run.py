@@ -14,6 +14,7 @@ from align_helpers import (
     disc,
     phantom_set,
     read_mrcs,
+    run,
     scale,
     star,
     table,
@@ -316,6 +317,20 @@ def test_images_without_angles_are_averaged_as_they_lie(few):
     assert any("rlnAnglePsi" in line for line in ran.lines)
     for number, image in zip(CLASS_NUMBERS, averages(few.folder), strict=True):
         np.testing.assert_allclose(image, few.made.images[few.numbers == number].mean(axis=0), atol=1e-5)
+
+
+def test_as_an_external_job_of_relion(few):
+    job = few.folder / "External/job001"
+    job.mkdir(parents=True)
+    (job / "RELION_JOB_EXIT_FAILURE").touch()  # stale
+    words = "average --o External/job001/ --in_parts particles.star --recenter Yes --mask_diameter 150 --j 1"
+    assert run(few.folder, *words.split()).status == 0
+    assert [name for name in MARKERS if (job / name).exists()] == ["RELION_JOB_EXIT_SUCCESS"]
+    nodes = table(job / "RELION_OUTPUT_NODES.star", "output_nodes")
+    assert dict(zip(nodes["rlnPipeLineNodeName"], nodes["rlnPipeLineNodeType"], strict=True)) == {
+        "External/job001/averages.star": "5", "External/job001/particles.star": "3"
+    }  # fmt: skip
+    assert table(job / "averages.star", "averages")["rlnReferenceImage"][0] == "000001@External/job001/averages.mrcs"
 
 
 def test_the_report_is_drawn(few, with_report):
