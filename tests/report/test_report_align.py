@@ -52,7 +52,7 @@ def test_page_is_sound_self_contained_and_every_picture_has_a_reading_aid(make_d
 @pytest.mark.parametrize("m", [1, 3, 12, 24])
 def test_gallery_shows_every_class_largest_first(make_data, m):
     data = make_data(n=800, m=m, example_raw=None, example_aligned=None, example_names=())
-    page = Reader(build_align_page(data))
+    page = Reader(class_section(data))
     assert page.count("div", class_="card") == m
     assert page.count("svg", class_="tiles") == m
     assert page.count("image") == 2 * m
@@ -92,7 +92,7 @@ def test_correlation_under_a_class_is_that_inside_the_mask(make_data):
     offset = np.arange(32) - 16
     inside = offset[:, None] ** 2 + offset**2 <= (0.4 * 32) ** 2
     expected = np.corrcoef(data.references[0][inside], data.averages[1][inside])[0, 1]
-    assert f"correlation {expected:.3f}" in Reader(build_align_page(data)).text
+    assert f"correlation {expected:.3f}" in Reader(class_section(data)).text
 
 
 def test_scale_bars_have_the_length_they_say(make_data):
@@ -108,7 +108,7 @@ def test_pictures_are_not_flipped(make_data):
 
     references = np.zeros((1, 32, 32), np.float32)
     references[0, :8, :16] = 1.0  # upper left
-    page = Reader(build_align_page(make_data(m=1, references=references, averages={})))
+    page = Reader(class_section(make_data(m=1, references=references, averages={})))
     uri = next(a["href"] for tag, a in page.tags if tag == "image")
     drawn = imread(io.BytesIO(base64.b64decode(uri.split(",")[1])))
     assert np.array_equal(drawn, references[0])
@@ -120,11 +120,11 @@ def test_classes_without_members_say_so(make_data):
     assert "Class 2: 0 particles" in text
     assert "no members" in text
     assert "4 references (1 without members)" in text
-    assert "no average" in Reader(build_align_page(make_data(averages={}))).text
+    assert "no average" in Reader(class_section(make_data(averages={}))).text
 
 
 def test_resolution_and_its_absence(make_data):
-    text = Reader(build_align_page(make_data(m=2, resolution_angstrom={1: 12.34, 2: 999.0}))).text
+    text = Reader(class_section(make_data(m=2, resolution_angstrom={1: 12.34, 2: 999.0}))).text
     assert "· 12.3 Å" in text
     assert "not resolved" in text
     assert "999" not in text
