@@ -30,6 +30,8 @@ LEAST_Z = 3.1
 LEAST_EXPECTED_Z = 8.0
 """A right reference must be expected to reach this z before its absence means anything (twice the threshold and more:
 what is expected of very noisy images is up to a third too much)."""
+FEWEST_IMAGES = 20
+"""With fewer images nothing is said against them."""
 DETECTABLE = 4.0
 """Height of the right peak of a search, in standard deviations of the noise, at which half of the images are aligned to
 some other peak (measured)."""
@@ -59,7 +61,8 @@ class GuardVerdict:
     expected_z
         What z would be if the images carried the fine detail of the reference as strongly as its coarse features.
     verdict
-        "signal"; "no signal": it should have been seen; "cannot tell": too few images, or no detail to look for.
+        "signal"; "no signal": it should have been seen; "cannot tell": too few images, no detail to look for, or detail
+        that is there with the wrong sign (`contrary`).
     """
 
     z: float
@@ -69,6 +72,11 @@ class GuardVerdict:
     intensity: float
     expected_z: float
     verdict: VerdictName
+
+    @property
+    def contrary(self) -> bool:
+        """Whether the detail is there with the wrong sign: contrast inverted, or the CTF not what it is taken for."""
+        return self.z <= -LEAST_Z and self.verdict == "cannot tell"
 
     @property
     def warned(self) -> bool:
@@ -277,6 +285,6 @@ def _verdict(
     name: VerdictName = "cannot tell"
     if z >= least:
         name = "signal"
-    elif expected >= LEAST_EXPECTED_Z + (least - LEAST_Z):
+    elif z > -least and n >= FEWEST_IMAGES and expected >= LEAST_EXPECTED_Z + (least - LEAST_Z):
         name = "no signal"
     return GuardVerdict(z, share, error, n, float(np.mean(scale)) if n else 0.0, expected, name)

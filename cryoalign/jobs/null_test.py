@@ -6,15 +6,16 @@ interpolation. What comes out is what the references alone make of nothing, to b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import finish_averages
 from cryoalign.averaging.einstein import curve_counts, likeness_curve
+from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
@@ -139,20 +140,20 @@ def write_null_test(null: NullTest, run: RunDirectory, pixel_size_angstrom: floa
     write_stack(run.staged(STACK), null.averages, pixel_size_angstrom)
     stack = name_from_here(run.path / STACK)
     m = len(null.averages)
-    classes = pd.DataFrame(
-        {
-            "rlnReferenceImage": [image_name(i, stack) for i in range(m)],
-            "rlnClassNumber": np.arange(1, m + 1),
-            "cryoalignCount": null.members,
-        }
-    )
-    curve = pd.DataFrame(
-        {
-            "rlnClassNumber": np.full(len(null.counts), null.curve_class),
-            "cryoalignCount": np.array(null.counts, np.int64),
-            "cryoalignNoiseCorrelation": null.noise_correlation,
-            # Files hold no NaN: -2 is no correlation.
-            "cryoalignCorrelation": np.where(np.isnan(null.real_correlation), -2.0, null.real_correlation),
-        }
-    )
-    write_star(run.staged(TABLE), {"classes": classes, "curve": curve})
+    classes = {
+        "rlnReferenceImage": [image_name(i, stack) for i in range(m)],
+        "rlnClassNumber": np.arange(1, m + 1),
+        "cryoalignCount": null.members,
+    }
+    curve = {
+        "rlnClassNumber": np.full(len(null.counts), null.curve_class),
+        "cryoalignCount": np.array(null.counts, np.int64),
+        "cryoalignNoiseCorrelation": null.noise_correlation,
+        # Files hold no NaN: -2 is no correlation.
+        "cryoalignCorrelation": np.where(np.isnan(null.real_correlation), -2.0, null.real_correlation),
+    }
+    write_star(run.staged(TABLE), {"classes": _table(classes), "curve": _table(curve)})
+
+
+def _table(columns: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})
