@@ -10,7 +10,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import accuracy, average_speed, averages, calibration, halves, speed, system
+from . import accuracy, average_speed, averages, calibration, guard, halves, speed, system
 from .measure import ChildFailed
 from .results import fill_document
 from .settings import Settings
@@ -30,6 +30,7 @@ ROOMS = {
     "calibration": calibration.run_calibration,
     "averages": averages.run_averages,
     "halves": halves.run_halves,
+    "guard": guard.run_guard,
     "average_speed": average_speed.run_average_speed,
 }
 
