@@ -21,6 +21,7 @@ from cryoalign.jobs.align_rounds import REFERENCE_LOWPASS_ANGSTROM, HalfState, n
 from cryoalign.jobs.align_verdict import Verdict, judge_run
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.lock import exclusive
+from cryoalign.jobs.null_test import NullTest, run_null_test
 from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
@@ -203,12 +204,22 @@ class Rounds:
                     self.plan = with_references(self.plan, halves.references, halves.rings)
         return True
 
+    def null_test(self) -> NullTest:
+        """Align as many images of noise to the references that were given, in one round."""
+        p, plan = self.plan.parameters, self.first_plan
+        self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
+        workers = _workers(plan, self._run)
+        null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
+        where = f"{null.counts[-1]} images of noise correlate {null.noise_correlation[-1]:.2f} with reference"
+        self._run.log.info("null test: the average of %s %d", where, null.curve_class)
+        return null
+
     def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
         p = self.plan.parameters
         if p.guard and iteration == 1:
             return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
         if p.guard and halves is not None and iteration == p.rounds:
-            return plan_guard(self.plan, halves.references[::-1], cross_fitted=True)
+            return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
         return None
 
     def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
@@ -275,6 +286,11 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
         run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
     elif verdict is not None and verdict.overall.warned:
         run.warn(f"{NO_SIGNAL}: {verdict.in_words()}")
+    elif any(verdict.overall.contrary for verdict in rounds.verdicts):
+        run.warn(
+            "the particles hold the references' fine detail with the wrong sign: contrast inverted (--invert), or "
+            "a CTF that is not corrected or was corrected before"
+        )
     if any(text.startswith(NO_SIGNAL) for text in run.warnings):
         status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
     counts: dict[str, Any] = {
@@ -285,7 +301,11 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
     } | aligned.skip_reasons()
     if rounds.verdicts:
         counts["guard"] = [verdict.to_json() for verdict in rounds.verdicts]
+    null = None
+    if plan.parameters.null_test:
+        with run.stage("null test"):
+            null = rounds.null_test()
     with run.stage("write"):
-        nodes = write_align_outputs(plan, aligned, run, argv, counts, rounds.verdicts)
+        nodes = write_align_outputs(plan, aligned, run, argv, counts, rounds.verdicts, null)
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
     return status

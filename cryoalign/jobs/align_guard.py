@@ -10,15 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
 from cryoalign.averaging.guard import BAND_RING, GAP, held_out_products
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import radial_average, ring_counts
+from cryoalign.core.masks import soft_disc
+from cryoalign.core.match_geometry import match_geometry
+from cryoalign.core.noise import noise_power
 from cryoalign.core.resample import resample
 from cryoalign.core.search import SearchPlan, plan_search
 from cryoalign.core.tiles import TILE
-from cryoalign.jobs.align_plan import AlignPlan, masked_references
+from cryoalign.jobs.align_plan import AlignPlan, Geometry, masked_references
 
 GUARDED, GUARDED_PER_CLASS, MOST_GUARDED = 2048, 128, 16_384
 """Particles that the guard looks at: so many for few classes, more for many, at most. Whole tiles, evenly spread."""
@@ -38,6 +44,8 @@ class GuardPlan:
         For each geometry: what particles of each arm are compared with, masked, (arms, m, box, box).
     searches
         For each geometry and arm, the search on low rings.
+    clean_share
+        For each geometry: the share of each reference's power in the judged band that is not noise, (arms, m).
     cross_fitted
         Whether the references are averages of the other half.
     """
@@ -45,6 +53,7 @@ class GuardPlan:
     sampled: NDArray[np.bool_]
     references: tuple[NDArray[np.float32], ...]
     searches: tuple[tuple[SearchPlan, ...], ...]
+    clean_share: tuple[NDArray[np.float64], ...]
     cross_fitted: bool
 
     @property
@@ -70,13 +79,36 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
     wanted = min(tiles, looked_at // TILE)
     sampled = np.zeros(tiles, bool)
     sampled[np.arange(wanted) * tiles // wanted] = True
-    masked, searches = [], []
+    masked, searches, clean = [], [], []
     for g in plan.geometries:
         arms = np.stack([masked_references(plan, g, arm) for arm in references])
+        clean.append(np.stack([_clean_share(plan, g, *both) for both in zip(references, arms, strict=True)]))
         settings = replace(g.search.settings, full_rings=BAND_RING, coarse_rings=BAND_RING)
         masked.append(arms)
         searches.append(tuple(plan_search(arm, g.noise_power, settings) for arm in arms))
-    return GuardPlan(sampled, tuple(masked), tuple(searches), cross_fitted)
+    return GuardPlan(sampled, tuple(masked), tuple(searches), tuple(clean), cross_fitted)
+
+
+def _clean_share(
+    plan: AlignPlan, g: Geometry, references: NDArray[np.float32], masked: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the share of each reference's judged power that is not its own noise, (m,).
+
+    References are often averages. Their noise, as it shows outside the mask, is nothing that particles could hold.
+    """
+    matched = match_geometry(references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom)
+    through = float((soft_disc(g.box, g.mask_diameter_px) ** 2).mean())
+    rings = slice(BAND_RING + GAP + 1, (g.box + 1) // 2)
+    counts = ring_counts(g.box)[rings]
+    share = np.ones(len(matched))
+    for c, (reference, inside) in enumerate(zip(matched, masked, strict=True)):
+        power = radial_average(np.abs(scipy.fft.rfft2(inside)) ** 2, g.box)[rings] / g.box**2 @ counts
+        try:
+            noise = noise_power(reference[None], g.mask_diameter_px)[rings] @ counts * through
+        except InputError:
+            continue  # nothing outside the mask: clean, or masked before
+        share[c] = max(0.0, 1.0 - noise / power) if power > 0 else 0.0
+    return share
 
 
 class Guard:
@@ -118,7 +150,9 @@ class Guard:
                 power,
                 geometry.noise_power[plan.noise_group[rows[at]]],
                 self.guard.first_ring,
+                result.scale[at],
             )
+            energy *= self.guard.clean_share[g][arm][result.reference[at]]
             columns = {"guard_u": u, "guard_energy": energy, "guard_scale": result.scale[at]}
             found.append((at, columns | {"guard_reference": result.reference[at]}))
         return found

@@ -12,8 +12,9 @@ from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.jobs import align_guard
-from cryoalign.jobs.align_part import COLUMNS, REASONS, sum_settings
+from cryoalign.jobs.align_part import COLUMNS, sum_settings
 from cryoalign.jobs.align_plan import AlignPlan
+from cryoalign.jobs.bad_rows import REASONS
 from cryoalign.jobs.parts import PartRange, PartStore
 
 

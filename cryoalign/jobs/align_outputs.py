@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.jobs.align_merge import MergedAlignment
-from cryoalign.jobs.align_part import REASONS
 from cryoalign.jobs.align_plan import AlignPlan
 from cryoalign.jobs.align_report import write_report
 from cryoalign.jobs.align_rounds import averages_of, shared_ring
 from cryoalign.jobs.align_verdict import Verdict
 from cryoalign.jobs.average_outputs import AVERAGE_FILES, class_scores, write_average_files
+from cryoalign.jobs.bad_rows import REASONS
 from cryoalign.jobs.halves import SHARED_RESOLUTION
+from cryoalign.jobs.null_test import NULL_TEST_FILES, NullTest, write_null_test
 from cryoalign.jobs.rundir import RunDirectory
 
 
@@ -35,6 +36,7 @@ def write_align_outputs(
     argv: Sequence[str],
     counts: Mapping[str, Any],
     verdicts: Sequence[Verdict],
+    null: NullTest | None,
 ) -> list[tuple[str, str]]:
     """Write all result files and return RELION's output nodes."""
     particles = plan.particles
@@ -66,12 +68,15 @@ def write_align_outputs(
     )  # fmt: skip
     nodes.append(("averages.star", "references2d"))
     files |= AVERAGE_FILES
+    if null is not None:
+        write_null_test(null, run, plan.reference_pixel_size)
+        files |= NULL_TEST_FILES
     files |= {
         "report.html, montage.png": "this report, and references beside averages",
         "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
     }
     with run.stage("report"):
-        write_report(plan, aligned, averages, run, argv, counts, good, files, verdicts)
+        write_report(plan, aligned, averages, run, argv, counts, good, files, verdicts, null)
     return nodes
 
 

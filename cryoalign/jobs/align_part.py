@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
-from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.resample import resample
 from cryoalign.core.search import SearchResult, mirror_images
@@ -20,6 +19,7 @@ from cryoalign.io.stacks import bad_images
 from cryoalign.jobs import align_guard
 from cryoalign.jobs.align_guard import Guard, GuardPlan
 from cryoalign.jobs.align_plan import AlignPlan, aligners
+from cryoalign.jobs.bad_rows import reason_code, unusable_image
 from cryoalign.jobs.parts import PartRange
 
 FLAGS = {
@@ -28,8 +28,6 @@ FLAGS = {
     4: "no positive correlation with any reference",
 }
 """Bits of cryoalignFlag."""
-
-REASONS = {0: "", 1: "NaN or infinite", 2: "constant image"}
 
 COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "mirror": np.bool_, "reference": np.int32,
@@ -122,9 +120,10 @@ class AlignPart:
         valid = mask.copy()
         for index, reason in bad_images(images[mask]):
             position = int(np.flatnonzero(mask)[index])
-            self._refuse_or_skip(int(rows[position]), reason)
+            if plan.parameters.on_bad_image == "error":
+                raise unusable_image(plan.particles, int(rows[position]), reason)
             valid[position] = False
-            here["skipped"][position] = _reason_code(reason)
+            here["skipped"][position] = reason_code(reason)
         images[~valid] = 0.0
         return images, valid
 
@@ -152,24 +151,6 @@ class AlignPart:
         if self.outputs.flipped:
             flipped = np.where(result.poses.mirror[:, None, None], mirror_images(images), images)
             _write(self.outputs.flipped[g], place[mask], flipped[mask])
-
-    def _refuse_or_skip(self, row: int, reason: str) -> None:
-        if self.plan.parameters.on_bad_image == "error":
-            path, file_row = self.plan.particles.where(row)
-            raise InputError(
-                f"this image cannot be used: {reason}",
-                path=path,
-                row=file_row,
-                value=self.plan.particles.image_names()[row],
-                hint="--on-bad-image skip leaves such images out",
-            )
-
-
-def _reason_code(reason: str) -> int:
-    for code, words in REASONS.items():
-        if words and words in reason:
-            return code
-    raise ValueError(f"an unknown reason to skip an image: {reason}")
 
 
 def _columns_of(result: SearchResult) -> dict[str, NDArray]:

@@ -17,17 +17,18 @@ from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 from cryoalign.jobs.align_merge import MergedAlignment
 from cryoalign.jobs.align_part import FLAGS, sum_settings
-from cryoalign.jobs.align_plan import AlignPlan
+from cryoalign.jobs.align_plan import AlignPlan, initial_ring
 from cryoalign.jobs.align_rounds import reference_mask_px, shared_ring
 from cryoalign.jobs.align_verdict import Verdict
 from cryoalign.jobs.growth import measure_growth
+from cryoalign.jobs.null_test import NullTest
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.align import write_align_report
 from cryoalign.report.align_data import AlignReportData
 from cryoalign.report.quality_data import ClassGuard, FrcCurve, GrowthCurve, GuardSummary, HalfSets, NullTestSummary
 
-EXAMPLES = 8
-"""Particles shown raw and aligned in the report."""
+EXAMPLES, NULL_CLASSES = 8, 6
+"""Particles shown raw and aligned in the report, and classes of the null test."""
 
 
 def write_report(  # type: ignore[no-untyped-def]
@@ -40,11 +41,12 @@ def write_report(  # type: ignore[no-untyped-def]
     good: NDArray[np.int64],
     files: Mapping[str, str],
     verdicts: Sequence[Verdict],
-    null_test: NullTestSummary | None = None,
+    null: NullTest | None = None,
 ) -> None:
     """Write report.html and montage.png."""
     p = plan.parameters
     geometry = plan.geometries[0]
+    references, filtered_to = _references_as_searched(plan)
     raw, after, names = _examples(plan, aligned, good)
     change = origin_change(aligned.poses, plan.origin)[good] * plan.particles.pixel_size_angstrom[good, None]
     length = max(g.search.layout.box // 2 + 1 for g in plan.geometries)
@@ -59,8 +61,8 @@ def write_report(  # type: ignore[no-untyped-def]
         timings_s=dict(run.timings_s),
         pixel_size_angstrom=plan.reference_pixel_size,
         mask_diameter_angstrom=geometry.mask_diameter_px * geometry.pixel_size_angstrom,
-        references=_references_as_searched(plan),
-        references_filtered_to_angstrom=p.lowpass,
+        references=references,
+        references_filtered_to_angstrom=filtered_to,
         averages={int(c) + 1: averages.averages[c] for c in np.flatnonzero(averages.counts)},
         scores=aligned.score[good],
         score_margin=aligned.margin[good],
@@ -93,7 +95,7 @@ def write_report(  # type: ignore[no-untyped-def]
         halves=_half_sets(plan, good),
         growth=_growth(plan, aligned, averages),
         guard=_guard(plan, verdicts[-1]) if verdicts else None,
-        null_test=null_test,
+        null_test=None if null is None else _null_test(plan, averages, null),
         notes=_notes(plan),
     )
     write_align_report(run.staged("report.html"), run.staged("montage.png"), data)
@@ -144,13 +146,29 @@ def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
     return words
 
 
-def _references_as_searched(plan: AlignPlan) -> NDArray[np.float32]:
-    """Show what was aligned to in the first round: filtered where the user asked for it."""
-    p = plan.parameters
-    if p.lowpass is None and p.highpass is None:
-        return plan.references
-    gain = bandpass(plan.references.shape[-1], plan.reference_pixel_size, p.lowpass, p.highpass)
-    return apply_ring_gain(plan.references, gain)
+def _references_as_searched(plan: AlignPlan) -> tuple[NDArray[np.float32], float | None]:
+    """Return what was aligned to in the first round, and the resolution in A to which it was filtered, if it was."""
+    p, box, pixel = plan.parameters, plan.references.shape[-1], plan.reference_pixel_size
+    references, filtered_to = plan.references, p.lowpass
+    if p.lowpass is not None or p.highpass is not None:
+        references = apply_ring_gain(references, bandpass(box, pixel, p.lowpass, p.highpass))
+    if p.in_halves:
+        ring = initial_ring(p, box, pixel, box * pixel)
+        references = apply_ring_gain(references, np.arange(box // 2 + 1) <= ring)
+        filtered_to = max(filtered_to or 0.0, box * pixel / ring)
+    return references, filtered_to
+
+
+def _null_test(plan: AlignPlan, averages: ClassAverages, null: NullTest) -> NullTestSummary:
+    shown = np.flatnonzero(null.members)
+    shown = np.sort(shown[np.argsort(-null.members[shown], kind="stable")][:NULL_CLASSES])
+    return NullTestSummary(
+        class_numbers=[int(c) + 1 for c in shown], references=plan.references[shown],
+        noise_averages=null.averages[shown], real_averages=averages.averages[shown],
+        members=[int(n) for n in null.members[shown]], counts=null.counts,
+        noise_correlation=null.noise_correlation.tolist(), real_correlation=null.real_correlation.tolist(),
+        curve_class=null.curve_class,
+    )  # fmt: skip
 
 
 def _curve(frc) -> FrcCurve:  # type: ignore[no-untyped-def]
@@ -202,9 +220,10 @@ def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages) 
 def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
     v = verdict.overall
     return GuardSummary(
-        z=v.z, share=v.share, n=v.n, verdict=v.verdict, aligned_to_angstrom=verdict.aligned_to_angstrom,
-        judged_from_angstrom=verdict.judged_from_angstrom, judged_to_angstrom=2 * plan.reference_pixel_size,
-        expected_z=v.expected_z if np.isfinite(v.expected_z) else None, cross_fitted=verdict.cross_fitted,
+        z=v.z, share=v.share, share_error=v.share_error, intensity=v.intensity, n=v.n, verdict=v.verdict,
+        aligned_to_angstrom=verdict.aligned_to_angstrom, judged_from_angstrom=verdict.judged_from_angstrom,
+        judged_to_angstrom=2 * plan.reference_pixel_size, cross_fitted=verdict.cross_fitted,
+        expected_z=v.expected_z if np.isfinite(v.expected_z) else None,
         classes=[
             ClassGuard(number=number, z=one.z, share=one.share, n=one.n, verdict=one.verdict)
             for number, one in verdict.classes.items()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.marching import GAP, bring_together, march
 from cryoalign.averaging.class_averages import ClassAverages, finish_averages, half_references
+from cryoalign.averaging.cross_fit import cross_fit_references
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import soft_disc
 from cryoalign.jobs.align_merge import MergedAlignment
@@ -32,10 +33,13 @@ class HalfState:
         Of each half, not masked, (2, m, box, box).
     rings
         Last ring of each class that is used, (m,).
+    cross_fit
+        What the guard compares the particles of the other half with, (2, m, box, box).
     """
 
     references: NDArray[np.float32]
     rings: NDArray[np.int64]
+    cross_fit: NDArray[np.float32]
 
     @classmethod
     def of(cls, plan: AlignPlan) -> HalfState:
@@ -43,7 +47,8 @@ class HalfState:
         m, box = len(plan.references), plan.references.shape[-1]
         pixel = plan.reference_pixel_size
         ring = initial_ring(plan.parameters, box, pixel, box * pixel)
-        return cls(np.stack([plan.references] * 2), np.full(m, ring, np.int64))
+        both = np.stack([plan.references] * 2)
+        return cls(both, np.full(m, ring, np.int64), both)
 
 
 def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:
@@ -88,4 +93,8 @@ def next_halves(plan: AlignPlan, aligned: MergedAlignment, state: HalfState) -> 
     rings = np.array(
         [ring if frc is None else march(frc.frc, ring) for frc, ring in zip(averages.frc, state.rings, strict=True)]
     )
-    return HalfState(np.where(filled, found, state.references).astype(np.float32), rings.astype(np.int64))
+    return HalfState(
+        np.where(filled, found, state.references).astype(np.float32),
+        rings.astype(np.int64),
+        cross_fit_references(aligned.totals, aligned.power, aligned.counts, diameter),
+    )

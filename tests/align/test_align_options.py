@@ -247,7 +247,7 @@ def test_a_lowpass_hides_what_lies_beyond(tmp_path):
         made.images + grating, made.clean, made.references + grating, made.poses, made.view, None, made.pixel
     )
     spoiled.write(tmp_path)
-    align(tmp_path, *BASIC, "--no-whiten")
+    align(tmp_path, *BASIC, "--no-whiten", "--allow-no-signal")
     assert made.errors(tmp_path / "out/particles.star")[0] > 60
     align(tmp_path, *BASIC, "--no-whiten", "--lowpass", 20, "--overwrite")
     assert made.errors(tmp_path / "out/particles.star")[0] < 6
