@@ -40,9 +40,7 @@ def noise_groups(
     return members, [f"optics group {int(labels[f]) + 1}" for f in first]
 
 
-def group_noise_power(
-    parameters: AlignParameters, source: StackSource, members: list[NDArray[np.int64]], mask_px: float
-) -> NDArray[np.float64]:
+def group_noise_power(source: StackSource, members: list[NDArray[np.int64]], mask_px: float) -> NDArray[np.float64]:
     """Return the noise power of each group, (groups, box // 2 + 1)."""
     good_members, power = [], []
     everywhere = np.ones((source.box, source.box), bool)
@@ -68,10 +66,12 @@ def group_noise_power(
         except InputError:
             # Nothing outside the mask: noiseless projections, or particles that were masked before.
             noise[index] = 0.0
-    noise = np.maximum(noise, _CLEAN * mean_power)
-    if not parameters.whiten:
-        noise[:] = noise[:, 1:].mean(axis=1, keepdims=True)
-    return noise
+    return np.maximum(noise, _CLEAN * mean_power)
+
+
+def flat_noise_power(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the rings in every ring: the noise that a search without whitening assumes."""
+    return np.repeat(noise[:, 1:].mean(axis=1, keepdims=True), noise.shape[1], axis=1)
 
 
 def ring_power_of(ctf: CtfParameters, box: int, pixel: float) -> NDArray[np.float64]:

@@ -16,15 +16,22 @@ from numpy.typing import NDArray
 from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references, match_geometry
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.filters import apply_ring_gain
+from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, centre_offsets
+from cryoalign.core.pose_errors import reference_noise_power
 from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import ctf_coefficients
 from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource, bad_images
-from cryoalign.jobs.align_noise import group_noise_power, noise_groups, ring_power_of, undo_premultiplication
+from cryoalign.jobs.align_noise import (
+    flat_noise_power,
+    group_noise_power,
+    noise_groups,
+    ring_power_of,
+    undo_premultiplication,
+)
 from cryoalign.jobs.align_parameters import AlignParameters
 from cryoalign.jobs.halves import half_sets
 from cryoalign.jobs.pixel_scale import sum_scale
@@ -45,8 +52,9 @@ class Geometry:
         0-based rows of the particle table.
     source
         Their images, in the order of ``rows``.
-    noise_power, noise_names
-        Noise power per ring of each noise group, (groups, box // 2 + 1), and what the groups are called.
+    noise_power, true_noise_power, noise_names
+        Noise power per ring of each noise group that the score assumes, what it is (the same where the score whitens),
+        (groups, box // 2 + 1), and what the groups are called.
     searches
         One search plan, or one for each half where halves are refined apart.
     sum_scale
@@ -60,6 +68,7 @@ class Geometry:
     mask_diameter_px: float
     max_shift_px: float
     noise_power: NDArray[np.float64]
+    true_noise_power: NDArray[np.float64]
     noise_names: list[str]
     searches: tuple[SearchPlan, ...]
     sum_scale: float
@@ -189,7 +198,8 @@ def plan_align(
         background_region(box, mask_px)
         source = StackSource(particles.take(rows), invert=parameters.invert, scratch_dir=scratch)
         members, names = noise_groups(parameters, particles, rows)
-        noise = group_noise_power(parameters, source, members, mask_px)
+        true_noise = group_noise_power(source, members, mask_px)
+        noise = true_noise if parameters.whiten else flat_noise_power(true_noise)
         for index, group in enumerate(members):
             noise_group[rows[group]] = index
         ctf_power = None
@@ -197,7 +207,7 @@ def plan_align(
             here = ctf.take(rows)
             coefficients[rows] = ctf_coefficients(here, box, pixel)
             ctf_power = ring_power_of(here, box, pixel)
-            noise = undo_premultiplication(noise, here, members, box, pixel)
+            noise, true_noise = (undo_premultiplication(v, here, members, box, pixel) for v in (noise, true_noise))
         max_shift = parameters.max_shift_px
         if parameters.max_shift is not None:
             max_shift = parameters.max_shift / pixel
@@ -208,9 +218,14 @@ def plan_align(
             fast=parameters.fast,
             full_rings=initial_ring(parameters, box, pixel, field_of_view) if parameters.in_halves else None,
         )  # fmt: skip
-        search = plan_search(masked, noise, settings, ctf_power)
+        search = plan_search(
+            masked, noise, settings, ctf_power, true_noise_power=true_noise,
+            reference_noise=_own_noise(parameters, references, reference_pixel_size, box, pixel, mask_px),
+        )  # fmt: skip
         scale = sum_scale(source, normalized=parameters.normalize)
-        geometries.append(Geometry(box, pixel, rows, source, mask_px, max_shift, noise, names, (search,), scale))
+        geometries.append(
+            Geometry(box, pixel, rows, source, mask_px, max_shift, noise, true_noise, names, (search,), scale)
+        )
     return AlignPlan(
         parameters, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, coefficients,
         np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size, half,
@@ -272,7 +287,13 @@ def with_references(
             masked = masked_references(plan, g, arm)
             if last is not None:
                 masked = apply_ring_gain(masked, np.arange(g.box // 2 + 1) <= last[:, None])
-            searches.append(plan_search(masked, g.noise_power, settings))
+            own = _own_noise(
+                plan.parameters, arm, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px
+            )
+            search = plan_search(
+                masked, g.noise_power, settings, true_noise_power=g.true_noise_power, reference_noise=own
+            )
+            searches.append(search)
         geometries.append(replace(g, searches=tuple(searches)))
     return replace(plan, geometries=tuple(geometries))
 
@@ -292,6 +313,14 @@ def _masked(
         matched, mask_px, pixel_size_angstrom=pixel, lowpass_angstrom=parameters.lowpass,
         highpass_angstrom=parameters.highpass,
     )  # fmt: skip
+
+
+def _own_noise(
+    parameters: AlignParameters, references: NDArray, pixel_from: float, box: int, pixel: float, mask_px: float
+) -> NDArray[np.float64]:
+    """Noise power of the references themselves, filtered as they are, (m, box // 2 + 1)."""
+    gain = bandpass(box, pixel, parameters.lowpass, parameters.highpass)
+    return reference_noise_power(match_geometry(references, pixel_from, box, pixel), mask_px) * gain**2
 
 
 def _check_reference_geometry(parameters, groups, references, pixel_size):  # type: ignore[no-untyped-def]
