@@ -32,6 +32,9 @@ LEAST_EXPECTED_Z = 8.0
 what is expected of very noisy images is up to a third too much)."""
 FEWEST_IMAGES = 20
 """With fewer images nothing is said against them."""
+LEAST_SHARE = 0.05
+"""z below this share of what is expected is no signal, however many images make it significant: two molecules that are
+not the same are not entirely unlike either."""
 DETECTABLE = 4.0
 """Height of the right peak of a search, in standard deviations of the noise, at which half of the images are aligned to
 some other peak (measured)."""
@@ -283,7 +286,7 @@ def _verdict(
     # With few images z has Student's distribution: the same chance of 1 in 1,000 is found further out.
     least = float(stdtrit(n - 1, ndtr(LEAST_Z))) if n > 1 else np.inf
     name: VerdictName = "cannot tell"
-    if z >= least:
+    if z >= max(least, LEAST_SHARE * expected):
         name = "signal"
     elif z > -least and n >= FEWEST_IMAGES and expected >= LEAST_EXPECTED_Z + (least - LEAST_Z):
         name = "no signal"

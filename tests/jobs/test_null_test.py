@@ -16,11 +16,11 @@ from cryoalign.cli.main import main
 from cryoalign.core.filters import radial_average
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
-from cryoalign.jobs.align_merge import merge_parts
-from cryoalign.jobs.align_parameters import AlignParameters
-from cryoalign.jobs.align_part import AlignPart, PartOutputs
-from cryoalign.jobs.align_plan import plan_align
-from cryoalign.jobs.null_test import null_plan, run_null_test, write_null_test
+from cryoalign.jobs.align.merge import merge_parts
+from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.jobs.align.part import AlignPart, PartOutputs
+from cryoalign.jobs.align.plan import plan_align
+from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
 from cryoalign.jobs.parts import plan_parts, run_parts
 from cryoalign.jobs.rundir import RunDirectory
 
@@ -67,14 +67,14 @@ def ribosomes(real_data, tmp_path_factory) -> Path:
 
 
 def test_the_curve_of_noise_is_einsteins(ribosomes):
-    plan, null = nulled(ribosomes, "null")
+    plan, null = nulled(ribosomes, "null", mask_diameter=200.0)
     assert null.counts == (128, 256, 512, 1024, 2048)
     assert (np.diff(null.noise_correlation) > 0).all()
     for count, expected in ((128, 0.66), (512, 0.81), (2048, 0.87)):
         assert null.noise_correlation[null.counts.index(count)] == pytest.approx(expected, abs=0.05)
     assert (null.real_correlation > null.noise_correlation).all()
     assert null.members.tolist() == [2048]
-    shown = correlation_in_mask(null.averages[0], plan.references[0], 0.8 * BOX)
+    shown = correlation_in_mask(null.averages[0], plan.references[0], 40.0)
     assert shown > 0.8
     # What is written is what was found.
     assert np.array_equal(mrcfile.read(ribosomes / "null/null_averages.mrcs").reshape(-1, BOX, BOX), null.averages)
