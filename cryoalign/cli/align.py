@@ -144,7 +144,7 @@ def command(
     Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.align_parameters import AlignParameters
+    from cryoalign.jobs.align.parameters import AlignParameters
     from cryoalign.jobs.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
@@ -153,6 +153,6 @@ def command(
     except InputError as error:
         raise click.UsageError(str(error), ctx) from None
 
-    from cryoalign.jobs.align import run_align
+    from cryoalign.jobs.align.job import run_align
 
     return run_align(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))

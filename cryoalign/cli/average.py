@@ -125,7 +125,7 @@ def command(
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.average_parameters import AverageParameters
+    from cryoalign.jobs.average.parameters import AverageParameters
     from cryoalign.jobs.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
@@ -134,6 +134,6 @@ def command(
     except InputError as error:
         raise click.UsageError(str(error), ctx) from None
 
-    from cryoalign.jobs.average import run_average
+    from cryoalign.jobs.average.job import run_average
 
     return run_average(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))

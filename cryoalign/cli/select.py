@@ -111,7 +111,7 @@ def command(
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.cpus import available_cpus
-    from cryoalign.jobs.select_parameters import SelectParameters
+    from cryoalign.jobs.select.parameters import SelectParameters
 
     options["threads"] = options["threads"] or available_cpus()
     try:
@@ -119,6 +119,6 @@ def command(
     except InputError as error:
         raise click.UsageError(str(error), ctx) from None
 
-    from cryoalign.jobs.select import run_select
+    from cryoalign.jobs.select.job import run_select
 
     return run_select(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))

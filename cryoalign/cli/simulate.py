@@ -112,7 +112,7 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.cpus import available_cpus
-    from cryoalign.jobs.simulate_parameters import SimulateParameters
+    from cryoalign.jobs.simulate.parameters import SimulateParameters
 
     options["threads"] = options["threads"] or available_cpus()
     try:
@@ -120,7 +120,7 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     except InputError as error:
         raise click.UsageError(str(error), ctx) from None
 
-    from cryoalign.jobs.simulate import run_simulate
+    from cryoalign.jobs.simulate.job import run_simulate
 
     return run_simulate(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
 

@@ -55,13 +55,13 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
 
 def _finish(command: str, values: dict[str, Any], argv: Sequence[str], verbosity: int) -> int:
     if command == "align":
-        from cryoalign.jobs.align import run_align
-        from cryoalign.jobs.align_parameters import AlignParameters
+        from cryoalign.jobs.align.job import run_align
+        from cryoalign.jobs.align.parameters import AlignParameters
 
         return run_align(AlignParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
     if command == "average":
-        from cryoalign.jobs.average import run_average
-        from cryoalign.jobs.average_parameters import AverageParameters
+        from cryoalign.jobs.average.job import run_average
+        from cryoalign.jobs.average.parameters import AverageParameters
 
         return run_average(AverageParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
     raise InputError("runs of this command have no parts to merge", value=command)

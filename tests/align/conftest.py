@@ -50,4 +50,4 @@ def no_report(monkeypatch) -> None:
         html.write_text("")
         png.write_bytes(b"")
 
-    monkeypatch.setattr("cryoalign.jobs.align_report.write_align_report", write)
+    monkeypatch.setattr("cryoalign.jobs.align.report.write_align_report", write)

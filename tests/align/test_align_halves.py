@@ -9,7 +9,7 @@ import pytest
 import starfile
 from align_helpers import align, correlation, disc, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
 
-from cryoalign.jobs.align_part import AlignPart
+from cryoalign.jobs.align.part import AlignPart
 
 BASIC = ["particles.star", "--reference", "ref.mrcs", "-o", "out", "--no-write-stack"]
 BOX, PIXEL = 64, 5.0
@@ -129,7 +129,7 @@ def test_a_resumed_run_gives_the_same_bytes(tmp_path, monkeypatch, no_report):
     assert run(tmp_path, "align", "-q", "-j", 1, *words).status == 130
     monkeypatch.undo()
     monkeypatch.setattr(
-        "cryoalign.jobs.align_report.write_align_report",
+        "cryoalign.jobs.align.report.write_align_report",
         lambda html, png, data: (html.write_text(""), png.write_bytes(b"")),
     )
     align(tmp_path, *words, "--resume")

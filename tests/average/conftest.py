@@ -23,7 +23,7 @@ def no_report(request, monkeypatch) -> None:
         html.write_text("")
         png.write_bytes(b"")
 
-    monkeypatch.setattr("cryoalign.jobs.average_report.write_average_report", write)
+    monkeypatch.setattr("cryoalign.jobs.average.report.write_average_report", write)
 
 
 @pytest.fixture

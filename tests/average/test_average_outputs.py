@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import starfile
 
-from cryoalign.jobs.average_outputs import class_scores, write_average_files
+from cryoalign.jobs.average_files import class_scores, write_average_files
 from cryoalign.jobs.rundir import RunDirectory
 
 BOX, PIXEL = 16, 2.5

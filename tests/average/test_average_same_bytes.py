@@ -7,7 +7,7 @@ import pytest
 from align_helpers import results, run, table
 from average_helpers import PARTICLES, average
 
-from cryoalign.jobs.average_part import SumPart
+from cryoalign.jobs.average.part import SumPart
 
 BASIC = (PARTICLES, "-o", "out")
 CUT = (*BASIC, "--block-size", 64)

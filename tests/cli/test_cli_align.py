@@ -14,7 +14,7 @@ import pytest
 from cryoalign.cli.align import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.align_parameters import AlignParameters
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.cpus import available_cpus
 
 BASIC = "a.star --reference r.mrcs -o out"
@@ -35,9 +35,9 @@ def called(monkeypatch):
             raise calls.outcome
         return calls.outcome
 
-    module = types.ModuleType("cryoalign.jobs.align")
+    module = types.ModuleType("cryoalign.jobs.align.job")
     module.run_align = run_align
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.align", module)
+    monkeypatch.setitem(sys.modules, "cryoalign.jobs.align.job", module)
     return calls
 
 

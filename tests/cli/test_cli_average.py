@@ -14,7 +14,7 @@ import pytest
 from cryoalign.cli.average import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.average_parameters import AverageParameters
+from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.cpus import available_cpus
 
 BASIC = "a.star -o out"
@@ -35,9 +35,9 @@ def called(monkeypatch):
             raise calls.outcome
         return calls.outcome
 
-    module = types.ModuleType("cryoalign.jobs.average")
+    module = types.ModuleType("cryoalign.jobs.average.job")
     module.run_average = run_average
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.average", module)
+    monkeypatch.setitem(sys.modules, "cryoalign.jobs.average.job", module)
     return calls
 
 

@@ -16,7 +16,7 @@ from cryoalign.cli.main import main
 from cryoalign.cli.select import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.cpus import available_cpus
-from cryoalign.jobs.select_parameters import SelectParameters
+from cryoalign.jobs.select.parameters import SelectParameters
 
 BASIC = "a.star -o out --classes 1"
 
@@ -36,9 +36,9 @@ def called(monkeypatch):
             raise calls.outcome
         return calls.outcome
 
-    module = types.ModuleType("cryoalign.jobs.select")
+    module = types.ModuleType("cryoalign.jobs.select.job")
     module.run_select = run_select
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.select", module)
+    monkeypatch.setitem(sys.modules, "cryoalign.jobs.select.job", module)
     return calls
 
 

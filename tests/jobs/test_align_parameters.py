@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.align_parameters import AlignParameters
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.rundir import MAY_DIFFER
 
 BASIC = {"inputs": (Path("a.star"),), "output": Path("out"), "reference": Path("r.mrcs")}

@@ -11,7 +11,7 @@ import pytest
 from toyjob import toy
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.align_parameters import AlignParameters
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.merge import run_merge
 from cryoalign.jobs.parts import plan_parts, run_parts
 from cryoalign.jobs.rundir import RunDirectory
@@ -39,14 +39,14 @@ def run_part(out: Path, source: Path, part: tuple[int, int]) -> AlignParameters:
 def finishing(monkeypatch) -> list[tuple]:
     """Stand in for the command that finishes the run; collects its calls."""
     calls = []
-    module = types.ModuleType("cryoalign.jobs.align")
+    module = types.ModuleType("cryoalign.jobs.align.job")
 
     def run_align(parameters, *, argv, verbosity, merge_only=False):
         calls.append((parameters, list(argv), verbosity, merge_only))
         return 3
 
     module.run_align = run_align
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.align", module)
+    monkeypatch.setitem(sys.modules, "cryoalign.jobs.align.job", module)
     return calls
 
 

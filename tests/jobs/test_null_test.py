@@ -17,10 +17,10 @@ from cryoalign.core.filters import radial_average
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.merge import merge_parts
+from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.part import AlignPart, PartOutputs
 from cryoalign.jobs.align.plan import plan_align
-from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
 from cryoalign.jobs.parts import plan_parts, run_parts
 from cryoalign.jobs.rundir import RunDirectory
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.select_expressions import (
+from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
     cell_numbers,

@@ -7,8 +7,8 @@ from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.poses import Poses
 from cryoalign.io.particles import read_particles
 from cryoalign.io.stacks import StackSource
-from cryoalign.jobs.simulate import run_simulate
-from cryoalign.jobs.simulate_parameters import SimulateParameters
+from cryoalign.jobs.simulate.job import run_simulate
+from cryoalign.jobs.simulate.parameters import SimulateParameters
 from cryoalign.simulation.phantom import built_in_phantom
 from cryoalign.simulation.project import MapProjector
 

@@ -13,7 +13,7 @@ from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
 from cryoalign.io.stacks import StackSource
 from cryoalign.io.star import read_star
-from cryoalign.jobs import simulate as job
+from cryoalign.jobs.simulate import job
 from cryoalign.simulation.particles import Simulation
 from cryoalign.simulation.phantom import built_in_phantom
 

@@ -1,0 +1,1 @@
+"""``align``: from options to a run directory."""

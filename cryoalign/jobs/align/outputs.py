@@ -1,0 +1,144 @@
+"""What ``align`` writes: particles.star, aligned.star, averages, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.io.particles import ParticleSet, write_particles
+from cryoalign.io.paths import image_name, name_from_here
+from cryoalign.jobs.align.merge import MergedAlignment
+from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
+from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.report import write_report
+from cryoalign.jobs.align.rounds import averages_of, shared_ring
+from cryoalign.jobs.align.verdict import Verdict
+from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files
+from cryoalign.jobs.bad_rows import REASONS
+from cryoalign.jobs.halves import SHARED_RESOLUTION
+from cryoalign.jobs.rundir import RunDirectory
+
+
+def stack_names(plan: AlignPlan, stem: str) -> list[str]:
+    """Name the stacks of each geometry: the stem alone where there is one."""
+    if len(plan.geometries) == 1:
+        return [f"{stem}.mrcs"]
+    return [f"{stem}_{i + 1}_{g.box}px.mrcs" for i, g in enumerate(plan.geometries)]
+
+
+def write_align_outputs(
+    plan: AlignPlan,
+    aligned: MergedAlignment,
+    run: RunDirectory,
+    argv: Sequence[str],
+    counts: Mapping[str, Any],
+    verdicts: Sequence[Verdict],
+    null: NullTest | None,
+) -> list[tuple[str, str]]:
+    """Write all result files and return RELION's output nodes."""
+    particles = plan.particles
+    good = np.flatnonzero(aligned.good)
+    updated = particles.take(good).with_columns(_columns(plan, aligned, good))
+    for text in write_particles(run.staged("particles.star"), updated):
+        run.warn(text)
+    nodes = [("particles.star", "particles")]
+    files = {"particles.star": "the input's rows with their new poses, classes and scores"}
+    if len(good) < len(particles):
+        left_out = np.flatnonzero(~aligned.good)
+        reasons = [REASONS[int(code)] for code in aligned.skipped[left_out]]
+        write_particles(run.staged("skipped.star"), particles.take(left_out).with_columns({"cryoalignReason": reasons}))
+        files["skipped.star"] = "rows left out, with the reason"
+    if plan.parameters.write_stack:
+        _write_aligned_star(plan, aligned, run, updated, good)
+        files["aligned.mrcs, aligned.star"] = "the particles after their poses, resampled once"
+        nodes.append(("aligned.star", "particles"))
+        if plan.parameters.mirror and aligned.poses.mirror[good].any():
+            run.warn("rlnIsFlip is set on mirrored particles; RELION does not apply it: flipped.star serves RELION")
+        if plan.parameters.mirror:
+            _write_flipped_star(plan, aligned, run, updated, good)
+            files["flipped.mrcs, flipped.star"] = "the raw particles with the mirrored ones flipped, for RELION"
+    averages = averages_of(plan, aligned)
+    m = len(plan.references)
+    write_average_files(
+        run, averages, class_numbers=np.arange(m) + 1, pixel_size_angstrom=plan.reference_pixel_size,
+        extra_columns=class_scores(aligned.score[good], aligned.reference[good], m),
+    )  # fmt: skip
+    nodes.append(("averages.star", "references2d"))
+    files |= AVERAGE_FILES
+    if null is not None:
+        write_null_test(null, run, plan.reference_pixel_size)
+        files |= NULL_TEST_FILES
+    files |= {
+        "report.html, montage.png": "this report, and references beside averages",
+        "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
+    }
+    with run.stage("report"):
+        write_report(plan, aligned, averages, run, argv, counts, good, files, verdicts, null)
+    return nodes
+
+
+def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, object]:
+    pixel = plan.particles.pixel_size_angstrom[good]
+    columns: dict[str, object] = {}
+    if "rlnClassNumber" in plan.particles.particles:
+        columns["cryoalignClassNumberInput"] = plan.particles.particles["rlnClassNumber"].iloc[good].tolist()
+    columns |= {
+        "rlnAnglePsi": aligned.poses.psi[good],
+        "rlnOriginXAngst": aligned.poses.dx[good] * pixel,
+        "rlnOriginYAngst": aligned.poses.dy[good] * pixel,
+        "rlnClassNumber": aligned.reference[good] + 1,
+    }
+    if plan.parameters.mirror or "rlnIsFlip" in plan.particles.particles:
+        # An old 1 beside a pose that was found without mirrors would contradict it.
+        columns["rlnIsFlip"] = aligned.poses.mirror[good].astype(np.int64)
+    return columns | {
+        **_half_columns(plan, good),
+        "cryoalignScore": aligned.score[good],
+        "cryoalignScoreMargin": aligned.margin[good],
+        "cryoalignPsiError": aligned.psi_error_deg[good],
+        "cryoalignShiftError": aligned.shift_error_px[good] * pixel,
+        "cryoalignFlag": aligned.flag[good],
+    }
+
+
+def _half_columns(plan: AlignPlan, good: NDArray[np.int64]) -> dict[str, object]:
+    """Say which half a particle was refined in, and down to which resolution the halves share a reference."""
+    if not plan.parameters.in_halves:
+        return {}
+    shared = plan.references.shape[-1] * plan.reference_pixel_size / shared_ring(plan)
+    return {"rlnRandomSubset": plan.half[good].astype(np.int64) + 1, SHARED_RESOLUTION: np.full(len(good), shared)}
+
+
+def _names_in_stacks(plan: AlignPlan, run: RunDirectory, stem: str, good: NDArray[np.int64]) -> list[str]:
+    stacks = [name_from_here(run.path / name) for name in stack_names(plan, stem)]
+    return [image_name(int(plan.place_in[row]), stacks[int(plan.geometry_of[row])]) for row in good]
+
+
+def _write_aligned_star(plan, aligned, run, updated: ParticleSet, good) -> None:  # type: ignore[no-untyped-def]
+    zeros = np.zeros(len(good))
+    columns: dict[str, object] = {
+        "rlnImageName": _names_in_stacks(plan, run, "aligned", good),
+        "rlnOriginalParticleName": plan.particles.take(good).image_names(),
+        "rlnAnglePsi": zeros,
+        "rlnOriginXAngst": zeros,
+        "rlnOriginYAngst": zeros,
+    }
+    angle = updated.numbers("rlnDefocusAngle")
+    if angle is not None:
+        turned = np.where(aligned.poses.mirror[good], 180.0 - angle, angle) + aligned.poses.psi[good]
+        columns["rlnDefocusAngle"] = np.mod(turned, 180.0)
+    write_particles(run.staged("aligned.star"), updated.with_columns(columns, drop=["rlnIsFlip", "rlnAnglePsiPrior"]))
+
+
+def _write_flipped_star(plan, aligned, run, updated: ParticleSet, good) -> None:  # type: ignore[no-untyped-def]
+    columns: dict[str, object] = {
+        "rlnImageName": _names_in_stacks(plan, run, "flipped", good),
+        "rlnOriginalParticleName": plan.particles.take(good).image_names(),
+    }
+    angle = updated.numbers("rlnDefocusAngle")
+    if angle is not None:
+        columns["rlnDefocusAngle"] = np.where(aligned.poses.mirror[good], np.mod(180.0 - angle, 180.0), angle)
+    write_particles(run.staged("flipped.star"), updated.with_columns(columns, drop=["rlnIsFlip"]))

@@ -1,0 +1,380 @@
+"""The plan of ``align``: everything that is decided before the first particle is aligned.
+
+Pure: the same table, references and parameters give the same plan, so that a resumed run, a task of a job array and
+any number of threads work on the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references, match_geometry
+from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import apply_ring_gain, bandpass
+from cryoalign.core.masks import background_region, centre_offsets
+from cryoalign.core.pose_errors import reference_noise_power
+from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
+from cryoalign.core.tiles import TILE
+from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.io.ctf_columns import NO_CTF
+from cryoalign.io.particles import ParticleSet
+from cryoalign.io.stacks import StackSource, bad_images
+from cryoalign.jobs.align.noise import (
+    flat_noise_power,
+    group_noise_power,
+    noise_groups,
+    ring_power_of,
+    undo_premultiplication,
+)
+from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.jobs.halves import half_sets
+from cryoalign.jobs.pixel_scale import sum_scale
+
+INITIAL_RINGS = 8
+"""With halves, given references are used to this ring only: so little detail cannot pass for resolution."""
+NOISY_REFERENCE = 0.05
+"""Share of the variance outside the mask above which references are said to carry noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Particles of one box and pixel size, with the references brought to it.
+
+    Parameters
+    ----------
+    rows
+        0-based rows of the particle table.
+    source
+        Their images, in the order of ``rows``.
+    noise_power, true_noise_power, noise_names
+        Noise power per ring of each noise group that the score assumes, what it is (the same where the score whitens),
+        (groups, box // 2 + 1), and what the groups are called.
+    searches
+        One search plan, or one for each half where halves are refined apart.
+    sum_scale
+        Fixed-point scale of the sums.
+    """
+
+    box: int
+    pixel_size_angstrom: float
+    rows: NDArray[np.int64]
+    source: StackSource
+    mask_diameter_px: float
+    max_shift_px: float
+    noise_power: NDArray[np.float64]
+    true_noise_power: NDArray[np.float64]
+    noise_names: list[str]
+    searches: tuple[SearchPlan, ...]
+    sum_scale: float
+
+    @property
+    def search(self) -> SearchPlan:
+        """The first search plan: what all of them have in common."""
+        return self.searches[0]
+
+
+@dataclass(frozen=True, eq=False)
+class AlignPlan:
+    """What the part function needs.
+
+    Parameters
+    ----------
+    geometry_of, place_in
+        Geometry of each row, and its place in that geometry's rows; shape (n,).
+    noise_group
+        Noise group of each row within its geometry, shape (n,).
+    ctf, coefficients
+        CTF of each row, and as the search takes it, (n, 9); None where the CTF is not used.
+    origin
+        Input origin in pixels, round which is searched, (n, 2).
+    references
+        As given, at their own box and pixel size, unmasked, (m, box, box).
+    half
+        Half set of each row, 0 or 1, (n,).
+    order
+        The row at each position of the work, (n,): rows of one half are neighbours where halves are refined apart.
+    """
+
+    parameters: AlignParameters
+    particles: ParticleSet
+    geometries: tuple[Geometry, ...]
+    geometry_of: NDArray[np.int64]
+    place_in: NDArray[np.int64]
+    noise_group: NDArray[np.int64]
+    ctf: CtfParameters | None
+    coefficients: NDArray[np.float32] | None
+    origin: NDArray[np.float64]
+    psi_prior: NDArray[np.float64] | None
+    references: NDArray[np.float32]
+    reference_pixel_size: float
+    half: NDArray[np.int8]
+    order: NDArray[np.int64]
+
+    @property
+    def arm_of(self) -> NDArray[np.int8]:
+        """Which search plan of its geometry a row belongs to, (n,)."""
+        return self.half if len(self.geometries[0].searches) > 1 else np.zeros_like(self.half)
+
+    def tile_inputs(self, rows: NDArray[np.int64], valid: NDArray[np.bool_]) -> TileInputs:
+        """Gather what is known of some rows."""
+        p = self.parameters
+        return TileInputs(
+            valid=valid,
+            group=self.noise_group[rows],
+            coefficients=None if self.coefficients is None else self.coefficients[rows],
+            intact_first_peak=p.ctf_intact_first_peak,
+            origin=self.origin[rows],
+            psi_prior=None if self.psi_prior is None else self.psi_prior[rows],
+            local_deg=p.local,
+            local_flip=p.local_flip,
+        )
+
+
+def plan_align(
+    parameters: AlignParameters,
+    particles: ParticleSet,
+    references: NDArray[np.float32],
+    reference_pixel_size: float,
+    *,
+    scratch: Path,
+    warn: Callable[[str], None],
+) -> AlignPlan:
+    """Decide everything.
+
+    Parameters
+    ----------
+    parameters, particles
+        What the user asked for, and the table.
+    references
+        Shape (m, box, box).
+    reference_pixel_size
+        In A.
+    scratch
+        Where compressed stacks may be unpacked.
+    warn
+        Called with one sentence for each thing the user should know.
+
+    Raises
+    ------
+    InputError
+        Where references and particles do not fit, or a needed column is missing.
+    """
+    n = len(particles)
+    groups = particles.groups_by_box()
+    half = half_sets(particles)
+    field_of_view = references.shape[-1] * reference_pixel_size
+    _check_reference_geometry(parameters, groups, references, reference_pixel_size)
+    ctf = particles.ctf() if parameters.ctf else None
+    if parameters.ctf and ctf is None:
+        said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
+        warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
+    poses = particles.poses()
+    prior = particles.psi_prior() if parameters.local is not None else None
+    if parameters.local is not None and prior is None:
+        raise InputError("--local needs rlnAnglePsiPrior or rlnAnglePsi in the particles", path=particles.path)
+    geometry_of, place_in = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    noise_group = np.zeros(n, np.int64)
+    coefficients = None if ctf is None else np.zeros((n, 9), np.float32)
+    first_pixel = groups[0].pixel_size_angstrom
+    mask_angstrom = parameters.mask_diameter or 0.8 * groups[0].box * first_pixel
+    share = _noise_share(references, mask_angstrom / reference_pixel_size)
+    if share > NOISY_REFERENCE and parameters.lowpass is None:
+        warn(
+            f"the references carry noise: their variance outside the mask is {100 * share:.0f} % of that inside; "
+            "--lowpass at their resolution keeps particles from being aligned to it"
+        )
+    geometries = []
+    for g, (box, pixel, rows) in enumerate(groups):
+        geometry_of[rows], place_in[rows] = g, np.arange(len(rows))
+        if box % 2:
+            warn(f"the box of {box} px is odd: RELION refines even boxes only")
+        mask_px = mask_angstrom / pixel
+        background_region(box, mask_px)
+        source = StackSource(particles.take(rows), invert=parameters.invert, scratch_dir=scratch)
+        members, names = noise_groups(parameters, particles, rows)
+        true_noise = group_noise_power(source, members, mask_px)
+        noise = true_noise if parameters.whiten else flat_noise_power(true_noise)
+        for index, group in enumerate(members):
+            noise_group[rows[group]] = index
+        ctf_power = None
+        if ctf is not None and coefficients is not None:
+            here = ctf.take(rows)
+            coefficients[rows] = ctf_coefficients(here, box, pixel)
+            ctf_power = ring_power_of(here, box, pixel)
+            noise, true_noise = (undo_premultiplication(v, here, members, box, pixel) for v in (noise, true_noise))
+        max_shift = parameters.max_shift_px
+        if parameters.max_shift is not None:
+            max_shift = parameters.max_shift / pixel
+        max_shift = box / 12 if max_shift is None else max_shift
+        masked = _masked(parameters, references, reference_pixel_size, box, pixel, mask_px)
+        settings = SearchSettings(
+            max_shift_px=max_shift, radius_px=min(mask_px / 2 + 2.5, box / 2), mirror=parameters.mirror,
+            fast=parameters.fast,
+            full_rings=initial_ring(parameters, box, pixel, field_of_view) if parameters.in_halves else None,
+        )  # fmt: skip
+        search = plan_search(
+            masked, noise, settings, ctf_power, true_noise_power=true_noise,
+            reference_noise=_own_noise(parameters, references, reference_pixel_size, box, pixel, mask_px),
+        )  # fmt: skip
+        scale = sum_scale(source, normalized=parameters.normalize)
+        geometries.append(
+            Geometry(box, pixel, rows, source, mask_px, max_shift, noise, true_noise, names, (search,), scale)
+        )
+    return AlignPlan(
+        parameters, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, coefficients,
+        np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size, half,
+        np.argsort(half, kind="stable") if parameters.in_halves else np.arange(n),
+    )  # fmt: skip
+
+
+def _noise_share(references: NDArray[np.float32], mask_px: float) -> float:
+    """Median over the references of the variance outside the mask, relative to that inside; 0 where nothing is left."""
+    radius = np.hypot(*centre_offsets(references.shape[-1]))
+    outside, inside = radius > mask_px / 2 + 2.5, radius < mask_px / 2 - 2.5
+    if outside.sum() < 16 or inside.sum() < 16:
+        return 0.0
+    return float(np.median(references[:, outside].var(axis=1) / references[:, inside].var(axis=1)))
+
+
+def initial_ring(parameters: AlignParameters, box: int, pixel: float, field_of_view: float) -> int:
+    """Return the last ring on which halves align to the references that were given.
+
+    Parameters
+    ----------
+    parameters
+        May say it in A.
+    box, pixel
+        Where rings are counted; pixel size in A.
+    field_of_view
+        Box of the references in A, which decides where nothing was said.
+    """
+    coarsest = parameters.initial_lowpass or field_of_view / INITIAL_RINGS
+    return int(np.clip(np.floor(box * pixel / coarsest + 1e-6), 4, (box - 1) // 2))
+
+
+def with_references(
+    plan: AlignPlan, references: NDArray[np.float32], rings: NDArray[np.int64] | None = None
+) -> AlignPlan:
+    """Return the plan of another round.
+
+    Parameters
+    ----------
+    plan
+        The plan of the round before.
+    references
+        New references for each half, or for all particles, at the box and pixel size of the ones given;
+        (1 or 2, m, box, box).
+    rings
+        Last ring of each class that may be used, at the references' box and pixel size, (m,); None = all.
+    """
+    geometries = []
+    for g in plan.geometries:
+        settings = replace(g.search.settings, full_rings=g.search.layout.n_rings)
+        last = None
+        if rings is not None:
+            # Rings are a field of view long: the same resolution is another ring in another box.
+            ratio = g.box * g.pixel_size_angstrom / (references.shape[-1] * plan.reference_pixel_size)
+            last = np.minimum(np.floor(rings * ratio + 1e-6), (g.box - 1) // 2).astype(np.int64)
+            settings = replace(settings, full_rings=int(last.max()))
+        searches = []
+        for arm in references:
+            masked = masked_references(plan, g, arm)
+            if last is not None:
+                masked = apply_ring_gain(masked, np.arange(g.box // 2 + 1) <= last[:, None])
+            own = _own_noise(
+                plan.parameters, arm, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px
+            )
+            search = plan_search(
+                masked, g.noise_power, settings, true_noise_power=g.true_noise_power, reference_noise=own
+            )
+            searches.append(search)
+        geometries.append(replace(g, searches=tuple(searches)))
+    return replace(plan, geometries=tuple(geometries))
+
+
+def masked_references(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring references to a geometry, filtered and masked as the search takes them, (m, box, box)."""
+    return _masked(
+        plan.parameters, references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px
+    )
+
+
+def _masked(
+    parameters: AlignParameters, references: NDArray, pixel_from: float, box: int, pixel: float, mask_px: float
+) -> NDArray[np.float32]:
+    matched = match_geometry(references, pixel_from, box, pixel)
+    return mask_references(
+        matched, mask_px, pixel_size_angstrom=pixel, lowpass_angstrom=parameters.lowpass,
+        highpass_angstrom=parameters.highpass,
+    )  # fmt: skip
+
+
+def _own_noise(
+    parameters: AlignParameters, references: NDArray, pixel_from: float, box: int, pixel: float, mask_px: float
+) -> NDArray[np.float64]:
+    """Noise power of the references themselves, filtered as they are, (m, box // 2 + 1)."""
+    gain = bandpass(box, pixel, parameters.lowpass, parameters.highpass)
+    return reference_noise_power(match_geometry(references, pixel_from, box, pixel), mask_px) * gain**2
+
+
+def _check_reference_geometry(parameters, groups, references, pixel_size):  # type: ignore[no-untyped-def]
+    box = references.shape[-1]
+    if parameters.resize_reference:
+        return
+    if not any(g.box == box and abs(g.pixel_size_angstrom / pixel_size - 1) < 0.02 for g in groups):
+        found = " and ".join(sorted({f"{g.box} px at {g.pixel_size_angstrom:g} A" for g in groups}))
+        raise InputError(
+            f"the references have a box of {box} px at {pixel_size:g} A, the particles {found}",
+            path=parameters.reference,
+            hint="--resize-reference brings the references to the particles",
+        )
+
+
+def aligners(plan: AlignPlan) -> list[list[ReferenceAligner]]:
+    """Return the aligners of each geometry, one for each search plan: the buffers of one thread."""
+    return [[ReferenceAligner(search) for search in g.searches] for g in plan.geometries]
+
+
+def thread_bytes(plan: AlignPlan) -> int:
+    """Estimate the memory of one thread in bytes: buffers of a tile, sums of a part, and what is under way."""
+    total = 0
+    for g in plan.geometries:
+        coarse, m = g.search.coarse, len(plan.references)
+        cells = coarse.n_cells * TILE * 8
+        planes = 2 * coarse.n_angles * TILE * coarse.chunk * 4
+        polar = 2 * TILE * g.search.layout.n_points * 4
+        pixels = g.box**2 * (2 * 8 * m + 6 * 4 * TILE)
+        total += cells + planes + polar + pixels
+    return total
+
+
+def inverted_contrast(plan: AlignPlan) -> bool:
+    """Tell whether a sample of the particles fits the negative of the references clearly better.
+
+    Both signs are searched for up to two tiles of each geometry; the difference must be three standard errors.
+    """
+    difference: list[float] = []
+    for g in plan.geometries:
+        count = min(len(g.rows), 2 * TILE)
+        rows = g.rows[np.arange(count) * len(g.rows) // count]
+        aligner = ReferenceAligner(g.search)
+        for start in range(0, count, TILE):
+            here = rows[start : start + TILE]
+            images = g.source.read(plan.place_in[here])
+            valid = np.ones(len(here), bool)
+            for index, _ in bad_images(images):
+                valid[index] = False
+            images[~valid] = 0.0
+            inputs = plan.tile_inputs(here, valid)
+            direct, negative = aligner.align(images, inputs), aligner.align(-images, inputs)
+            difference += list((negative.score - direct.score)[valid])
+    if len(difference) < 3:
+        return False
+    error = float(np.std(difference)) / np.sqrt(len(difference))
+    return float(np.mean(difference)) > max(3 * error, 0.02)

@@ -1,0 +1,246 @@
+"""The report of ``align``: what the page is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import cryoalign
+from cryoalign.alignment.to_references import match_geometry, origin_change
+from cryoalign.averaging.class_averages import ClassAverages
+from cryoalign.core.filters import apply_ring_gain, bandpass
+from cryoalign.core.poses import Poses
+from cryoalign.core.resample import resample
+from cryoalign.jobs.align.merge import MergedAlignment
+from cryoalign.jobs.align.null_test import NullTest
+from cryoalign.jobs.align.part import FLAGS, sum_settings
+from cryoalign.jobs.align.plan import AlignPlan, initial_ring
+from cryoalign.jobs.align.rounds import reference_mask_px, shared_ring
+from cryoalign.jobs.align.verdict import Verdict
+from cryoalign.jobs.growth import measure_growth
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.report.align import write_align_report
+from cryoalign.report.align_data import AlignReportData
+from cryoalign.report.quality_data import ClassGuard, FrcCurve, GrowthCurve, GuardSummary, HalfSets, NullTestSummary
+
+EXAMPLES, NULL_CLASSES = 8, 6
+"""Particles shown raw and aligned in the report, and classes of the null test."""
+
+
+def write_report(  # type: ignore[no-untyped-def]
+    plan: AlignPlan,
+    aligned: MergedAlignment,
+    averages: ClassAverages,
+    run: RunDirectory,
+    argv: Sequence[str],
+    counts: Mapping[str, Any],
+    good: NDArray[np.int64],
+    files: Mapping[str, str],
+    verdicts: Sequence[Verdict],
+    null: NullTest | None = None,
+) -> None:
+    """Write report.html and montage.png."""
+    p = plan.parameters
+    geometry = plan.geometries[0]
+    references, filtered_to = _references_as_searched(plan)
+    raw, after, names = _examples(plan, aligned, good)
+    change = origin_change(aligned.poses, plan.origin)[good] * plan.particles.pixel_size_angstrom[good, None]
+    length = max(g.search.layout.box // 2 + 1 for g in plan.geometries)
+    noise = [np.pad(row, (0, length - len(row)), mode="edge") for g in plan.geometries for row in g.noise_power]
+    data = AlignReportData(
+        title="Alignment to references",
+        command_line=" ".join(["cryoalign", *argv]),
+        version=cryoalign.__version__,
+        parameters=_parameters_as_words(plan),
+        counts={name: value for name, value in counts.items() if name != "guard"},
+        warnings=list(run.warnings),
+        timings_s=dict(run.timings_s),
+        pixel_size_angstrom=plan.reference_pixel_size,
+        mask_diameter_angstrom=geometry.mask_diameter_px * geometry.pixel_size_angstrom,
+        references=references,
+        references_filtered_to_angstrom=filtered_to,
+        averages={int(c) + 1: averages.averages[c] for c in np.flatnonzero(averages.counts)},
+        scores=aligned.score[good],
+        score_margin=aligned.margin[good],
+        psi_deg=aligned.poses.psi[good],
+        shift_angstrom=change,
+        psi_error_deg=_where_known(aligned.psi_error_deg[good], 180.0),
+        shift_error_angstrom=_where_known(aligned.shift_error_px[good], plan.particles.box[good])
+        * plan.particles.pixel_size_angstrom[good],
+        class_number=aligned.reference[good] + 1,
+        flags=aligned.flag[good],
+        flag_meanings=FLAGS,
+        mirror=aligned.poses.mirror[good] if p.mirror else None,
+        max_shift_angstrom=max(g.max_shift_px * g.pixel_size_angstrom for g in plan.geometries),
+        local_search_deg=p.local,
+        example_raw=raw,
+        example_aligned=after,
+        example_names=names,
+        noise_power=np.asarray(noise) if len(noise) <= 12 else None,
+        noise_group_names=[n for g in plan.geometries for n in g.noise_names] if len(noise) <= 12 else [],
+        noise_pixel_size_angstrom=(
+            [g.pixel_size_angstrom * g.box / (2 * (length - 1)) for g in plan.geometries for _ in g.noise_names]
+            if len(noise) <= 12
+            else []
+        ),
+        files=files,
+        averages_kind="Wiener-filtered average",
+        resolution_angstrom={int(c) + 1: f.resolution_angstrom for c, f in enumerate(averages.frc) if f is not None},
+        frc={int(c) + 1: _curve(f) for c, f in enumerate(averages.frc) if f is not None},
+        quality={int(c) + 1: float(averages.quality[c]) for c in np.flatnonzero(averages.counts)},
+        halves=_half_sets(plan, good),
+        growth=_growth(plan, aligned, averages),
+        guard=_guard(plan, verdicts[-1]) if verdicts else None,
+        null_test=None if null is None else _null_test(plan, averages, null),
+        notes=_notes(plan),
+    )
+    write_align_report(run.staged("report.html"), run.staged("montage.png"), data)
+
+
+def _where_known(error: NDArray[np.float64], unknown: ArrayLike) -> NDArray[np.float64]:
+    """Replace the value that stands for an unknown error by NaN, which charts leave out."""
+    return np.where(error < unknown, error, np.nan)
+
+
+def _examples(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]):  # type: ignore[no-untyped-def]
+    """Some particles evenly spread over the table, raw and aligned, at the references' geometry."""
+    rows = good[np.unique(np.linspace(0, len(good) - 1, min(EXAMPLES, len(good))).astype(np.int64))]
+    raw, after = [], []
+    box, pixel = plan.references.shape[-1], plan.reference_pixel_size
+    for row in rows:
+        g = plan.geometries[int(plan.geometry_of[row])]
+        image = g.source.read(plan.place_in[row : row + 1])
+        poses: Poses = aligned.poses.take([row])
+        turned = resample(image, poses, interpolation=plan.parameters.interpolation, edge=plan.parameters.resolved_edge)
+        raw.append(match_geometry(image, g.pixel_size_angstrom, box, pixel)[0])
+        after.append(match_geometry(turned, g.pixel_size_angstrom, box, pixel)[0])
+    names = plan.particles.take(rows).image_names()
+    return np.asarray(raw), np.asarray(after), [f"{name.split('@')[0]}@{Path(name).name}" for name in names]
+
+
+def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
+    """Say the parameters as a user would type them, with what was decided from the data."""
+    p, g = plan.parameters, plan.geometries[0]
+    words = {
+        "--reference": str(p.reference),
+        "--mask-diameter": f"{g.mask_diameter_px * g.pixel_size_angstrom:.1f} A",
+        "--max-shift": f"{g.max_shift_px * g.pixel_size_angstrom:.1f} A ({g.max_shift_px:.2f} px)",
+        "CTF": "corrected" if plan.ctf is not None else "not corrected",
+        "whitening": "on" if p.whiten else "off",
+        "psi search": "full circle" if p.local is None else f"within {p.local:g} deg of the input",
+        "mirrors": "searched" if p.mirror else "not searched",
+        "--interpolation": p.interpolation,
+        "--edge": p.resolved_edge,
+        "--iterations": str(p.iterations),
+        "rings in the score": f"{g.search.layout.n_rings} of {g.box // 2} "
+        f"({g.box * g.pixel_size_angstrom / g.search.layout.n_rings:.1f} A)",
+        "seed": str(p.seed),
+    }
+    for name in ("lowpass", "highpass", "limit"):
+        if (value := getattr(p, name)) is not None:
+            words[f"--{name}"] = f"{value:g}" + (" A" if name != "limit" else "")
+    return words
+
+
+def _references_as_searched(plan: AlignPlan) -> tuple[NDArray[np.float32], float | None]:
+    """Return what was aligned to in the first round, and the resolution in A to which it was filtered, if it was."""
+    p, box, pixel = plan.parameters, plan.references.shape[-1], plan.reference_pixel_size
+    references, filtered_to = plan.references, p.lowpass
+    if p.lowpass is not None or p.highpass is not None:
+        references = apply_ring_gain(references, bandpass(box, pixel, p.lowpass, p.highpass))
+    if p.in_halves:
+        ring = initial_ring(p, box, pixel, box * pixel)
+        references = apply_ring_gain(references, np.arange(box // 2 + 1) <= ring)
+        filtered_to = max(filtered_to or 0.0, box * pixel / ring)
+    return references, filtered_to
+
+
+def _null_test(plan: AlignPlan, averages: ClassAverages, null: NullTest) -> NullTestSummary:
+    shown = np.flatnonzero(null.members)
+    shown = np.sort(shown[np.argsort(-null.members[shown], kind="stable")][:NULL_CLASSES])
+    return NullTestSummary(
+        class_numbers=[int(c) + 1 for c in shown], references=plan.references[shown],
+        noise_averages=null.averages[shown], real_averages=averages.averages[shown],
+        members=[int(n) for n in null.members[shown]], counts=null.counts,
+        noise_correlation=null.noise_correlation.tolist(), real_correlation=null.real_correlation.tolist(),
+        curve_class=null.curve_class,
+    )  # fmt: skip
+
+
+def _curve(frc) -> FrcCurve:  # type: ignore[no-untyped-def]
+    names = ("frc", "noise_curve", "ssnr", "shared_ring", "resolution_angstrom", "resolution_half_angstrom")
+    return FrcCurve(**{name: getattr(frc, name) for name in names})
+
+
+def _half_sets(plan: AlignPlan, good: NDArray[np.int64]) -> HalfSets:
+    half = plan.half[good]
+    table = plan.particles.particles
+    by_name = "by a hash of the tube" if "rlnHelicalTubeID" in table else "by a hash of the image name"
+    shared = None
+    if plan.parameters.in_halves:
+        shared = plan.references.shape[-1] * plan.reference_pixel_size / shared_ring(plan)
+    return HalfSets(
+        counts=(int((half == 0).sum()), int((half == 1).sum())),
+        rule="rlnRandomSubset" if "rlnRandomSubset" in table else by_name,
+        shared_resolution_angstrom=shared,
+    )
+
+
+def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages) -> GrowthCurve | None:
+    """Measure the growth of the largest class, on rings that the whole average resolves."""
+    largest = int(np.argmax(averages.counts))
+    frc = averages.frc[largest]
+    if frc is None:
+        return None
+    members = np.flatnonzero(aligned.good & (aligned.reference == largest))
+    g = int(np.bincount(plan.geometry_of[members]).argmax())
+    members = members[plan.geometry_of[members] == g]
+    below = np.flatnonzero(frc.frc[1:] < 0.5)
+    last = int(below[0]) if len(below) else len(frc.frc) - 1
+    if last < 2:
+        return None
+    source = plan.geometries[g].source
+    counts, amplitude = measure_growth(
+        members, sum_settings(plan, g), lambda rows: source.read(plan.place_in[rows]),
+        aligned.poses, plan.half, plan.ctf, mask_diameter_px=reference_mask_px(plan), last_ring=last,
+    )  # fmt: skip
+    if not len(counts):
+        return None
+    box_angstrom = plan.references.shape[-1] * plan.reference_pixel_size
+    return GrowthCurve(
+        counts=counts, amplitude_snr=amplitude, class_number=largest + 1,
+        band_angstrom=(box_angstrom, box_angstrom / last),
+    )  # fmt: skip
+
+
+def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
+    v = verdict.overall
+    return GuardSummary(
+        z=v.z, share=v.share, share_error=v.share_error, intensity=v.intensity, n=v.n, verdict=v.verdict,
+        aligned_to_angstrom=verdict.aligned_to_angstrom, judged_from_angstrom=verdict.judged_from_angstrom,
+        judged_to_angstrom=2 * plan.reference_pixel_size, cross_fitted=verdict.cross_fitted,
+        expected_z=v.expected_z if np.isfinite(v.expected_z) else None,
+        classes=[
+            ClassGuard(number=number, z=one.z, share=one.share, n=one.n, verdict=one.verdict)
+            for number, one in verdict.classes.items()
+        ],
+        u=verdict.u,
+    )  # fmt: skip
+
+
+def _notes(plan: AlignPlan) -> list[str]:
+    notes = ["Averages are Wiener-filtered with the signal-to-noise ratio that the halves show; the halves are not."]
+    if plan.parameters.in_halves:
+        notes.append(
+            "Each half was aligned to averages of its own particles from the second round on; detail finer than the "
+            "band of the given references is independent, and only there a resolution is read."
+        )
+    else:
+        notes.append(
+            "Both halves were aligned to the same references: their correlation is no resolution; --halves gives one."
+        )
+    return notes

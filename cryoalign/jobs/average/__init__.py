@@ -1,0 +1,1 @@
+"""``average``: from options to a run directory."""

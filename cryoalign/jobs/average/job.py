@@ -1,0 +1,196 @@
+"""``average`` from start to finish: read, plan, add in parts, merge, look again where asked to, write, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.averaging.recentre import centres_of_mass, recentring_shifts
+from cryoalign.core.poses import Poses
+from cryoalign.io.particles import ParticleSet, read_particles
+from cryoalign.jobs.average.members import Memberships, read_memberships
+from cryoalign.jobs.average.parameters import AverageParameters
+from cryoalign.jobs.average.passes import AverageResult, Passes
+from cryoalign.jobs.average.plan import AveragePlan, plan_average
+from cryoalign.jobs.average.second import (
+    IntensityPart,
+    VariancePart,
+    merge_intensities,
+    merge_variance,
+    whitening_filters,
+)
+from cryoalign.jobs.average.tables import write_average_outputs
+from cryoalign.jobs.rundir import RunDirectory
+
+CENTRED_PX, CENTRING_ROUNDS = 0.1, 3
+"""Averages are made again until their centres of mass lie this close to the centre, but not more often."""
+
+
+def run_average(
+    parameters: AverageParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
+) -> int:
+    """Average particles by class and write a run directory.
+
+    Parameters
+    ----------
+    parameters
+        Every option.
+    argv
+        The command line as typed, for the record.
+    verbosity
+        Below 0 quiet, above 0 more.
+    merge_only
+        Finish a run whose parts are all there.
+
+    Returns
+    -------
+    int
+        Exit status: 0.
+
+    Raises
+    ------
+    InputError
+        For anything the user can mend.
+    """
+    p = parameters
+    with RunDirectory.begin(
+        p.output,
+        command="average",
+        argv=argv,
+        parameters=p.to_json(),
+        inputs=[*p.inputs, *([] if p.members is None else [p.members])],
+        resume=p.resume,
+        overwrite=p.overwrite,
+        part=p.part,
+        seed=p.seed,
+        full_digest=p.full_digest,
+        verbosity=verbosity,
+    ) as run:
+        with run.stage("read"):
+            particles, members = _read(p, run)
+        with run.stage("plan"):
+            plan = plan_average(p, particles, members, scratch=run.scratch("unpacked"), warn=run.warn)
+            _log_plan(plan, run)
+        passes = Passes(run, merge_only)
+        found = passes.averages(plan, "sums")
+        if found is None:
+            run.leave_partial()
+            return 0
+        if p.recenter:
+            found = _centred(found, passes)
+        if p.scale:
+            found = _scaled(found, passes)
+        if p.variance:
+            found = _with_variance(found, passes)
+        counts = _counts(found, particles)
+        with run.stage("write"):
+            nodes = write_average_outputs(found, run, argv, counts)
+        run.commit(counts=counts, relion_nodes=nodes)
+        return 0
+
+
+def _read(p: AverageParameters, run: RunDirectory) -> tuple[ParticleSet, Memberships]:
+    limit = p.limit if p.members is None else None
+    particles = read_particles(p.inputs, datadir=p.datadir, angpix=p.angpix, limit=limit)
+    for text in particles.warnings:
+        run.warn(text)
+    run.add_inputs(particles.stacks)
+    run.log.info("read %d particles (%s)", len(particles), particles.dialect)
+    members = read_memberships(p, particles, run.warn)
+    if members.unweighted:
+        run.log.info("%d of weight 0 are left out", members.unweighted)
+    return particles, members
+
+
+def _log_plan(plan: AveragePlan, run: RunDirectory) -> None:
+    p = plan.parameters
+    words = {"wiener": "weighted, Wiener filter", "flip": "phases only", "plain": "left alone"}[p.treatment]
+    run.log.info(
+        "%d memberships in %d classes, averages of %d px at %g A, mask %.1f px; CTF %s; %s",
+        len(plan.members), plan.n_classes, plan.out_box, plan.out_pixel_size, plan.mask_diameter_px,
+        "none" if plan.ctf is None and not p.plain else words,
+        "by class, for the sums of all would be large" if plan.by_class else "in the order of the input",
+    )  # fmt: skip
+
+
+def _centred(found: AverageResult, passes: Passes) -> AverageResult:
+    """Move the poses of every class so that its centre of mass comes to the centre, and average again."""
+    plan = found.plan
+    moved = np.zeros((plan.n_classes, 2))
+    for again in range(1, CENTRING_ROUNDS + 1):
+        step = recentring_shifts(found.averages.averages, plan.mask_diameter_px)
+        step[found.averages.counts == 0] = 0.0
+        moved += step
+        plan = plan.with_poses(recentred_poses(plan, step))
+        result = passes.averages(plan, f"centred-{again}")
+        assert result is not None
+        found = result
+        left = np.hypot(*centres_of_mass(found.averages.averages, plan.mask_diameter_px).T)
+        left = left[found.averages.counts > 0]
+        passes.run.log.info(
+            "moved by up to %.2f px; centres of mass lie within %.3f px now", np.hypot(*step.T).max(), left.max()
+        )
+        if left.max() < CENTRED_PX:
+            break
+    return replace(found, moved_px=moved)
+
+
+def recentred_poses(plan: AveragePlan, shift_px: NDArray[np.float64]) -> Poses:
+    """Return the poses that bring the point (x, y) of each class to the centre, as a file will hold them.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    shift_px
+        Offset (x, y) of each class in pixels of the averages, (m, 2).
+    """
+    members = plan.members
+    pixel = plan.particles.pixel_size_angstrom[members.particle]
+    x, y = (shift_px[members.class_index] * (plan.out_pixel_size / pixel)[:, None]).T
+    written = members.poses.recentred(x, y).as_written(pixel)
+    # Angles stay as they were read: only origins are written anew.
+    return Poses(members.poses.psi, written.dx, written.dy, members.poses.mirror)
+
+
+def _scaled(found: AverageResult, passes: Passes) -> AverageResult:
+    """Estimate intensities against the other half's averages, and average again with them."""
+    plan, run = found.plan, passes.run
+    good = found.sums.good
+    work = IntensityPart(plan, found.sums, found.averages.ssnr_per_image, whitening_filters(plan, good))
+    store, ranges = passes.second(plan, "intensities", work, "intensities")
+    intensities = merge_intensities(plan, run.parts(store), ranges, good)
+    run.log.info(
+        "intensities spread by %.3f; one is known to %.3f before it is drawn to 1", intensities.spread,
+        intensities.error,
+    )  # fmt: skip
+    if intensities.spread == 0:
+        run.warn("intensities do not differ by more than their errors: all are 1")
+    again = passes.averages(replace(plan, scales=intensities.scales), "scaled")
+    assert again is not None
+    return replace(again, moved_px=found.moved_px, intensities=intensities)
+
+
+def _with_variance(found: AverageResult, passes: Passes) -> AverageResult:
+    """Add the variance of members round their averages."""
+    plan = found.plan
+    work = VariancePart(plan, found.averages.averages, whitening_filters(plan, found.sums.good))
+    store, ranges = passes.second(plan, "variance", work, "variance")
+    return replace(found, variance=merge_variance(plan, passes.run.parts(store), ranges))
+
+
+def _counts(found: AverageResult, particles: ParticleSet) -> dict[str, int]:
+    members = found.plan.members
+    averaged = np.unique(members.particle[found.sums.good])
+    skipped = np.setdiff1d(members.particle[~found.sums.good], averaged)
+    return {
+        "read": len(particles),
+        "averaged": len(averaged),
+        "skipped": len(skipped),
+        "not asked for": len(particles) - len(averaged) - len(skipped),
+        "memberships": int(found.sums.good.sum()),
+        "classes": int((found.averages.counts > 0).sum()),
+    }

@@ -1,0 +1,163 @@
+"""A table of memberships: image, class and pose in each row, with names that must be found among the particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
+from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.particles import ParticleSet
+from cryoalign.io.paths import split_image_names
+from cryoalign.io.star import StarFile, read_star, write_star
+from cryoalign.io.star_check import scan_star
+from cryoalign.jobs.average.parameters import AverageParameters
+
+CLASS, IMAGE = "rlnClassNumber", "rlnImageName"
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTable:
+    """A table of memberships.
+
+    Parameters
+    ----------
+    file, block, table
+        The file, the block that holds the memberships, and its cells as text.
+    poses, pixel_size_angstrom
+        Pose of every row, in pixels of its particle, and that pixel size in A, (rows,); set once the particles are
+        known.
+    """
+
+    file: StarFile
+    block: str
+    table: pd.DataFrame
+    poses: Poses = field(default_factory=lambda: Poses.identity(0))
+    pixel_size_angstrom: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def error(self, what: str, row: int, value: object = None, hint: str | None = None) -> InputError:
+        """Return an error about a 0-based row, which names its line in the file."""
+        blocks = {block.name: block for block in scan_star(self.file.path).blocks}
+        line = blocks[self.block].row_lines[row]
+        return InputError(what, path=self.file.path, line=line, value=value, hint=hint)
+
+    def column(self, label: str, convert: Callable[..., NDArray]) -> NDArray | None:
+        """Return a column as numbers, None where there is none; errors name the line."""
+        if label not in self.table:
+            return None
+        try:
+            return convert(self.table[label], label)
+        except InputError as error:
+            raise self.error(error.what, (error.row or 1) - 1, error.value, error.hint) from None
+
+    def write(self, path: Path, columns: dict[str, ArrayLike], kept: NDArray[np.bool_]) -> None:
+        """Write the file again: columns replaced or added, then some rows only; everything else as it was."""
+        table = self.table.copy(deep=False)
+        for label, values in columns.items():
+            table[label] = text_series(text_column(label, values), table.index)
+        if "rlnOriginXAngst" in columns:
+            table = table.drop(columns=[label for label in ("rlnOriginX", "rlnOriginY") if label in table])
+        write_star(path, {**self.file.blocks, self.block: table[kept]})
+
+
+def read_member_table(p: AverageParameters, particles: ParticleSet) -> tuple[MemberTable, NDArray[np.int64]]:
+    """Read the table of ``--members`` and find its images.
+
+    Returns
+    -------
+    table, particle
+        The table, with the pose of each row, and the 0-based particle row of each.
+
+    Raises
+    ------
+    InputError
+        Where a column is missing or holds what cannot be meant, or a name is not among the particles; names the line.
+    """
+    table = _open(p)
+    particle = _rows_of_names(table, particles)
+    pixel = particles.pixel_size_angstrom[particle]
+    return replace(table, poses=_poses(table, pixel), pixel_size_angstrom=pixel), particle
+
+
+def _open(p: AverageParameters) -> MemberTable:
+    assert p.members is not None
+    star = read_star(p.members)
+    needed = [IMAGE, "rlnAnglePsi"] + ([] if p.one_class or p.by else [CLASS])
+    for name, block in star.blocks.items():
+        if IMAGE in block and name != "optics":
+            table = star.table(name)
+            missing = [label for label in needed if label not in table]
+            if missing:
+                raise InputError(
+                    f"memberships need {', '.join(missing)}", path=p.members, line=star.lines[name],
+                    hint=f"data_{name} has {', '.join(str(c) for c in table)}",
+                )  # fmt: skip
+            if not len(table):
+                raise InputError(f"empty table: data_{name} has no rows", path=p.members, line=star.lines[name])
+            return MemberTable(star, name, table)
+    raise InputError(f"no table with {IMAGE}", path=p.members)
+
+
+def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.int64]:
+    """Return the particle row of each membership: by the whole name, else by frame and file name."""
+    names = members.table[IMAGE].tolist()
+    rows: dict[str, int] = {}
+    twice: set[str] = set()
+    for row, name in enumerate(particles.image_names()):
+        if rows.setdefault(name, row) != row:
+            twice.add(name)
+    short: dict[tuple[int, str], int] | None = None
+    found = np.empty(len(names), np.int64)
+    for at, name in enumerate(names):
+        row = rows.get(name)
+        if row is None:
+            short = _short_names(particles) if short is None else short
+            row = short.get(_short(name), -1) if "@" in name else -1
+            if row < 0:
+                raise members.error(
+                    f"this image is not among the particles of {particles.path or 'the input'}", at, name,
+                    hint="give the particles from which the members were chosen",
+                )  # fmt: skip
+        elif name in twice:
+            raise members.error("this image is among the particles more than once", at, name)
+        found[at] = row
+    return found
+
+
+def _short_names(particles: ParticleSet) -> dict[tuple[int, str], int]:
+    """Index particles by frame and file name; -1 where two particles share both."""
+    split = split_image_names(particles.image_names(), path=particles.path)
+    stems = [Path(stack).name for stack in split.stacks]
+    index: dict[tuple[int, str], int] = {}
+    for row, (frame, stack) in enumerate(zip(split.frame.tolist(), split.stack_index.tolist(), strict=True)):
+        key = (max(frame, 0), stems[stack])
+        index[key] = -1 if key in index else row
+    return index
+
+
+def _short(name: str) -> tuple[int, str]:
+    index, _, stack = name.partition("@")
+    return (int(index) - 1 if index.isascii() and index.isdigit() else -1, Path(stack).name)
+
+
+def _poses(members: MemberTable, pixel: NDArray[np.float64]) -> Poses:
+    psi = members.column("rlnAnglePsi", numbers)
+    shifts = []
+    for axis in "XY":
+        shift = members.column(f"rlnOrigin{axis}Angst", numbers)
+        if shift is not None:
+            shift = shift / pixel
+        elif (shift := members.column(f"rlnOrigin{axis}", numbers)) is None:
+            shift = np.zeros(len(pixel))
+        shifts.append(shift)
+    flip = members.column("rlnIsFlip", whole_numbers)
+    if flip is not None and not np.isin(flip, (0, 1)).all():
+        row = int(np.flatnonzero(~np.isin(flip, (0, 1)))[0])
+        raise members.error("rlnIsFlip is none of 0, 1", row, int(flip[row]))
+    return Poses(psi, *shifts, flip)

@@ -1,0 +1,139 @@
+"""What ``average`` tells its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+import cryoalign
+from cryoalign.core.filters import ring_counts
+from cryoalign.jobs.average.passes import AverageResult
+from cryoalign.jobs.average.plan import AveragePlan
+from cryoalign.jobs.average_files import class_scores
+from cryoalign.jobs.halves import SHARED_RESOLUTION
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.report.average import AverageReportData, write_average_report
+from cryoalign.report.quality_data import FrcCurve, GrowthCurve, HalfSets
+
+_FEWEST_POINTS = 3
+
+
+def write_report(
+    found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int], files: Mapping[str, str]
+) -> None:
+    """Write report.html and montage.png."""
+    plan, averages = found.plan, found.averages
+    present = [int(c) for c in np.flatnonzero(averages.counts)]
+    number = {c: int(plan.members.class_numbers[c]) for c in present}
+    classes = np.where(found.sums.good, plan.members.class_index, -1)
+    scores = class_scores(plan.members.score, classes, plan.n_classes).get("cryoalignScoreMean")
+    curves = {number[c]: _curve(found, c) for c in present if averages.frc[c] is not None}
+    moved = None if found.moved_px is None else -found.moved_px * plan.out_pixel_size
+    data = AverageReportData(
+        title="Class averages",
+        command_line=" ".join(["cryoalign", *argv]),
+        version=cryoalign.__version__,
+        pixel_size_angstrom=plan.out_pixel_size,
+        mask_diameter_angstrom=plan.mask_diameter_angstrom,
+        averages={number[c]: averages.averages[c] for c in present},
+        members={number[c]: int(averages.counts[c]) for c in present},
+        parameters=_parameters_as_words(plan),
+        counts=dict(counts),
+        warnings=list(run.warnings),
+        timings_s=dict(run.timings_s),
+        kind_of_average=kind_of_average(plan),
+        variance={} if found.variance is None else {number[c]: found.variance[c] for c in present},
+        frc=curves,
+        halves=_halves(found),
+        growth=_growth(found, present),
+        quality={number[c]: float(averages.quality[c]) for c in present},
+        score_mean={} if scores is None else {number[c]: float(scores[c]) for c in present},
+        scale=None if found.intensities is None else found.intensities.scales[found.sums.good],
+        recentre_angstrom={}
+        if moved is None
+        else {number[c]: (float(moved[c, 0]), float(moved[c, 1])) for c in present},
+        files=files,
+        notes=_notes(plan),
+    )
+    write_average_report(run.staged("report.html"), run.staged("montage.png"), data)
+
+
+def kind_of_average(plan: AveragePlan) -> str:
+    """Say in words what an average is."""
+    p = plan.parameters
+    mean = {None: "mean", "median": "median", "winsorised": "winsorised mean", "sigma-clip": "sigma-clipped mean"}
+    words = mean[p.robust]
+    if p.treatment == "plain":
+        return words if p.robust else "plain mean"
+    if p.treatment == "flip":
+        return f"phase-flipped {words}" if plan.ctf is not None else f"{words} without CTF"
+    kind = "CTF-weighted, Wiener-filtered" if plan.ctf is not None else "Wiener-filtered"
+    return f"{kind} {words}"
+
+
+def _curve(found: AverageResult, c: int) -> FrcCurve:
+    frc = found.averages.frc[c]
+    assert frc is not None
+    return FrcCurve(
+        frc=frc.frc, noise_curve=frc.noise_curve, ssnr=frc.ssnr, shared_ring=frc.shared_ring,
+        resolution_angstrom=frc.resolution_angstrom, resolution_half_angstrom=frc.resolution_half_angstrom,
+    )  # fmt: skip
+
+
+def _halves(found: AverageResult) -> HalfSets:
+    plan = found.plan
+    first, second = (int(v) for v in found.sums.counts.sum(axis=0))
+    subset = "rlnRandomSubset" in plan.particles.particles
+    shared = plan.particles.numbers(SHARED_RESOLUTION) if 0 < plan.shared_ring < plan.out_box // 2 else None
+    return HalfSets(
+        counts=(first, second), rule="rlnRandomSubset" if subset else "a hash of the image name",
+        shared_resolution_angstrom=None if shared is None else float(shared.min()),
+    )  # fmt: skip
+
+
+def _growth(found: AverageResult, present: Sequence[int]) -> GrowthCurve | None:
+    """Return amplitude SNR against members, a point for each class: the root of the mean SSNR of its average."""
+    box = found.plan.out_box
+    weight = ring_counts(box)[1:] / ring_counts(box)[1:].sum()
+    points = [(int(found.averages.counts[c]), frc) for c in present if (frc := found.averages.frc[c]) is not None]
+    if len(points) < _FEWEST_POINTS:
+        return None
+    return GrowthCurve(
+        counts=[n for n, _ in points],
+        amplitude_snr=[float(np.sqrt(max(frc.ssnr[1:] @ weight, 0.0))) for _, frc in points],
+    )
+
+
+def _parameters_as_words(plan: AveragePlan) -> dict[str, str]:
+    """Say the parameters as a user would type them, with what was decided from the data."""
+    p = plan.parameters
+    words = {
+        "classes from": "all in one" if p.one_class else p.by or "rlnClassNumber",
+        "CTF": {"wiener": "weighted", "flip": "phases corrected", "plain": "left alone"}[p.treatment]
+        if plan.ctf is not None
+        else "not corrected",
+        "--mask-diameter": f"{plan.mask_diameter_angstrom:.1f} A",
+        "--interpolation": p.interpolation,
+        "--edge": p.resolved_edge,
+        "--normalize": "yes" if p.normalize else "no",
+        "seed": str(p.seed),
+    }
+    for name in ("members", "weights", "robust", "sigma_clip", "ssnr", "limit"):
+        if (value := getattr(p, name)) is not None:
+            words[f"--{name.replace('_', '-')}"] = f"{value:g}" if isinstance(value, float) else str(value)
+    if p.classes is not None:
+        words["--classes"] = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in p.classes)
+    for name in ("scale", "recenter", "variance"):
+        if getattr(p, name):
+            words[f"--{name}"] = "yes"
+    return words
+
+
+def _notes(plan: AveragePlan) -> list[str]:
+    if plan.shared_ring < plan.out_box // 2:
+        return []
+    return [
+        "Halves were aligned to the same references, so their FRC tells how alike they are made, and no resolution is "
+        "given: align with --halves first, or give --independent-halves where halves were aligned apart."
+    ]

@@ -1,0 +1,1 @@
+"""``select``: from options to a run directory."""

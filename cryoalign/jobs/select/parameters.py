@@ -1,0 +1,210 @@
+"""Everything that `cryoalign select` can be told, checked once; the defaults are the command's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cryoalign.core.errors import InputError
+from cryoalign.jobs.select.expressions import (
+    Amount,
+    Condition,
+    parse_amount,
+    parse_classes,
+    parse_condition,
+)
+
+SCORE, PSI_ERROR, SHIFT_ERROR, FLAG = "cryoalignScore", "cryoalignPsiError", "cryoalignShiftError", "cryoalignFlag"
+QUALITY, RESOLUTION = "cryoalignQuality", "rlnEstimatedResolution"
+
+_CRITERIA = (
+    "classes", "exclude_classes", "classes_from", "min_class_size", "min_class_quality", "max_class_resolution",
+    "class_where", "where", "min_score", "max_psi_error", "max_shift_error", "good_flags", "unique", "min_distance",
+    "best", "random",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectParameters:
+    """Parameters of one selection.
+
+    None means: not asked for.
+
+    Attributes
+    ----------
+    inputs, output, datadir, angpix
+        Particles (.star, .cs, .mrcs, .mrc), run directory, the folder that image names start from, and a pixel size in
+        A that overrides the metadata.
+    classes, exclude_classes
+        Class numbers to keep and to remove, as ``1,3,5-8``.
+    classes_from
+        A file that says which classes were chosen.
+    class_table
+        One row for each class; None = beside the particles, where it is needed.
+    min_class_size, min_class_quality, max_class_resolution, class_where
+        Cuts on classes: particles in the input, cryoalignQuality, rlnEstimatedResolution in A, and conditions on any
+        column of the class table.
+    where
+        Conditions on columns of the particles or their optics groups.
+    min_score, max_psi_error, max_shift_error, good_flags
+        Short forms of conditions on our columns; degrees, A, cryoalignFlag 0.
+    unique
+        Keep one row of each image.
+    min_distance, coordinate_angpix
+        Keep one of particles within so many A of each other on a micrograph; pixel size in A of the coordinates.
+    rank_by, rank_lowest
+        Column by which one particle is better than another (None = cryoalignScore), and whether the lowest value wins.
+    best, random
+        How many to keep of what is left, ``500`` or ``10%``: the best, and after that a random sample.
+    invert_selection
+        Keep what would be removed.
+    seed
+        For the sample.
+    threads
+        Changes nothing; RELION always gives it.
+    resume, overwrite
+        How the run treats its directory.
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    inputs: tuple[Path, ...]
+    output: Path
+    datadir: Path | None = None
+    angpix: float | None = None
+    classes: str | None = None
+    exclude_classes: str | None = None
+    classes_from: Path | None = None
+    class_table: Path | None = None
+    min_class_size: int | None = None
+    min_class_quality: float | None = None
+    max_class_resolution: float | None = None
+    class_where: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    min_score: float | None = None
+    max_psi_error: float | None = None
+    max_shift_error: float | None = None
+    good_flags: bool = False
+    unique: bool = False
+    min_distance: float | None = None
+    coordinate_angpix: float | None = None
+    rank_by: str | None = None
+    rank_lowest: bool = False
+    best: str | None = None
+    random: str | None = None
+    invert_selection: bool = False
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not self.inputs:
+            raise InputError("no particles given")
+        given = [getattr(self, name) for name in _CRITERIA]
+        if all(value is None or value is False or value == () for value in given):
+            raise InputError("nothing to select by", hint="give --classes, --where, --random or another criterion")
+        for name in ("angpix", "coordinate_angpix", "max_class_resolution"):
+            self._check_number(name, 0, "a positive number", strict=True)
+        for name in ("max_psi_error", "max_shift_error", "min_distance"):
+            self._check_number(name, 0, "a number from 0 up", strict=False)
+        for name in ("min_score", "min_class_quality"):
+            self._check_number(name, -math.inf, "a number", strict=True)
+        if self.min_class_size is not None and self.min_class_size < 1:
+            raise InputError("--min-class-size must be at least 1", value=self.min_class_size)
+        if not 0 <= self.seed < 2**64:
+            raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
+        if self.threads < 1:
+            raise InputError("--threads must be at least 1", value=self.threads)
+        for name in ("classes", "exclude_classes"):
+            self._read(name, parse_classes)
+        for name in ("best", "random"):
+            self._read(name, parse_amount)
+        for name in ("where", "class_where"):
+            self._read(name, parse_condition)
+        if self.coordinate_angpix is not None and self.min_distance is None:
+            raise InputError("--coordinate-angpix goes with --min-distance")
+        ranked = self.best is not None or self.unique or self.min_distance is not None
+        if self.rank_by is not None and not ranked:
+            raise InputError("--rank-by goes with --best, --unique or --min-distance", value=self.rank_by)
+        if self.rank_lowest and self.rank_by is None:
+            raise InputError("--rank-lowest goes with --rank-by")
+        if self.class_table is not None and not self.class_conditions:
+            raise InputError(
+                "--class-table is not used", value=str(self.class_table),
+                hint="give --min-class-quality, --max-class-resolution or --class-where; --classes-from takes a list",
+            )  # fmt: skip
+        if self.resume and self.overwrite:
+            raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
+
+    def _check_number(self, name: str, least: float, what: str, *, strict: bool) -> None:
+        value = getattr(self, name)
+        if value is not None and not (math.isfinite(value) and (value > least if strict else value >= least)):
+            raise InputError(f"{option_of(name)} must be {what}", value=value)
+
+    def _read(self, name: str, parse: Any) -> Any:
+        given = getattr(self, name)
+        for text in () if given is None else given if isinstance(given, tuple) else (given,):
+            try:
+                parse(text)
+            except InputError as error:
+                raise InputError(f"{option_of(name)} {error.what}", value=error.value, hint=error.hint) from None
+
+    @property
+    def conditions(self) -> list[tuple[str, Condition]]:
+        """Conditions on particles in the order they are applied, each with the words that name it."""
+        found = [] if not self.good_flags else [("--good-flags", Condition(FLAG, "==", "0"))]
+        for name, label, operator in (
+            ("min_score", SCORE, ">="), ("max_psi_error", PSI_ERROR, "<="), ("max_shift_error", SHIFT_ERROR, "<="),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None:
+                found.append((f"{option_of(name)} {value:.10g}", Condition(label, operator, repr(value))))
+        conditions = [parse_condition(text) for text in self.where]
+        return found + [(f"--where {condition}", condition) for condition in conditions]
+
+    @property
+    def class_conditions(self) -> list[tuple[str, Condition]]:
+        """Conditions on the class table, each with the words that name it."""
+        found = []
+        for name, label, operator in (
+            ("min_class_quality", QUALITY, ">="), ("max_class_resolution", RESOLUTION, "<="),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None:
+                found.append((f"{option_of(name)} {value:.10g}", Condition(label, operator, repr(value))))
+        conditions = [parse_condition(text) for text in self.class_where]
+        return found + [(f"--class-where {condition}", condition) for condition in conditions]
+
+    @property
+    def best_amount(self) -> Amount | None:
+        """How many of the best are wanted."""
+        return None if self.best is None else parse_amount(self.best)
+
+    @property
+    def random_amount(self) -> Amount | None:
+        """How many are sampled."""
+        return None if self.random is None else parse_amount(self.random)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        out: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Path):
+                value = str(value)
+            elif isinstance(value, tuple):
+                value = [str(item) if isinstance(item, Path) else item for item in value]
+            out[field.name] = value
+        return out
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets a parameter."""
+    return f"--{name.replace('_', '-')}"

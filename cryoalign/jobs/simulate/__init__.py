@@ -1,0 +1,1 @@
+"""``simulate``: from options to a run directory."""
