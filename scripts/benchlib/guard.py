@@ -6,7 +6,7 @@ All goes through the program's own search, resampling and sums; truth is relion_
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.cross_fit import cross_fit_references
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, GuardVerdict, held_out_products, judge, judge_cross_fitted
+from cryoalign.averaging.guard import BAND_RING, GAP, GuardVerdict, faded, held_out_products, judge, judge_cross_fitted
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
@@ -41,7 +41,11 @@ class Bench:
     pixel: float
     power: NDArray
     ctf: CtfParameters | None
-    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20))
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Begin the stream of random numbers."""
+        self.rng = np.random.default_rng(self.seed)
 
     @property
     def box(self) -> int:
@@ -75,7 +79,9 @@ def benches(settings: Settings, molecule: str = "ribosome") -> list[Bench]:
         for words, power in kinds:
             name = f"{data.box} px, {'CTF, ' if ctf else ''}{words}"
             reference = files.read_stack(data.references)
-            found.append(Bench(name, data.images(), reference, data.pixel_size_angstrom, power, parameters))
+            found.append(
+                Bench(name, data.images(), reference, data.pixel_size_angstrom, power, parameters, 20 + len(found))
+            )
     return found
 
 
@@ -100,6 +106,7 @@ class Guarded:
     def look(self, images: NDArray, ctf: CtfParameters | None) -> Columns:
         """Return u, energy and scale of each image."""
         found = []
+        images = faded(images, MASK_SHARE * self.bench.box)
         for some, here, result in self.poses(images, ctf):
             weighted, squares = multiply_by_ctf(some, here, self.bench.pixel)
             u, energy = held_out_products(
@@ -155,8 +162,8 @@ def run_guard(settings: Settings) -> Room:
     room = settings.room("guard")
     sets = 40 if settings.quick else 200
     at64, at128 = benches(settings), benches(settings, "fine")
-    for bench in (*at64, *at128):
-        _noise(room, bench, sets)
+    warned = [w for bench in (*at64, *at128) for w in _noise(room, bench, sets)]
+    room.add("noise, all of these: share warned, N = 512", np.mean(warned), 0.99, ">=", f"{len(warned)} sets")
     for bench in at64:
         _particles(room, bench, 20 if settings.quick else 100)
     _wrong_references(room, at64[0], 10 if settings.quick else 40)
@@ -166,7 +173,7 @@ def run_guard(settings: Settings) -> Room:
     return room
 
 
-def _noise(room: Room, bench: Bench, sets: int) -> None:
+def _noise(room: Room, bench: Bench, sets: int) -> list[bool]:
     given = np.sqrt(0.05) * bench.reference
     images, ctf = bench.draw(128 * sets)
     columns = Guarded(bench, given).look(images, ctf)
@@ -177,8 +184,7 @@ def _noise(room: Room, bench: Bench, sets: int) -> None:
     room.add(f"noise, {bench.name}: largest z", z.max(), note=f"of {sets}")
     bias, error = 100 * u.mean() / u.std(), 100 / np.sqrt(len(u))
     room.add(f"noise, {bench.name}: mean z of 10,000 images", abs(bias), note=f"{bias:.2f}, se {error:.2f}")
-    warned = [v.warned for v in verdicts(columns, 512)]
-    room.add(f"noise, {bench.name}: share warned, N = 512", np.mean(warned), 0.99, ">=", f"{len(warned)} sets")
+    return [v.warned for v in verdicts(columns, 512)]
 
 
 def _particles(room: Room, bench: Bench, sets: int) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, held_out_products
+from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
@@ -64,6 +64,7 @@ def look(
     settings = SearchSettings(BOX / 12, MASK / 2 + 2.5, full_rings=BAND_RING, coarse_rings=BAND_RING)
     searcher = Searcher(plan_search(masked, power[None], settings))
     found = []
+    images = faded(images, MASK)
     for start in range(0, len(images), 64):
         some = images[start : start + 64]
         here = None if ctf is None else ctf.take(np.arange(start, start + len(some)))
