@@ -349,7 +349,8 @@ def thread_bytes(plan: AlignPlan) -> int:
         cells = coarse.n_cells * TILE * 8
         planes = 2 * coarse.n_angles * TILE * coarse.chunk * 4
         polar = 2 * TILE * g.search.layout.n_points * 4
-        pixels = g.box**2 * (2 * 8 * m + 6 * 4 * TILE)
+        # Two cells a class, each with sums of pixels and of C^2 in 8 bytes, and the same again while a part is packed.
+        pixels = g.box**2 * (2 * 2 * 12 * m + 6 * 4 * TILE)
         total += cells + planes + polar + pixels
     return total
 
