@@ -32,9 +32,9 @@ LEAST_EXPECTED_Z = 8.0
 what is expected of very noisy images is up to a third too much)."""
 FEWEST_IMAGES = 20
 """With fewer images nothing is said against them."""
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.2
 """z below this share of what is expected is no signal, however many images make it significant: two molecules that are
-not the same are not entirely unlike either."""
+not the same are not entirely unlike either (0.09 sd, measured), and most images may be noise."""
 FADE = 10 / 64
 """Share of the box over which images fade out to either side."""
 DETECTABLE = 4.0
