@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.halves import assign_halves
 from cryoalign.io.particles import ParticleSet
 
-_TUBE = "rlnHelicalTubeID"
+TUBE = "rlnHelicalTubeID"
 SHARED_RESOLUTION = "cryoalignSharedResolution"
 """Column of particles whose halves were refined apart: at finer resolution (A) than this they share nothing."""
 
@@ -23,7 +23,7 @@ def half_sets(particles: ParticleSet) -> NDArray[np.int8]:
     """
     names = particles.image_names()
     micrographs, tubes = particles.micrograph_names(), None
-    if _TUBE in particles.particles:
-        ids = particles.particles[_TUBE].tolist()
+    if TUBE in particles.particles:
+        ids = particles.particles[TUBE].tolist()
         tubes = [f"{m} {t}" for m, t in zip(micrographs or [""] * len(ids), ids, strict=True)]
     return np.asarray(assign_halves(names, particles.random_subset(), tubes), np.int8)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 import cryoalign
 from cryoalign.alignment.to_references import match_geometry, origin_change
 from cryoalign.averaging.class_averages import ClassAverages
+from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
@@ -21,11 +22,12 @@ from cryoalign.jobs.align.part import FLAGS, sum_settings
 from cryoalign.jobs.align.plan import AlignPlan, initial_ring
 from cryoalign.jobs.align.rounds import reference_mask_px, shared_ring
 from cryoalign.jobs.align.verdict import Verdict
-from cryoalign.jobs.growth import measure_growth
+from cryoalign.jobs.growth import growth_curve
+from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.align import write_align_report
 from cryoalign.report.align_data import AlignReportData
-from cryoalign.report.quality_data import ClassGuard, FrcCurve, GrowthCurve, GuardSummary, HalfSets, NullTestSummary
+from cryoalign.report.quality_data import ClassGuard, GrowthCurve, GuardSummary, HalfSets, NullTestSummary
 
 EXAMPLES, NULL_CLASSES = 8, 6
 """Particles shown raw and aligned in the report, and classes of the null test."""
@@ -90,7 +92,7 @@ def write_report(  # type: ignore[no-untyped-def]
         files=files,
         averages_kind="Wiener-filtered average",
         resolution_angstrom={int(c) + 1: f.resolution_angstrom for c, f in enumerate(averages.frc) if f is not None},
-        frc={int(c) + 1: _curve(f) for c, f in enumerate(averages.frc) if f is not None},
+        frc=frc_curves(averages, np.arange(len(averages.frc)) + 1),
         quality={int(c) + 1: float(averages.quality[c]) for c in np.flatnonzero(averages.counts)},
         halves=_half_sets(plan, good),
         growth=_growth(plan, aligned, averages),
@@ -171,49 +173,23 @@ def _null_test(plan: AlignPlan, averages: ClassAverages, null: NullTest) -> Null
     )  # fmt: skip
 
 
-def _curve(frc) -> FrcCurve:  # type: ignore[no-untyped-def]
-    names = ("frc", "noise_curve", "ssnr", "shared_ring", "resolution_angstrom", "resolution_half_angstrom")
-    return FrcCurve(**{name: getattr(frc, name) for name in names})
-
-
 def _half_sets(plan: AlignPlan, good: NDArray[np.int64]) -> HalfSets:
     half = plan.half[good]
-    table = plan.particles.particles
-    by_name = "by a hash of the tube" if "rlnHelicalTubeID" in table else "by a hash of the image name"
     shared = None
     if plan.parameters.in_halves:
         shared = plan.references.shape[-1] * plan.reference_pixel_size / shared_ring(plan)
-    return HalfSets(
-        counts=(int((half == 0).sum()), int((half == 1).sum())),
-        rule="rlnRandomSubset" if "rlnRandomSubset" in table else by_name,
-        shared_resolution_angstrom=shared,
-    )
+    return halves_in_words(plan.particles, (int((half == 0).sum()), int((half == 1).sum())), shared)
 
 
 def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages) -> GrowthCurve | None:
-    """Measure the growth of the largest class, on rings that the whole average resolves."""
-    largest = int(np.argmax(averages.counts))
-    frc = averages.frc[largest]
-    if frc is None:
-        return None
-    members = np.flatnonzero(aligned.good & (aligned.reference == largest))
-    g = int(np.bincount(plan.geometry_of[members]).argmax())
-    members = members[plan.geometry_of[members] == g]
-    below = np.flatnonzero(frc.frc[1:] < 0.5)
-    last = int(below[0]) if len(below) else len(frc.frc) - 1
-    if last < 2:
-        return None
-    source = plan.geometries[g].source
-    counts, amplitude = measure_growth(
-        members, sum_settings(plan, g), lambda rows: source.read(plan.place_in[rows]),
-        aligned.poses, plan.half, plan.ctf, mask_diameter_px=reference_mask_px(plan), last_ring=last,
-    )  # fmt: skip
-    if not len(counts):
-        return None
-    box_angstrom = plan.references.shape[-1] * plan.reference_pixel_size
-    return GrowthCurve(
-        counts=counts, amplitude_snr=amplitude, class_number=largest + 1,
-        band_angstrom=(box_angstrom, box_angstrom / last),
+    def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
+        source = plan.geometries[int(plan.geometry_of[rows[0]])].source
+        ctf = None if plan.ctf is None else plan.ctf.take(rows)
+        sums.add(source.read(plan.place_in[rows]), aligned.poses.take(rows), cells, ctf)
+
+    return growth_curve(
+        averages, np.arange(len(plan.references)) + 1, np.where(aligned.good, aligned.reference, -1), plan.half,
+        plan.geometry_of, lambda g: sum_settings(plan, g), add, mask_diameter_px=reference_mask_px(plan),
     )  # fmt: skip
 
 

@@ -94,6 +94,25 @@ def located(plan: AveragePlan, tile: MemberTile) -> Iterator[None]:
         raise plan.particles.located(InputError(error.what, row=row + 1, value=error.value, hint=error.hint)) from None
 
 
+def add_tile(plan: AveragePlan, tile: MemberTile, cells: NDArray[np.int64], sums: ClassSums) -> None:
+    """Add a tile to the sums of its geometry, with weights and intensities where there are some.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be added; names its row in the input file.
+    """
+    images, weights = tile.images, None
+    if plan.members.weight is not None:
+        weights = plan.members.weight[tile.members]
+    if tile.scales is not None:
+        # An image a C G + noise counts as C G + noise / a with the weight a^2.
+        images = images / tile.scales[:, None, None].astype(np.float32)
+        weights = tile.scales**2 * (1.0 if weights is None else weights)
+    with located(plan, tile):
+        sums.add(images, tile.poses, cells, tile.ctf, weights)
+
+
 class SumPart:
     """The part function of the sums.
 
@@ -120,16 +139,8 @@ class SumPart:
         # Cells that are never touched take no memory: parts in the order of classes stay small.
         sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
         for tile in member_tiles(plan, members, skipped):
-            images, weights = tile.images, None
-            if plan.members.weight is not None:
-                weights = plan.members.weight[tile.members]
-            if tile.scales is not None:
-                # An image a C G + noise counts as C G + noise / a with the weight a^2.
-                images = images / tile.scales[:, None, None].astype(np.float32)
-                weights = tile.scales**2 * (1.0 if weights is None else weights)
             cells = 2 * plan.members.class_index[tile.members] + plan.half[plan.members.particle[tile.members]]
-            with located(plan, tile):
-                sums[tile.g].add(images, tile.poses, cells, tile.ctf, weights)
+            add_tile(plan, tile, cells, sums[tile.g])
         arrays: dict[str, NDArray] = {"skipped": skipped}
         for g, geometry_sums in enumerate(sums):
             arrays |= geometry_sums.pack(f"sums_{g}_")

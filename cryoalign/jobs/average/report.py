@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 import cryoalign
-from cryoalign.core.filters import ring_counts
+from cryoalign.averaging.class_sums import ClassSums
+from cryoalign.jobs.average.part import add_tile, member_tiles
 from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.average.plan import AveragePlan
 from cryoalign.jobs.average_files import class_scores
+from cryoalign.jobs.growth import growth_curve
 from cryoalign.jobs.halves import SHARED_RESOLUTION
+from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.average import AverageReportData, write_average_report
-from cryoalign.report.quality_data import FrcCurve, GrowthCurve, HalfSets
-
-_FEWEST_POINTS = 3
+from cryoalign.report.quality_data import GrowthCurve, HalfSets
 
 
 def write_report(
@@ -28,7 +30,6 @@ def write_report(
     number = {c: int(plan.members.class_numbers[c]) for c in present}
     classes = np.where(found.sums.good, plan.members.class_index, -1)
     scores = class_scores(plan.members.score, classes, plan.n_classes).get("cryoalignScoreMean")
-    curves = {number[c]: _curve(found, c) for c in present if averages.frc[c] is not None}
     moved = None if found.moved_px is None else -found.moved_px * plan.out_pixel_size
     data = AverageReportData(
         title="Class averages",
@@ -44,9 +45,9 @@ def write_report(
         timings_s=dict(run.timings_s),
         kind_of_average=kind_of_average(plan),
         variance={} if found.variance is None else {number[c]: found.variance[c] for c in present},
-        frc=curves,
+        frc=frc_curves(averages, plan.members.class_numbers),
         halves=_halves(found),
-        growth=_growth(found, present),
+        growth=_growth(found),
         quality={number[c]: float(averages.quality[c]) for c in present},
         score_mean={} if scores is None else {number[c]: float(scores[c]) for c in present},
         scale=None if found.intensities is None else found.intensities.scales[found.sums.good],
@@ -72,37 +73,28 @@ def kind_of_average(plan: AveragePlan) -> str:
     return f"{kind} {words}"
 
 
-def _curve(found: AverageResult, c: int) -> FrcCurve:
-    frc = found.averages.frc[c]
-    assert frc is not None
-    return FrcCurve(
-        frc=frc.frc, noise_curve=frc.noise_curve, ssnr=frc.ssnr, shared_ring=frc.shared_ring,
-        resolution_angstrom=frc.resolution_angstrom, resolution_half_angstrom=frc.resolution_half_angstrom,
-    )  # fmt: skip
-
-
 def _halves(found: AverageResult) -> HalfSets:
     plan = found.plan
     first, second = (int(v) for v in found.sums.counts.sum(axis=0))
-    subset = "rlnRandomSubset" in plan.particles.particles
     shared = plan.particles.numbers(SHARED_RESOLUTION) if 0 < plan.shared_ring < plan.out_box // 2 else None
-    return HalfSets(
-        counts=(first, second), rule="rlnRandomSubset" if subset else "a hash of the image name",
-        shared_resolution_angstrom=None if shared is None else float(shared.min()),
-    )  # fmt: skip
+    return halves_in_words(plan.particles, (first, second), None if shared is None else float(shared.min()))
 
 
-def _growth(found: AverageResult, present: Sequence[int]) -> GrowthCurve | None:
-    """Return amplitude SNR against members, a point for each class: the root of the mean SSNR of its average."""
-    box = found.plan.out_box
-    weight = ring_counts(box)[1:] / ring_counts(box)[1:].sum()
-    points = [(int(found.averages.counts[c]), frc) for c in present if (frc := found.averages.frc[c]) is not None]
-    if len(points) < _FEWEST_POINTS:
+def _growth(found: AverageResult) -> GrowthCurve | None:
+    """Grow the largest class from some of its members; robust means are no sums, and do not grow member by member."""
+    plan, members = found.plan, found.plan.members
+    if plan.parameters.robust is not None:
         return None
-    return GrowthCurve(
-        counts=[n for n, _ in points],
-        amplitude_snr=[float(np.sqrt(max(frc.ssnr[1:] @ weight, 0.0))) for _, frc in points],
-    )
+
+    def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
+        for tile in member_tiles(plan, rows, np.zeros(len(rows), np.int8)):
+            add_tile(plan, tile, cells, sums)
+
+    return growth_curve(
+        found.averages, members.class_numbers, np.where(found.sums.good, members.class_index, -1),
+        plan.half[members.particle], plan.geometry_of[members.particle], plan.sum_settings, add,
+        mask_diameter_px=plan.mask_diameter_px,
+    )  # fmt: skip
 
 
 def _parameters_as_words(plan: AveragePlan) -> dict[str, str]:
