@@ -10,7 +10,7 @@ __all__ = ["AverageReportData", "write_average_report"]
 
 
 def write_average_report(output_html: Path, montage_png: Path, data: AverageReportData) -> None:
-    """Write report.html (self-contained) and montage.png (every class).
+    """Write report.html (self-contained) and montage.png (every class, or the 400 largest).
 
     Parameters
     ----------

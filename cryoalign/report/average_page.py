@@ -9,10 +9,10 @@ import numpy as np
 from cryoalign.report import charts
 from cryoalign.report.average_data import AverageReportData
 from cryoalign.report.frc_section import frc_section
-from cryoalign.report.gallery import GalleryEntry, gallery, resolution_of
+from cryoalign.report.gallery import LARGE, GalleryEntry, gallery, resolution_of
 from cryoalign.report.guard_section import guard_section, number_text, share_text, z_text
 from cryoalign.report.html import escape, picture, table
-from cryoalign.report.montage import draw_montage
+from cryoalign.report.montage import draw_montage, sheet_classes
 from cryoalign.report.null_test_section import null_test_section
 from cryoalign.report.numbers import finite, median, plural, signed, text_number, text_percent
 from cryoalign.report.page_parts import settings_section, whole_page
@@ -58,15 +58,17 @@ def build_average_page(data: AverageReportData) -> str:
 
 
 def draw_average_montage(data: AverageReportData) -> bytes:
-    """Return montage.png: every class, by number, with its variance map where there are any."""
+    """Return montage.png: classes by number, or the largest of very many; with variance maps where there are any."""
     entries = _entries(data)
+    indices, left_out = sheet_classes([entry.members for entry in entries])
+    entries = [entries[i] for i in indices]
     labels = [(f"Class {entry.number}: {entry.members:,}", entry.resolution_words(short=True)) for entry in entries]
     maps = f" Right: {_variance_words(data)}." if data.variance else ""
     return draw_montage(
         [[image for image, _ in entry.pictures] for entry in entries],
         labels,
         heading=data.title,
-        legend=("Left: " if data.variance else "") + f"{data.kind_of_average} of each class.{maps}"
+        legend=left_out + ("Left: " if data.variance else "") + f"{data.kind_of_average} of each class.{maps}"
         + (" Å: resolution from independent halves." if _resolved(data) else ""),
         pixel_size_angstrom=data.pixel_size_angstrom,
         missing=dict.fromkeys(range(len(entries)), "no variance map"),
@@ -142,7 +144,7 @@ def _entries(data: AverageReportData) -> list[GalleryEntry]:
             for name, values in (("quality", data.quality), ("mean score", data.score_mean))
             if number in values
         ]
-        if number in data.variance:
+        if number in data.variance and len(data.averages) <= LARGE:  # small pictures carry no remarks
             levels = finite(data.variance[number])
             if len(levels):
                 low, high = np.percentile(levels, (0.3, 99.7))

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,12 +132,17 @@ def resize(image: NDArray, size: int) -> NDArray[np.float32]:
     box = image.shape[-1]
     if box == size:
         return np.asarray(image, np.float32)
+    weights = _resize_weights(box, size)
+    return weights @ np.asarray(image, np.float32) @ weights.T
+
+
+@lru_cache(maxsize=8)
+def _resize_weights(box: int, size: int) -> NDArray[np.float32]:
     # Output pixel centres in input pixels, with the picture's outer edges kept.
     centres = (np.arange(size) + 0.5) * box / size - 0.5
     weights = 1 - np.abs(centres[:, None] - np.arange(box)) / max(1.0, box / size)
     weights = np.maximum(weights, 0).astype(np.float32)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights @ np.asarray(image, np.float32) @ weights.T
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def display_tile(image: NDArray, side: int = 256) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The gallery of classes: largest first under their own numbers, any number of them on a page of bounded size."""
+"""The gallery of classes: largest first under their own numbers, at most 400 of them on a page of bounded size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cryoalign.report.figures import data_uri, display_tile, draw_bar, png_bytes, scale_bar_angstrom
 from cryoalign.report.html import caption, cards, escape, tiles
+from cryoalign.report.montage import MOST_CLASSES
 from cryoalign.report.numbers import plural, text_number, text_percent
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
@@ -17,7 +18,7 @@ LARGE = 24
 """Up to so many classes, pictures are large and labelled."""
 _PIXELS = 1_100_000
 """Pixels of all pictures together; at worst they take 1.5 MB of a page."""
-_MAX_TILE, _MIN_TILE = 256, 40
+_MAX_TILE, _MIN_TILE = 256, 36
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ def resolution_of(
 
 def plan_tile(count: int, per_class: int, box: int) -> tuple[int, int]:
     """Return (side of a picture in pixels, classes that fit) for `count` classes of `per_class` pictures each."""
+    count = min(count, MOST_CLASSES)
     side = int(np.sqrt(_PIXELS / max(1, count * per_class)))
     side = min(box, _MAX_TILE, max(_MIN_TILE, side))
     return side, min(count, _PIXELS // (side * side * per_class))
@@ -108,7 +110,7 @@ def gallery(
     shown = ordered[:fit]
     first = "Largest class first. " if len(ordered) > 1 else ""
     if fit < len(ordered):
-        first = f"The {fit} largest of {len(ordered):,} classes, largest first; montage.png holds all. "
+        first = f"The {fit} largest of {len(ordered):,} classes, largest first; averages.mrcs holds every average. "
     if len(shown) <= LARGE:
         columns = _columns(len(shown), per_class)
         made = [_large(entry, total, width_angstrom, side, circle_angstrom, columns) for entry in shown]

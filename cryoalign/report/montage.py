@@ -22,6 +22,8 @@ from cryoalign.report.figures import (
 )
 
 _MARGIN, _GAP, _LABEL, _HEADER, _LINE = 24, 20, 42, 66, 17
+MOST_CLASSES = 400
+"""More classes would make a file of tens of megabytes that nobody can look through."""
 _LETTER = 7.2
 """Mean width of a letter of the legend, rather too wide."""
 
@@ -52,6 +54,21 @@ class SheetPlan:
         """Return (x, y) of the upper left corner of class `index`."""
         row, column = divmod(index, self.columns)
         return _MARGIN + column * (self.group_width + _GAP), self.header + row * (self.tile + _LABEL + _GAP)
+
+
+def sheet_classes(members: Sequence[int]) -> tuple[list[int], str]:
+    """Choose what a sheet shows: every class as given, or the 400 largest, largest first.
+
+    Returns
+    -------
+    indices, words
+        Places of the classes, and what the legend says of those left out.
+    """
+    if len(members) <= MOST_CLASSES:
+        return list(range(len(members))), ""
+    order = np.argsort(-np.asarray(members, np.int64), kind="stable")[:MOST_CLASSES]
+    others = f"{len(members) - MOST_CLASSES:,} more are not shown, averages.mrcs has them"
+    return order.tolist(), f"The {MOST_CLASSES} largest classes, largest first; {others}. "
 
 
 def plan_sheet(classes: int, per_class: int = 2, legend: str = "") -> SheetPlan:

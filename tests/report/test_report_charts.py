@@ -62,6 +62,19 @@ def test_charts_are_the_same_every_time_and_load_nothing():
         assert addresses <= {"://www.w3.org/2000/svg", "://www.w3.org/1999/xlink"}
 
 
+def test_thousands_of_classes_make_no_larger_charts_than_hundreds():
+    numbers = np.repeat(np.arange(1, 5001), 3)
+    scores = np.tile([0.1, 0.2, 0.3], 5000) + np.repeat(np.linspace(0, 1, 5000), 3)
+    spread, words = decode(charts.class_spread(scores, numbers, 5000, y_label="score"))
+    assert "rank of the class by its median" in words
+    sizes, _ = decode(charts.class_sizes(np.arange(5000)))
+    for many, few in (
+        (spread, charts.class_spread(scores[:1200], numbers[:1200], 400, y_label="score")),
+        (sizes, charts.class_sizes(np.arange(400))),
+    ):
+        assert len(many) < 4 * len(decode(few)[0])
+
+
 def test_bins_hold_every_value_but_a_few_stragglers():
     rng = np.random.default_rng(1)
     values = rng.normal(size=50_000)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryoalign.report.figures import grey_levels, resize
-from cryoalign.report.montage import draw_montage, plan_sheet
+from cryoalign.report.montage import draw_montage, plan_sheet, sheet_classes
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -70,6 +70,14 @@ def test_scale_bar_has_the_length_the_heading_says():
     bar = np.flatnonzero((tile == 255).any(axis=0))
     assert len(bar) == round(plan.tile * 100 / 300)
     assert np.all(np.diff(bar) == 1)
+
+
+def test_a_sheet_shows_all_classes_or_the_400_largest():
+    assert sheet_classes([3, 9, 1]) == ([0, 1, 2], "")
+    assert sheet_classes(range(400)) == (list(range(400)), "")
+    indices, words = sheet_classes([5, *range(1200), 5])
+    assert indices[:2] == [1200, 1199] and len(indices) == 400
+    assert "400 largest" in words and "802 more" in words and "averages.mrcs" in words
 
 
 def test_same_bytes_every_time():

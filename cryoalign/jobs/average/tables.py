@@ -52,7 +52,7 @@ def write_average_outputs(
         write_particles(run.staged("skipped.star"), skipped)
         files["skipped.star"] = "particles left out, with the reason"
     files |= {
-        "report.html, montage.png": "this report, and all averages",
+        "report.html, montage.png": "this report, and averages side by side",
         "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
     }
     with run.stage("report"):
