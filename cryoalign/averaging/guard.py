@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit
 
 from cryoalign.averaging.ctf_sums import POWER_SCALE
-from cryoalign.core.filters import conjugate_weight, radial_average, ring_counts, ring_index
+from cryoalign.core.filters import apply_ring_gain, conjugate_weight, radial_average, ring_counts, ring_index
 from cryoalign.core.masks import background_region, background_statistics, centre_offsets, soft_disc
 
 BAND_RING = 8
@@ -40,8 +40,8 @@ FADE = 10 / 64
 DETECTABLE = 4.0
 """Height of the right peak of a search, in standard deviations of the noise, at which half of the images are aligned to
 some other peak (measured)."""
-DIRECTIONS = 1.5
-"""What the z of two cross-fitted directions add up to is divided by: 1.41 if they are independent, 2 if the same."""
+DIRECTIONS = 2**0.5
+"""What the z of two cross-fitted directions add up to is divided by: they are independent on noise."""
 
 VerdictName = Literal["signal", "no signal", "cannot tell"]
 
@@ -108,6 +108,23 @@ def faded(images: NDArray[np.float32], mask_diameter_px: float) -> NDArray[np.fl
     return (images - level[:, None, None].astype(np.float32)) * soft_disc(box, box - 2 * edge, edge)
 
 
+def judged_references(references: NDArray[np.float32], mask_diameter_px: float) -> NDArray[np.float32]:
+    """Return what aligned images are multiplied with: references without their coarse rings, then masked.
+
+    A mask that comes first would carry coarse rings, which images were aligned to, into the judged ones.
+
+    Parameters
+    ----------
+    references
+        Not masked, at the images' box and pixel size, (m, L, L).
+    mask_diameter_px
+        Of the mask that the search uses, in pixels.
+    """
+    box = references.shape[-1]
+    fine = apply_ring_gain(references, np.arange(box // 2 + 1) > BAND_RING + GAP)
+    return np.asarray(fine * soft_disc(box, mask_diameter_px), np.float32)
+
+
 def held_out_products(
     aligned: NDArray[np.float32],
     references: NDArray[np.float32],
@@ -116,6 +133,7 @@ def held_out_products(
     noise_power: NDArray[np.float64],
     first_ring: int,
     scale: NDArray[np.float64] | None = None,
+    judged: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Multiply aligned images with their references on the rings that did not take part in the alignment.
 
@@ -137,6 +155,8 @@ def held_out_products(
     scale
         Fitted intensity of each image relative to its reference, (n,), for references far weaker than the images; 1 if
         None.
+    judged
+        Of the same references, from :func:`judged_references`, (m, L, L); the references as they are if None.
 
     Returns
     -------
@@ -144,6 +164,7 @@ def held_out_products(
         Products, and their mean if the image is its reference exactly, seen through the noise: float64 (n,). Both are
         0 where the rings of the reference hold nothing.
     """
+    judged = references if judged is None else judged
     box, last = aligned.shape[-1], (aligned.shape[-1] - 1) // 2
     n, rings = len(aligned), last + 1 - first_ring
     if rings < 1 or n == 0:
@@ -153,7 +174,7 @@ def held_out_products(
     place = ring[chosen] - first_ring
     weight = conjugate_weight(box).ravel()[chosen] / box**2
     used, which = np.unique(reference, return_inverse=True)
-    weighted = _spectra(references[used], chosen) * weight
+    weighted = _spectra(judged[used], chosen) * weight
     inverse = 1.0 / np.asarray(noise_power, np.float64)
     u = np.empty(n)
     for i, f in enumerate(_spectra(aligned, chosen)):
@@ -162,11 +183,12 @@ def held_out_products(
     information = (ctf_power / POWER_SCALE * inverse)[:, : last + 1]
     # Noise is fitted weakly, and must not count as less for that: only what is stronger than its reference is told.
     strength = np.ones(n) if scale is None else np.maximum(scale, 1.0)
-    return u, _expected_products(references[used], which, information, strength, first_ring)
+    return u, _expected_products(references[used], judged[used], which, information, strength, first_ring)
 
 
 def _expected_products(
     references: NDArray[np.float32],
+    judged: NDArray[np.float32],
     which: NDArray[np.intp],
     information: NDArray[np.float64],
     strength: NDArray[np.float64],
@@ -179,15 +201,15 @@ def _expected_products(
 
     Parameters
     ----------
-    references, which
-        Shape (m, L, L), and which of them is each image's, (n,).
+    references, judged, which
+        Each (m, L, L), and which of them is each image's, (n,).
     information
         C^2 / N per ring 0 .. (L - 1) // 2, (n, rings).
     strength
         Intensity of each image relative to its reference, (n,).
     """
     box, rings = references.shape[-1], information.shape[1]
-    power, turned = (table[:, :rings] for table in _ring_powers(references))
+    power, turned, product = (table[:, :rings] for table in _ring_powers(references, judged))
     moved = (2 * np.pi * np.arange(rings) / box) ** 2
     aligned = slice(1, first_ring - GAP)
     with np.errstate(divide="ignore"):
@@ -199,20 +221,23 @@ def _expected_products(
     # Where the right peak of the search drowns among those of noise, nothing but noise is seen.
     found = ndtr(strength * np.sqrt((information * power[which])[:, aligned].sum(axis=1)) - DETECTABLE)
     loss = (turn_variance[:, None] * order[which] + shift_variance[:, None] * moved) / strength[:, None] ** 2
-    return np.asarray(found * (information * power[which] * np.exp(-0.5 * loss))[:, first_ring:].sum(axis=1))
+    return np.asarray(found * (information * product[which] * np.exp(-0.5 * loss))[:, first_ring:].sum(axis=1))
 
 
-def _ring_powers(references: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sums over rings of |G|^2 / L^2 and of |dG/dpsi|^2 / L^2, psi in radians, each (m, L // 2 + 1)."""
+def _ring_powers(
+    references: NDArray[np.float32], judged: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return sums over rings of |G|^2, |dG/dpsi|^2 (psi in radians) and Re(G conj J), over L^2, (m, L // 2 + 1)."""
     box = references.shape[-1]
-    spectrum = scipy.fft.rfft2(references.astype(np.float64), axes=(-2, -1), workers=1)
+    spectrum, fine = (scipy.fft.rfft2(r.astype(np.float64), axes=(-2, -1), workers=1) for r in (references, judged))
     kx, ky = 2j * np.pi * np.fft.rfftfreq(box), 2j * np.pi * np.fft.fftfreq(box)[:, None]
     along_x, along_y = (scipy.fft.irfft2(spectrum * k, s=(box, box), workers=1) for k in (kx, ky))
     x, y = centre_offsets(box)
     derivative = scipy.fft.rfft2(x * along_y - y * along_x, axes=(-2, -1), workers=1)
     counts = ring_counts(box) / box**2
-    power, turned = (radial_average(s.real**2 + s.imag**2, box) * counts for s in (spectrum, derivative))
-    return power, turned
+    pairs = ((spectrum, spectrum), (derivative, derivative), (spectrum, fine))
+    power, turned, product = (radial_average((a * b.conj()).real, box) * counts for a, b in pairs)
+    return power, turned, product
 
 
 def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np.float64]) -> GuardVerdict:
@@ -236,8 +261,8 @@ def judge_cross_fitted(
     """Judge images of each half against averages of the other half.
 
     Each direction alone has a z of standard deviation 1 on noise. Were both the same product, their sum would be
-    divided by 2; were they independent, by the square root of 2. They are nearly independent: alignment to another
-    reference moves most noise images, and so makes new noise of them (measured correlation: -.1 to .4).
+    divided by 2; were they independent, by the square root of 2. They are independent: alignment to another
+    reference moves most noise images, and so makes new noise of them (measured correlation: -.1 to .0).
 
     Parameters
     ----------

@@ -15,7 +15,16 @@ from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.cross_fit import cross_fit_references
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, GuardVerdict, faded, held_out_products, judge, judge_cross_fitted
+from cryoalign.averaging.guard import (
+    BAND_RING,
+    GAP,
+    GuardVerdict,
+    faded,
+    held_out_products,
+    judge,
+    judge_cross_fitted,
+    judged_references,
+)
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
@@ -90,7 +99,9 @@ class Guarded:
 
     def __init__(self, bench: Bench, references: NDArray) -> None:
         self.bench, box = bench, bench.box
-        self.masked = mask_references(references.astype(np.float32), MASK_SHARE * box)
+        references = references.astype(np.float32)
+        self.masked = mask_references(references, MASK_SHARE * box)
+        self.judged = judged_references(references, MASK_SHARE * box)
         self.power = bench.power[None, : box // 2 + 1]
         search = SearchSettings(box / 12, MASK_SHARE * box / 2 + 2.5, full_rings=BAND_RING, coarse_rings=BAND_RING)
         self.searcher = Searcher(plan_search(self.masked, self.power, search))
@@ -111,7 +122,7 @@ class Guarded:
             weighted, squares = multiply_by_ctf(some, here, self.bench.pixel)
             u, energy = held_out_products(
                 resample(weighted, result.poses), self.masked, result.reference, squares,
-                np.repeat(self.power, len(some), axis=0), BAND_RING + GAP + 1, result.scale,
+                np.repeat(self.power, len(some), axis=0), BAND_RING + GAP + 1, result.scale, self.judged,
             )  # fmt: skip
             found.append((u, energy, result.scale))
         return tuple(np.concatenate(column) for column in zip(*found, strict=True))

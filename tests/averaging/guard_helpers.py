@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products
+from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products, judged_references
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
@@ -60,7 +60,7 @@ def look(
     ctf: CtfParameters | None = None,
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Align on low rings and return u, energy, scale and reference of each image."""
-    masked = mask_references(references, MASK)
+    masked, judged = mask_references(references, MASK), judged_references(references, MASK)
     settings = SearchSettings(BOX / 12, MASK / 2 + 2.5, full_rings=BAND_RING, coarse_rings=BAND_RING)
     searcher = Searcher(plan_search(masked, power[None], settings))
     found = []
@@ -73,7 +73,7 @@ def look(
         aligned = resample(weighted, result.poses)
         products = held_out_products(
             aligned, masked, result.reference, squares, np.repeat(power[None], len(some), 0), BAND_RING + GAP + 1,
-            result.scale,
+            result.scale, judged,
         )  # fmt: skip
         found.append((*products, result.scale, result.reference))
     return tuple(np.concatenate(column) for column in zip(*found, strict=True))

@@ -8,7 +8,7 @@ from guard_helpers import BOX, COLOURED, MASK, WHITE, defoci, look, noise, parti
 
 from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.ctf_sums import POWER_SCALE
-from cryoalign.averaging.guard import held_out_products, judge, judge_classes, judge_cross_fitted
+from cryoalign.averaging.guard import held_out_products, judge, judge_classes, judge_cross_fitted, judged_references
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.filters import apply_ring_gain
 
@@ -44,6 +44,20 @@ def test_a_reference_far_above_the_noise_has_the_energy_of_its_own_product():
     assert half[0] == pytest.approx(energy[0] / 2, rel=1e-3)
     weak = held_out_products(masked, masked, np.zeros(1, int), ones, 30.0 * np.ones_like(power), 11)
     assert weak[1][0] < 0.9 * weak[0][0]  # errors of pose smear what can be seen
+
+
+def test_what_is_judged_holds_nothing_of_the_rings_that_were_aligned():
+    rng = np.random.default_rng(2)
+    references = rng.normal(size=(2, BOX, BOX)).astype(np.float32)
+    coarse = apply_ring_gain(rng.normal(size=(2, BOX, BOX)), (np.arange(BOX // 2 + 1) <= 10).astype(float))
+    judged = judged_references(references, MASK)
+    assert judged_references(references + 100 * coarse, MASK) == pytest.approx(judged, abs=1e-3)
+    assert not np.allclose(mask_references(coarse, MASK), 0, atol=0.1)
+    assert (judged[:, :4, :4] == 0).all()
+    ones = np.full((2, BOX // 2 + 1), int(POWER_SCALE))
+    masked = mask_references(references, MASK)
+    u, energy = held_out_products(masked, masked, np.arange(2), ones, 1e-6 * np.ones_like(ones), 11, None, judged)
+    assert energy == pytest.approx(u, rel=1e-3)
 
 
 def test_no_ring_above_the_band_means_no_product():
