@@ -82,25 +82,32 @@ def class_sizes(
 ) -> str:
     """Draw one bar per class from counts (M,), with the size that even classes would have.
 
-    `numbers` are those of the classes where they are not 1..M.
+    `numbers` are those of the classes where they are not 1..M. More than 400 classes are drawn by size as one outline,
+    on a logarithmic scale where the largest would hide the others.
     """
+    many = len(counts) > _MAX_CLASSES
+    if many:
+        counts, numbers, x_label = np.sort(counts)[::-1], None, "rank of the class by size"
+    steep = many and float(np.max(counts)) > 20 * float(np.median(counts))
     places = np.arange(1, len(counts) + 1) if numbers is None else np.asarray(numbers)
     m = int(places.max())
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
-        if len(counts) <= _MAX_CLASSES:
+        if many:
+            axes.stairs(counts, np.arange(m + 1) + 0.5, baseline=0.5 if steep else 0, fill=True, color=BLUE, alpha=0.82)
+        else:
             axes.bar(places, counts, width=0.8 if m <= 50 else 1.0, color=BLUE, alpha=0.82)
-        else:  # one outline: thousands of bars take seconds
-            heights = np.zeros(m)
-            heights[places - 1] = counts
-            axes.stairs(heights, np.arange(m + 1) + 0.5, fill=True, color=BLUE, alpha=0.82)
         mean = float(np.mean(counts))
         axes.axhline(mean, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.text(1, 1.02, "dashed: equal shares", transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
         axes.set_ylim(0, max(1.0, float(np.max(counts))) * 1.06)
         _class_axis(axes, m)
         finish_axes(axes, x_label, y_label)
+        if steep:
+            axes.set_yscale("log")
+            axes.set_ylim(0.5, 1.5 * float(np.max(counts)))
+            decade_axis(axes.yaxis)
         return svg_uri(figure)
 
 

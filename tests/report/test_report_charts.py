@@ -67,7 +67,9 @@ def test_thousands_of_classes_make_no_larger_charts_than_hundreds():
     scores = np.tile([0.1, 0.2, 0.3], 5000) + np.repeat(np.linspace(0, 1, 5000), 3)
     spread, words = decode(charts.class_spread(scores, numbers, 5000, y_label="score"))
     assert "rank of the class by its median" in words
-    sizes, _ = decode(charts.class_sizes(np.arange(5000)))
+    sizes, words = decode(charts.class_sizes(np.arange(5000)))
+    assert "rank of the class by size" in words and "5,000" in words
+    assert "10⁴" in decode(charts.class_sizes(np.array([50_000] + [3] * 500)))[1]
     for many, few in (
         (spread, charts.class_spread(scores[:1200], numbers[:1200], 400, y_label="score")),
         (sizes, charts.class_sizes(np.arange(400))),
