@@ -27,6 +27,11 @@ Examples:
         --reference Select/job020/class_averages.mrcs \\
         -o Aligned --mask-diameter 150 --max-shift 20 -j 8
 \b
+  From given references to averages with a resolution, in halves that never meet:
+  \b
+    cryoalign align Extract/job010/particles.star \\
+        --reference Select/job020/class_averages.mrcs -o Refined --halves
+\b
   Align a bare stack of dark particles at 1.3 A per pixel, and write poses only:
   \b
     cryoalign align stack.mrcs --reference template.mrc -o out \\
@@ -94,16 +99,19 @@ Examples:
     "--initial-lowpass",
     type=float,
     metavar="A",
-    help="With --halves, use the given references to this resolution only.  [default: an eighth of the box's width]",
+    help="With --halves, use the given references to this resolution only.  [default: their box in A / 8]",
 )
 @click.option(
     "--guard/--no-guard",
     default=True,
     show_default=True,
-    help="Test on detail that was held out whether the particles hold what the references show.",
+    help="Test on detail that took no part in the alignment whether the particles hold what the references show; "
+    "exit status 3 if they do not.",
 )
 @click.option(
-    "--null-test", is_flag=True, help="Align as many images of pure noise in the same way, and show their average."
+    "--null-test",
+    is_flag=True,
+    help="Align as many images of pure noise to the references too, and show their averages.",
 )
 @click.option("--resize-reference", is_flag=True, help="Bring references to the particles' box and pixel size.")
 @click.option(
@@ -139,9 +147,10 @@ def command(
     """Align PARTICLES (.star, .mrcs, .mrc, .cs) in plane to references, and write them so that RELION reads them.
 
     Every rotation and every shift in range is searched against every reference. Writes particles.star with the new
-    poses, aligned.mrcs + aligned.star, averages.mrcs + averages.star, report.html, run.log and run.json into DIR.
+    poses, aligned.mrcs + aligned.star, averages.mrcs + averages.star, averages_half1.mrcs, averages_half2.mrcs,
+    frc.star, report.html, run.log and run.json into DIR. A resolution is given with --halves only.
 
-    Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
+    Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found (see --guard), 130/143 interrupted.
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.align.parameters import AlignParameters

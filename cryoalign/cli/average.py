@@ -25,7 +25,8 @@ Examples:
   \b
     cryoalign average Class2D/job012/run_it025_data.star -o Averages -j 8
 \b
-  Classes 1, 3 and 5 to 8 of an alignment, brought to the centre, with maps of their variance:
+  Classes 1, 3 and 5 to 8 of an alignment, brought to the centre, with maps
+  of their variance:
   \b
     cryoalign average Aligned/particles.star -o Centred \\
         --classes 1,3,5-8 --recenter --variance
@@ -73,10 +74,14 @@ class ClassNumbers(click.ParamType):
 @click.option("--plain", is_flag=True, help="Plain means, whatever the CTF.")
 @click.option("--phase-flip", is_flag=True, help="Correct the phases of the CTF only.")
 @click.option(
-    "--ssnr", type=float, metavar="X", help="Flat SSNR of one image for Wiener's filter.  [default: from the halves]"
+    "--ssnr",
+    type=float,
+    metavar="X",
+    help="Signal-to-noise ratio (power) of one image for Wiener's filter, at all frequencies; 1e7 does not filter.  "
+    "[default: by frequency, from the halves]",
 )
 @click.option("--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak.")
-@click.option("--weights", metavar="COLUMN", help="Column of weights.")
+@click.option("--weights", metavar="COLUMN", help="Column of weights, 0 and more.")
 @click.option(
     "--robust", type=click.Choice(["median", "winsorised", "sigma-clip"]), help="Robust means, pixel by pixel."
 )
@@ -87,7 +92,9 @@ class ClassNumbers(click.ParamType):
 @click.option("--scale", is_flag=True, help="Estimate the intensity of every particle and allow for it.")
 @click.option("--recenter", is_flag=True, help="Bring the centre of mass of every average to the centre.")
 @click.option(
-    "--independent-halves", is_flag=True, help="The halves of rlnRandomSubset were aligned apart: give resolutions."
+    "--independent-halves",
+    is_flag=True,
+    help="Take it that the halves of rlnRandomSubset were aligned apart: give resolutions.",
 )
 @click.option(
     "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
