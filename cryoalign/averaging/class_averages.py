@@ -6,6 +6,7 @@ Wiener's filter: average = sum(C F) / (sum(C^2) + 1 / s), s the signal-to-noise 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from cryoalign.averaging.ssnr import ssnr_per_image
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_gain_image
 from cryoalign.core.masks import background_region, soft_disc
 
+ReadSums = Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Gives totals and powers of the classes from a first one to before a last one, (k, 2, L, L), (k, 2, L, L // 2 + 1)."""
 HALF_FLOOR = 0.02
 """Added to sum C^2 where only that divides, as a share of its mean over the ring and its neighbours."""
 
@@ -86,32 +89,69 @@ def finish_averages(
     InputError
         If the mask leaves no background.
     """
-    m, box = len(totals), totals.shape[-1]
+    return finish_in_chunks(
+        lambda first, stop: (totals[first:stop], power[first:stop]), counts, box=totals.shape[-1],
+        classes_at_once=len(totals), mask_diameter_px=mask_diameter_px, pixel_size_angstrom=pixel_size_angstrom,
+        treatment=treatment, ssnr=ssnr, shared_ring=shared_ring,
+    )  # fmt: skip
+
+
+def finish_in_chunks(
+    read: ReadSums,
+    counts: NDArray[np.integer],
+    *,
+    box: int,
+    classes_at_once: int,
+    mask_diameter_px: float,
+    pixel_size_angstrom: float,
+    treatment: str,
+    ssnr: float | None = None,
+    shared_ring: int,
+) -> ClassAverages:
+    """Do what :func:`finish_averages` does without all sums in memory; chunks of any size give the same bytes.
+
+    Classes lean on each other through their ring products only, which are small: sums are read once for those and for
+    the halves, and once more for the averages.
+
+    Parameters
+    ----------
+    read
+        Gives the sums of a range of classes.
+    counts
+        Members of either half, (m, 2).
+    box, classes_at_once
+        Side L of the sums in pixels, and how many classes are read at a time.
+    mask_diameter_px, pixel_size_angstrom, treatment, ssnr, shared_ring
+        As for :func:`finish_averages`.
+    """
     counts = np.asarray(counts, np.int64)
+    m = len(counts)
     frame = _Frame(box, mask_diameter_px)
     halves = np.zeros((2, m, box, box), np.float32)
     products = RingProducts(*np.zeros((3, m, box // 2 + 1)))
-    for c in range(m):
+    ring_power = np.zeros((m, box // 2 + 1))
+    for c, total, power in _each_class(read, m, classes_at_once):
         masked = np.zeros((2, box, box))
         for half in np.flatnonzero(counts[c]):
-            image = _unfiltered(totals[c, half], power[c, half], treatment)
+            image = _unfiltered(total[half], power[half], treatment)
             level = image[frame.outside].mean()
             masked[half] = (image - level) * frame.mask
             halves[half, c] = image - level if treatment == "wiener" else image
         found = ring_products(*masked)
         products.cross[c], products.first[c], products.second[c] = found.cross, found.first, found.second
+        ring_power[c] = ring_sums(conjugate_weight(box) * power.sum(axis=0), box) / ring_counts(box)
     both = (counts > 0).all(axis=1)
-    full_power = power.sum(axis=1)
-    ring_power = ring_sums(conjugate_weight(box) * full_power, box) / ring_counts(box)
     per_image = ssnr_per_image(products, ring_power, both, frame.samples)
     averages = np.zeros((m, box, box), np.float32)
-    for c in np.flatnonzero(counts.sum(axis=1)):
-        total = totals[c].sum(axis=0)
+    for c, total, power in _each_class(read, m, classes_at_once):
+        if not counts[c].any():
+            continue
+        whole, full_power = total.sum(axis=0), power.sum(axis=0)
         if treatment == "wiener":
             gain = per_image[c] if ssnr is None else np.full(box // 2 + 1, float(ssnr))
-            averages[c] = wiener_average(total, full_power[c], gain, frame.outside)
+            averages[c] = wiener_average(whole, full_power, gain, frame.outside)
         else:
-            averages[c] = total / full_power[c, 0, 0]
+            averages[c] = whole / full_power[0, 0]
     frc = tuple(
         class_frc(
             _of_class(products, c),
@@ -186,6 +226,15 @@ def wiener_average(
     gain = ratio / (power * ratio + 1.0)
     image = scipy.fft.irfft2(scipy.fft.rfft2(total) * gain, s=(box, box))
     return np.asarray(image - image[outside].mean(), dtype=np.float32)
+
+
+def _each_class(read: ReadSums, m: int, at_once: int) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield each class with its sums (2, L, L) and powers (2, L, L // 2 + 1)."""
+    for first in range(0, m, max(at_once, 1)):
+        totals, power = read(first, min(first + at_once, m))
+        for i in range(len(totals)):
+            yield first + i, totals[i], power[i]
+        del totals, power  # before the next ones are read
 
 
 class _Frame:

@@ -49,8 +49,8 @@ class SumSettings:
     intact_first_peak
         Take the CTF as 1 up to its first peak.
     normalize_diameter_px
-        Bring the background outside this diameter (pixels of the raw images) to mean 0 and deviation 1 first, without
-        a plane; None leaves images as they are.
+        Bring the background outside this diameter (pixels of the raw images) to mean 0 and deviation 1 first, after
+        taking off the plane that fits it best; None leaves images as they are.
     """
 
     box: int
@@ -179,14 +179,19 @@ class ClassSums:
             arrays["power"] = self._power[cells]
         return {prefix + name: value for name, value in arrays.items()}
 
-    def add_packed(self, arrays: dict[str, NDArray], prefix: str = "") -> None:
-        """Add what :meth:`pack` returned for the same settings."""
-        cells = arrays[f"{prefix}cells"]
-        self._images.add_packed(cells, arrays[f"{prefix}counts"], arrays[f"{prefix}sums"])
-        self._weight[cells] += arrays[f"{prefix}weight"]
-        self._flat[cells] += arrays[f"{prefix}flat"]
+    def add_packed(self, arrays: dict[str, NDArray], prefix: str = "", first_cell: int = 0) -> None:
+        """Add what :meth:`pack` returned for the same settings, or for more cells.
+
+        Then cells ``first_cell`` .. ``first_cell + n_cells - 1`` are added as cells 0 .. n_cells - 1, others left out.
+        """
+        packed = arrays[f"{prefix}cells"] - first_cell
+        mine = slice(*np.searchsorted(packed, (0, self.settings.n_cells)))  # they ascend
+        cells = packed[mine]
+        self._images.add_packed(cells, arrays[f"{prefix}counts"][mine], arrays[f"{prefix}sums"][mine])
+        self._weight[cells] += arrays[f"{prefix}weight"][mine]
+        self._flat[cells] += arrays[f"{prefix}flat"][mine]
         if f"{prefix}power" in arrays:
-            self._power_sums()[cells] += arrays[f"{prefix}power"]
+            self._power_sums()[cells] += arrays[f"{prefix}power"][mine]
 
     def totals(self) -> NDArray[np.float64]:
         """Return the sums in the images' own unit at the output geometry, float64 (n_cells, out_box, out_box)."""
@@ -194,8 +199,11 @@ class ClassSums:
         totals = self._images.totals()
         if self._same_geometry():
             return totals
-        matched = match_geometry(totals.astype(np.float32), s.pixel_size_angstrom, s.out_box, s.out_pixel_size_angstrom)
-        return matched.astype(np.float64)
+        matched = np.empty((len(totals), s.out_box, s.out_box))
+        for c, total in enumerate(totals):  # one by one: a batch could change last bits
+            one = total[None].astype(np.float32)
+            matched[c] = match_geometry(one, s.pixel_size_angstrom, s.out_box, s.out_pixel_size_angstrom)[0]
+        return matched
 
     def ctf_power(self) -> NDArray[np.float64]:
         """Return the sums of w C^2 on the frequencies of the output geometry's ``rfft2``.

@@ -43,6 +43,16 @@ def test_same_bytes_of_second_passes(few, options):
     assert found[1] == found[0] and found[2] == found[0]
 
 
+@pytest.mark.parametrize("options", ["", "--scale", "--robust winsorised"])
+def test_same_bytes_where_classes_are_put_together_one_by_one(few, options, monkeypatch):
+    average(few.folder, *BASIC, *options.split())
+    wanted = results(few.folder / "out")
+    monkeypatch.setattr("cryoalign.jobs.average.merge.MERGE_BYTES", 1)
+    monkeypatch.setattr("cryoalign.jobs.average.robust.MERGE_BYTES", 1)
+    average(few.folder, *BASIC, "--overwrite", *options.split(), *SMALL_MEMORY, "--block-size", 64)
+    assert results(few.folder / "out") == wanted
+
+
 def test_the_work_is_ordered_by_class_where_sums_are_large(few):
     run(few.folder, "average", *BASIC, *SMALL_MEMORY)
     assert "by class" in (few.folder / "out/run.log").read_text()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from blobs import random_blobs
 
-from cryoalign.averaging.class_averages import finish_averages, half_references
+from cryoalign.averaging.class_averages import finish_averages, finish_in_chunks, half_references
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.averaging.frc import fourier_ring_correlation, resolution_at
@@ -191,6 +191,23 @@ def test_empty_classes_and_classes_of_one_half_are_harmless(noisy):
     lonely = Sums([1], 0.3).finished()
     assert np.isfinite(lonely.averages).all()
     assert lonely.averages.any()
+
+
+@pytest.mark.parametrize("treatment", ["wiener", "flip", "plain"])
+def test_classes_at_once_change_no_bit(treatment):
+    sums = Sums([30, 0, 11, 1, 24, 40, 6, 9, 13], 0.3)
+    totals, power, counts = sums.of[treatment]
+    whole = sums.finished(treatment)
+    for at_once in (1, 4, 7, 100):
+        found = finish_in_chunks(
+            lambda first, stop: (totals[first:stop], power[first:stop]), counts, box=BOX, classes_at_once=at_once,
+            mask_diameter_px=MASK, pixel_size_angstrom=PIXEL, treatment=treatment, shared_ring=0,
+        )  # fmt: skip
+        for name in ("averages", "halves", "counts", "ssnr_per_image", "quality"):
+            assert getattr(found, name).tobytes() == getattr(whole, name).tobytes(), (name, at_once)
+        for one, other in zip(found.frc, whole.frc, strict=True):
+            assert (one is None) == (other is None)
+            assert one is None or (one.frc.tobytes(), one.ssnr.tobytes()) == (other.frc.tobytes(), other.ssnr.tobytes())
 
 
 def test_a_level_of_the_particles_does_not_reach_the_average(noisy):

@@ -89,6 +89,19 @@ def test_batches_tiles_and_neighbours_change_no_bit(box, treatment):
         assert packed_bytes(sums) == expected
 
 
+def test_some_cells_of_a_part_are_those_cells():
+    images, poses, cells, ctf = noise(), some_poses(), cells_of(), some_ctf()
+    whole = summed(images, poses, cells, ctf)
+    n_cells = whole.settings.n_cells
+    for first, stop in ((0, 1), (1, n_cells), (2, 3)):
+        some = ClassSums(replace(whole.settings, n_cells=stop - first))
+        some.add_packed(whole.pack("x"), "x", first)
+        for name in ("totals", "ctf_power"):
+            np.testing.assert_array_equal(getattr(some, name)(), getattr(whole, name)()[first:stop])
+        np.testing.assert_array_equal(some.counts, whole.counts[first:stop])
+        np.testing.assert_array_equal(some.weight, whole.weight[first:stop])
+
+
 def test_what_is_left_out_changes_nothing_whatever_it_holds():
     images, poses, cells, ctf = noise(), some_poses(), cells_of(), some_ctf()
     expected = packed_bytes(summed(images, poses, cells, ctf))

@@ -1,35 +1,41 @@
-"""Parts of a run of averages put together."""
+"""Parts of a run of averages put together, some classes at a time where there are many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.averaging.class_averages import ClassAverages, finish_averages
+from cryoalign.averaging.class_averages import ClassAverages, ReadSums, finish_in_chunks
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.average.plan import AveragePlan
+from cryoalign.jobs.average.plan import AveragePlan, sums_bytes
 from cryoalign.jobs.parts import PartRange, PartStore
+
+MERGE_BYTES = 32 * 2**20
+"""Sums that are put together at a time, where those of all classes would be large."""
 
 
 @dataclass(frozen=True, eq=False)
 class MergedSums:
-    """The sums of all memberships.
+    """The sums of all memberships, of m classes at the geometry of the averages.
 
     Parameters
     ----------
-    totals, power, counts
-        Sums of C F and of C^2 and members of each class and half, at the geometry of the averages:
-        (m, 2, box, box), (m, 2, box, box // 2 + 1), (m, 2).
+    read
+        Gives the sums of C F and of C^2 of a range of classes.
+    classes_at_once
+        How many classes are best read together.
+    counts
+        Members of each class and half, (m, 2).
     skipped
         0, or why a membership was left out (key of ``REASONS``), shape (k,).
     """
 
-    totals: NDArray[np.float64]
-    power: NDArray[np.float64]
+    read: ReadSums
+    classes_at_once: int
     counts: NDArray[np.int64]
     skipped: NDArray[np.int8]
 
@@ -40,39 +46,65 @@ class MergedSums:
 
 
 def merge_sums(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange]) -> MergedSums:
-    """Read all parts and put them together.
+    """Read all parts and put them together: all sums now, or, where the work is ordered by class, when they are read.
 
     Raises
     ------
     InputError
         If no particle is left.
     """
-    m, box = plan.n_classes, plan.out_box
-    sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
+    m, box, geometries = plan.n_classes, plan.out_box, range(len(plan.geometries))
     skipped = np.zeros(len(plan.members), np.int8)
+    counts = np.zeros(2 * m, np.int64)
+    sums = [] if plan.by_class else [ClassSums(plan.sum_settings(g)) for g in geometries]
     for part, arrays in store.load_all(ranges):
         skipped[plan.order[part.start : part.stop]] = arrays["skipped"]
+        for g in geometries:
+            counts[arrays[f"sums_{g}_cells"]] += arrays[f"sums_{g}_counts"]
         for g, geometry_sums in enumerate(sums):
             geometry_sums.add_packed(arrays, f"sums_{g}_")
     if not (skipped == 0).any():
         raise InputError("no usable particle is left", path=plan.particles.path)
-    totals = np.zeros((2 * m, box, box))
-    power = np.zeros((2 * m, box, box // 2 + 1))
-    counts = np.zeros(2 * m, np.int64)
+    if plan.by_class:
+        at_once = max(1, MERGE_BYTES // sums_bytes(1, box, len(plan.geometries)))
+        return MergedSums(_ByClass(plan, store, ranges), at_once, counts.reshape(m, 2), skipped)
+    totals, power = _together(sums, m, box)
+    return MergedSums(lambda a, b: (totals[a:b], power[a:b]), m, counts.reshape(m, 2), skipped)
+
+
+class _ByClass:
+    """Reads the sums of some classes from the parts that hold them."""
+
+    def __init__(self, plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange]) -> None:
+        self._plan, self._store = plan, store
+        classes = plan.members.class_index[plan.order]
+        self._held = [(part, int(classes[part.start]), int(classes[part.stop - 1])) for part in ranges]
+
+    def __call__(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return totals and powers of classes first .. stop - 1."""
+        plan = self._plan
+        settings = [plan.sum_settings(g) for g in range(len(plan.geometries))]
+        sums = [ClassSums(replace(one, n_cells=2 * (stop - first))) for one in settings]
+        for _, arrays in self._store.load_all([part for part, low, high in self._held if low < stop and high >= first]):
+            for g, geometry_sums in enumerate(sums):
+                geometry_sums.add_packed(arrays, f"sums_{g}_", 2 * first)
+        return _together(sums, stop - first, plan.out_box)
+
+
+def _together(sums: list[ClassSums], m: int, box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add the sums of all geometries, giving back the memory of each."""
+    totals, power = np.zeros((2 * m, box, box)), np.zeros((2 * m, box, box // 2 + 1))
     while sums:
         geometry_sums = sums.pop(0)
         totals += geometry_sums.totals()
         power += geometry_sums.ctf_power()
-        counts += geometry_sums.counts
-    return MergedSums(
-        totals.reshape(m, 2, box, box), power.reshape(m, 2, box, box // 2 + 1), counts.reshape(m, 2), skipped
-    )
+    return totals.reshape(m, 2, box, box), power.reshape(m, 2, box, box // 2 + 1)
 
 
 def averages_of(plan: AveragePlan, sums: MergedSums) -> ClassAverages:
     """Finish the averages: divided by their weights, filtered, with the FRC of their halves."""
-    return finish_averages(
-        sums.totals, sums.power, sums.counts, mask_diameter_px=plan.mask_diameter_px,
-        pixel_size_angstrom=plan.out_pixel_size, treatment=plan.parameters.treatment, ssnr=plan.parameters.ssnr,
-        shared_ring=plan.shared_ring,
+    return finish_in_chunks(
+        sums.read, sums.counts, box=plan.out_box, classes_at_once=sums.classes_at_once,
+        mask_diameter_px=plan.mask_diameter_px, pixel_size_angstrom=plan.out_pixel_size,
+        treatment=plan.parameters.treatment, ssnr=plan.parameters.ssnr, shared_ring=plan.shared_ring,
     )  # fmt: skip

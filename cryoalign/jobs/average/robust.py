@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.averaging.aligned_members import aligned_members, member_transfer
-from cryoalign.averaging.class_averages import ClassAverages, finish_averages, wiener_average
+from cryoalign.averaging.class_averages import ClassAverages, wiener_average
 from cryoalign.averaging.robust import SIGMA_CLIP, restore_amplitudes, robust_mean
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
-from cryoalign.jobs.average.merge import MergedSums
+from cryoalign.jobs.average.merge import MERGE_BYTES, MergedSums, averages_of
 from cryoalign.jobs.average.part import located, member_tiles
-from cryoalign.jobs.average.plan import AveragePlan
+from cryoalign.jobs.average.plan import AveragePlan, sums_bytes
 from cryoalign.jobs.parts import PartRange, PartStore
 
 IN_MEMORY_BYTES = 64 * 2**20
@@ -131,29 +131,50 @@ def merge_robust(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange
         If no particle is left.
     """
     m, box, p = plan.n_classes, plan.out_box, plan.parameters
-    means, transfer = np.zeros((m, 3, box, box)), np.zeros((m, 3, box, box // 2 + 1))
     counts = np.zeros((m, 2), np.int64)
     skipped = np.zeros(len(plan.members), np.int8)
+    averages = np.zeros((m, box, box), np.float32)
     for part, arrays in store.load_all(ranges):
-        classes = slice(part.start, part.stop)
-        means[classes], transfer[classes], counts[classes] = arrays["means"], arrays["transfer"], arrays["counts"]
+        counts[part.start : part.stop] = arrays["counts"]
+        averages[part.start : part.stop] = arrays["means"][:, 0]
         skipped[arrays["members"]] = arrays["skipped"]
     if not counts.any():
         raise InputError("no usable particle is left", path=plan.particles.path)
-    everyone = np.concatenate([counts.sum(axis=1)[:, None], counts], axis=1)
-    totals, power = restore_amplitudes(
-        means.reshape(-1, box, box), transfer.reshape(-1, box, box // 2 + 1), everyone.reshape(-1)
-    )
-    totals, power = totals.reshape(m, 3, box, box), power.reshape(m, 3, box, box // 2 + 1)
-    sums = MergedSums(totals[:, 1:], power[:, 1:], counts, skipped)
-    halves = finish_averages(
-        sums.totals, sums.power, counts, mask_diameter_px=plan.mask_diameter_px,
-        pixel_size_angstrom=plan.out_pixel_size, treatment=p.treatment, ssnr=p.ssnr, shared_ring=plan.shared_ring,
-    )  # fmt: skip
-    averages = means[:, 0].astype(np.float32)
+    restored = _Restored(store, ranges, counts, box)
+    at_once = max(1, MERGE_BYTES // sums_bytes(1, box))
+    sums = MergedSums(restored.halves, at_once, counts, skipped)
+    found = averages_of(plan, sums)
     if p.treatment == "wiener":
         outside = background_region(box, plan.mask_diameter_px)
-        for c in np.flatnonzero(everyone[:, 0]):
-            ssnr = halves.ssnr_per_image[c] if p.ssnr is None else np.full(box // 2 + 1, p.ssnr)
-            averages[c] = wiener_average(totals[c, 0], power[c, 0], ssnr, outside)
-    return sums, replace(halves, averages=averages)
+        for first in range(0, m, at_once):
+            totals, power = restored.read(first, min(first + at_once, m))
+            for i, c in enumerate(range(first, first + len(totals))):
+                if counts[c].any():
+                    ssnr = found.ssnr_per_image[c] if p.ssnr is None else np.full(box // 2 + 1, p.ssnr)
+                    averages[c] = wiener_average(totals[i, 0], power[i, 0], ssnr, outside)
+    return sums, replace(found, averages=averages)
+
+
+class _Restored:
+    """Reads robust means from their parts as the sums that they stand for: of all members and of either half."""
+
+    def __init__(self, store: PartStore, ranges: Sequence[PartRange], counts: NDArray[np.int64], box: int) -> None:
+        self._store, self._ranges, self._box = store, ranges, box
+        self._counts = np.concatenate([counts.sum(axis=1)[:, None], counts], axis=1)
+
+    def read(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return totals and powers of classes first .. stop - 1, (k, 3, L, L) and (k, 3, L, L // 2 + 1)."""
+        box = self._box
+        totals = np.zeros((stop - first, 3, box, box))
+        power = np.zeros((stop - first, 3, box, box // 2 + 1))
+        holding = [part for part in self._ranges if part.start < stop and part.stop > first]
+        for part, arrays in self._store.load_all(holding):
+            for c in range(max(first, part.start), min(stop, part.stop)):
+                one = arrays["means"][c - part.start], arrays["transfer"][c - part.start], self._counts[c]
+                totals[c - first], power[c - first] = restore_amplitudes(*one)
+        return totals, power
+
+    def halves(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what `read` does, of the halves only."""
+        totals, power = self.read(first, stop)
+        return totals[:, 1:], power[:, 1:]

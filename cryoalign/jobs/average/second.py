@@ -126,10 +126,14 @@ class IntensityPart(_SecondPass):
     ) -> None:
         super().__init__(plan, filters)
         mask = soft_disc(plan.out_box, plan.mask_diameter_px)
-        halves = half_references(
-            sums.totals, sums.power, sums.counts, ssnr_per_image, mask_diameter_px=plan.mask_diameter_px
-        )
-        self.references = halves * mask
+        self.references = np.zeros((2, plan.n_classes, plan.out_box, plan.out_box), np.float32)
+        for first in range(0, plan.n_classes, sums.classes_at_once):
+            some = slice(first, min(first + sums.classes_at_once, plan.n_classes))
+            halves = half_references(
+                *sums.read(some.start, some.stop), sums.counts[some], ssnr_per_image[some],
+                mask_diameter_px=plan.mask_diameter_px,
+            )  # fmt: skip
+            self.references[:, some] = halves * mask
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Return <x, m> and <m, m> of the memberships of a part, in the plan's order."""
