@@ -195,8 +195,8 @@ def _error_pictures(data: AlignReportData) -> Iterator[str]:
             ),
             name,
             f"{words[0].upper()}{words[1:]}." + (f" {undefined:,} particles have none." if undefined else ""),
-            "a narrow hump and a short tail. Standard errors from the curvature of the score and the noise: they do "
-            "not know of a wrong peak.",
+            "a narrow hump and a short tail. Standard errors from the slope that noise gives the score, and its "
+            "curvature: they do not know of a wrong peak.",
         )
 
 

@@ -58,7 +58,7 @@ def _triples(null: NullTestSummary, pixel_size_angstrom: float, mask_diameter_an
     which = f"The {len(largest)} largest of {total:,} classes. " if total > len(largest) else ""
     text = caption(
         f"{which}Noise with the spectrum of the data, as many images as particles, aligned and averaged by the same "
-        "steps. Correlations: inside the mask (dashed circle).",
+        "steps. Correlations: of these Wiener averages, inside the mask (dashed circle).",
         "the average of noise looks like the reference though there is nothing in it. Trust in the average of the "
         "particles only what the average of noise does not show as well.",
     )
@@ -69,7 +69,7 @@ def _curve(null: NullTestSummary) -> str:
     points = [f"{value:.2f} from {count:,}" for count, value in _known(null.counts, null.noise_correlation)]
     if not points:
         return ""
-    finding = f"Averages of aligned noise correlate with the reference by {points[0]}"
+    finding = f"Averages of aligned noise, not filtered by their halves, correlate with the reference by {points[0]}"
     finding += f" to {points[-1]} images." if len(points) > 1 else " images."
     real = list(_known(null.counts, null.real_correlation or ()))
     if real:

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, held_out_products
-from cryoalign.core.errors import InputError
-from cryoalign.core.filters import radial_average, ring_counts
+from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products, judged_references
+from cryoalign.core.filters import apply_ring_gain, bandpass, radial_average, ring_counts
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.match_geometry import match_geometry
-from cryoalign.core.noise import noise_power
+from cryoalign.core.pose_errors import reference_noise_power
 from cryoalign.core.resample import resample
 from cryoalign.core.search import SearchPlan, plan_search
 from cryoalign.core.tiles import TILE
@@ -40,8 +39,8 @@ class GuardPlan:
     ----------
     sampled
         Tiles of positions that are looked at, (tiles,).
-    references
-        For each geometry: what particles of each arm are compared with, masked, (arms, m, box, box).
+    references, judged
+        For each geometry: what particles of each arm are aligned to and judged by, (arms, m, box, box).
     searches
         For each geometry and arm, the search on low rings.
     clean_share
@@ -52,6 +51,7 @@ class GuardPlan:
 
     sampled: NDArray[np.bool_]
     references: tuple[NDArray[np.float32], ...]
+    judged: tuple[NDArray[np.float32], ...]
     searches: tuple[tuple[SearchPlan, ...], ...]
     clean_share: tuple[NDArray[np.float64], ...]
     cross_fitted: bool
@@ -79,18 +79,31 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
     wanted = min(tiles, looked_at // TILE)
     sampled = np.zeros(tiles, bool)
     sampled[np.arange(wanted) * tiles // wanted] = True
-    masked, searches, clean = [], [], []
+    masked, judged, searches, clean = [], [], [], []
     for g in plan.geometries:
         arms = np.stack([masked_references(plan, g, arm) for arm in references])
-        clean.append(np.stack([_clean_share(plan, g, *both) for both in zip(references, arms, strict=True)]))
+        fine = np.stack([_judged(plan, g, arm) for arm in references])
+        # Averages of the other half are filtered so that their power is already what real particles would give.
+        shares = [_clean_share(plan, g, *both) for both in zip(references, fine, strict=True)]
+        clean.append(np.ones((len(references), arms.shape[1])) if cross_fitted else np.stack(shares))
+        judged.append(fine)
         settings = replace(g.search.settings, full_rings=BAND_RING, coarse_rings=BAND_RING)
         masked.append(arms)
         searches.append(tuple(plan_search(arm, g.noise_power, settings) for arm in arms))
-    return GuardPlan(sampled, tuple(masked), tuple(searches), tuple(clean), cross_fitted)
+    return GuardPlan(sampled, tuple(masked), tuple(judged), tuple(searches), tuple(clean), cross_fitted)
+
+
+def _judged(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the fine detail of references as the search sees it: within the band that the user left, masked."""
+    p = plan.parameters
+    matched = match_geometry(references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom)
+    if p.lowpass is not None or p.highpass is not None:
+        matched = apply_ring_gain(matched, bandpass(g.box, g.pixel_size_angstrom, p.lowpass, p.highpass))
+    return judged_references(matched, g.mask_diameter_px)
 
 
 def _clean_share(
-    plan: AlignPlan, g: Geometry, references: NDArray[np.float32], masked: NDArray[np.float32]
+    plan: AlignPlan, g: Geometry, references: NDArray[np.float32], judged: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return the share of each reference's judged power that is not its own noise, (m,).
 
@@ -100,15 +113,11 @@ def _clean_share(
     through = float((soft_disc(g.box, g.mask_diameter_px) ** 2).mean())
     rings = slice(BAND_RING + GAP + 1, (g.box + 1) // 2)
     counts = ring_counts(g.box)[rings]
-    share = np.ones(len(matched))
-    for c, (reference, inside) in enumerate(zip(matched, masked, strict=True)):
-        power = radial_average(np.abs(scipy.fft.rfft2(inside)) ** 2, g.box)[rings] / g.box**2 @ counts
-        try:
-            noise = noise_power(reference[None], g.mask_diameter_px)[rings] @ counts * through
-        except InputError:
-            continue  # nothing outside the mask: clean, or masked before
-        share[c] = max(0.0, 1.0 - noise / power) if power > 0 else 0.0
-    return share
+    gain = bandpass(g.box, g.pixel_size_angstrom, plan.parameters.lowpass, plan.parameters.highpass)[rings]
+    own = reference_noise_power(matched, g.mask_diameter_px)[:, rings] * gain**2
+    power = radial_average(np.abs(scipy.fft.rfft2(judged)) ** 2, g.box)[:, rings] / g.box**2
+    share = 1.0 - np.divide(through * (own @ counts), power @ counts, out=np.ones(len(own)), where=power @ counts > 0)
+    return np.maximum(share, 0.0)
 
 
 class Guard:
@@ -133,6 +142,7 @@ class Guard:
             For each arm with images here: their places in the tile, and the guard's columns of them.
         """
         plan, geometry = self.plan, self.plan.geometries[g]
+        images = faded(images, geometry.mask_diameter_px)
         arms = plan.half[rows] if len(self._aligners[g]) > 1 else np.zeros(len(rows), np.int8)
         found = []
         for arm, aligner in enumerate(self._aligners[g]):
@@ -151,6 +161,7 @@ class Guard:
                 geometry.noise_power[plan.noise_group[rows[at]]],
                 self.guard.first_ring,
                 result.scale[at],
+                self.guard.judged[g][arm],
             )
             energy *= self.guard.clean_share[g][arm][result.reference[at]]
             columns = {"guard_u": u, "guard_energy": energy, "guard_scale": result.scale[at]}

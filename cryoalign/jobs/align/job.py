@@ -210,7 +210,7 @@ class Rounds:
         self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
         workers = _workers(plan, self._run)
         null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
-        where = f"{null.counts[-1]} images of noise correlate {null.noise_correlation[-1]:.2f} with reference"
+        where = f"{null.counts[-1]} images of noise correlates {null.noise_correlation[-1]:.2f} with reference"
         self._run.log.info("null test: the average of %s %d", where, null.curve_class)
         return null
 
@@ -285,7 +285,8 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
     if not np.any(aligned.score[aligned.good] > 0):
         run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
     elif verdict is not None and verdict.overall.warned:
-        run.warn(f"{NO_SIGNAL}: {verdict.in_words()}")
+        z = f"z = {verdict.overall.z:.1f}"
+        run.warn(f"{NO_SIGNAL}: the fine detail of the references is not in the particles ({z})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
         run.warn(
             "the particles hold the references' fine detail with the wrong sign: contrast inverted (--invert), or "
