@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
-from cryoalign.core.match_geometry import match_geometry as match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.search import Searcher, SearchPlan, SearchResult
 

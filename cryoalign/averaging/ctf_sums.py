@@ -11,7 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
-from cryoalign.core.filters import apply_ring_gain, radial_average
+from cryoalign.core.filters import radial_average
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import Edge, Interpolation, resample
 from cryoalign.core.resample_fourier import gain_frequencies
@@ -148,22 +148,3 @@ def multiply_by_ctf(
     spectrum = scipy.fft.rfft2(images, workers=1)
     spectrum *= values
     return scipy.fft.irfft2(spectrum, s=(box, box), workers=1), power
-
-
-def wiener_averages(sums: NDArray[np.float64], power: NDArray[np.int64], ssnr: float = 1.0) -> NDArray[np.float32]:
-    """Divide sums of C F by sums of C^2 plus 1 / SSNR.
-
-    Parameters
-    ----------
-    sums
-        Aligned sums of C F, shape (m, box, box).
-    power
-        Sums of ring powers in units of 1 / POWER_SCALE, shape (m, box // 2 + 1).
-    ssnr
-        Spectral signal-to-noise ratio of one image, taken as flat.
-    """
-    averages = np.zeros(sums.shape, np.float32)
-    for m in range(len(sums)):
-        if power[m].any():
-            averages[m] = apply_ring_gain(sums[m][None], 1.0 / (power[m] / POWER_SCALE + 1.0 / ssnr))[0]
-    return averages

@@ -1,10 +1,10 @@
-"""CTF-weighted averages."""
+"""Images multiplied by their CTF, and C^2."""
 
 import numpy as np
 import pytest
 from blobs import random_blobs
 
-from cryoalign.averaging.ctf_sums import POWER_SCALE, multiply_by_ctf, wiener_averages
+from cryoalign.averaging.ctf_sums import POWER_SCALE, multiply_by_ctf
 from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
 
 BOX, PIXEL, N = 48, 3.0, 60
@@ -32,11 +32,6 @@ def clean_image(box=BOX):
     return random_blobs(np.random.default_rng(96), 0.3 * box, 14, (1.2, 2.0)).image(box)
 
 
-def average(images, ctf, ssnr):
-    weighted, power = multiply_by_ctf(images.astype(np.float32), ctf, PIXEL)
-    return wiener_averages(weighted.sum(axis=0, dtype=np.float64)[None], power.sum(axis=0)[None], ssnr)[0]
-
-
 def correlation(one, two):
     return np.corrcoef(one.ravel(), two.ravel())[0, 1]
 
@@ -46,27 +41,21 @@ def without_first_rings(image, rings=1.5):
     return np.fft.ifft2(np.fft.fft2(image) * (k > rings)).real
 
 
-def test_the_average_of_many_defoci_is_the_clean_image():
+def test_one_denominator_for_a_ring_costs_accuracy_on_the_first_rings():
+    # There C^2 doubles from the inner to the outer pixels of a ring, which one number cannot follow.
     clean, ctf = clean_image(), some_ctf()
     copies = filtered(clean[None], ctf_images(ctf, BOX, PIXEL).astype(np.float64))
-    restored = average(copies, ctf, ssnr=100.0)
-    assert correlation(restored, clean) > 0.975
-    assert correlation(copies.mean(axis=0), clean) < 0.9
-    # In the first ring C^2 doubles from its inner to its outer pixels, which one number for a ring cannot follow.
-    restored, clean = without_first_rings(restored), without_first_rings(clean)
-    assert correlation(restored, clean) > 0.99
-    assert (restored * clean).sum() / (clean**2).sum() == pytest.approx(1.0, abs=0.02)
-
-
-def test_it_beats_the_plain_mean_in_noise():
-    clean, ctf = clean_image(), some_ctf()
-    copies = filtered(clean[None], ctf_images(ctf, BOX, PIXEL).astype(np.float64))
-    noise = np.random.default_rng(97).standard_normal(copies.shape) * copies.std() * 1.5
-    restored = average(copies + noise, ctf, ssnr=0.5)
-    flipped = filtered(copies + noise, np.sign(ctf_images(ctf, BOX, PIXEL))).mean(axis=0)
-    plain = (copies + noise).mean(axis=0)
-    assert correlation(restored, clean) > correlation(flipped, clean) + 0.005
-    assert correlation(restored, clean) > correlation(plain, clean) + 0.1
+    weighted, power = multiply_by_ctf(copies.astype(np.float32), ctf, PIXEL)
+    total, floor = weighted.sum(axis=0, dtype=np.float64), 0.01
+    f = np.fft.fftfreq(BOX, 1 / BOX)
+    ring = np.minimum(np.rint(np.hypot(f[:, None], np.abs(f)[None, : BOX // 2 + 1])).astype(int), BOX // 2)
+    by_ring = filtered(total, 1 / ((power.sum(axis=0) / POWER_SCALE)[ring] + floor))
+    by_pixel = filtered(total, 1 / ((ctf_images(ctf, BOX, PIXEL).astype(np.float64) ** 2).sum(axis=0) + floor))
+    assert correlation(by_pixel, clean) > 0.999
+    assert 0.975 < correlation(by_ring, clean) < correlation(by_pixel, clean) - 0.005
+    by_ring, clean = without_first_rings(by_ring), without_first_rings(clean)
+    assert correlation(by_ring, clean) > 0.99
+    assert (by_ring * clean).sum() / (clean**2).sum() == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("box", [48, 49])
@@ -99,21 +88,11 @@ def test_flags_of_the_data_are_obeyed():
     np.testing.assert_array_equal(power, expected_power)
 
 
-def test_without_ctf_it_is_the_mean():
+def test_without_ctf_images_stay_as_they_are():
     images = np.random.default_rng(100).standard_normal((5, BOX, BOX)).astype(np.float32)
     weighted, power = multiply_by_ctf(images, None, PIXEL)
     np.testing.assert_array_equal(weighted, images)
     assert (power == POWER_SCALE).all()
-    found = wiener_averages(weighted.sum(axis=0)[None].astype(float), power.sum(axis=0)[None], ssnr=1e9)
-    np.testing.assert_allclose(found[0], images.mean(axis=0), atol=1e-5)
-
-
-def test_a_class_without_members_stays_empty():
-    power = np.stack([np.zeros(BOX // 2 + 1, np.int64), np.full(BOX // 2 + 1, int(POWER_SCALE))])
-    found = wiener_averages(np.ones((2, BOX, BOX)), power)
-    assert found.dtype == np.float32
-    assert not found[0].any()
-    np.testing.assert_allclose(found[1], 0.5, atol=1e-6)
 
 
 @pytest.mark.parametrize("box", [48, 49])

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references, match_geometry
+from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, centre_offsets
+from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.pose_errors import reference_noise_power
 from cryoalign.core.search import SearchPlan, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import cryoalign
-from cryoalign.alignment.to_references import match_geometry, origin_change
+from cryoalign.alignment.to_references import origin_change
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.filters import apply_ring_gain, bandpass
+from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 from cryoalign.jobs.align.merge import MergedAlignment
