@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,13 @@ class ClassNumbers(click.ParamType):
         """Return ranges (first, last)."""
         if isinstance(value, tuple):
             return value
-        ranges = []
-        for word in str(value).split(","):
-            match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", word)
-            if match is None:
-                self.fail(f"{value!r} is not a list of class numbers such as 1,3,5-8", param, ctx)
-            ranges.append((int(match[1]), int(match[2] or match[1])))
-        return tuple(ranges)
+        from cryoalign.core.errors import InputError
+        from cryoalign.jobs.class_lists import parse_classes
+
+        try:
+            return parse_classes(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command(

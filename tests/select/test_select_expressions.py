@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.class_lists import in_ranges, parse_classes
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
     cell_numbers,
-    in_ranges,
     parse_amount,
-    parse_classes,
     parse_condition,
     unknown_column,
 )

@@ -20,6 +20,7 @@ from cryoalign.io.columns import numbers, whole_numbers
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.average.member_table import CLASS, MemberTable, read_member_table
 from cryoalign.jobs.average.parameters import AverageParameters
+from cryoalign.jobs.class_lists import in_ranges
 
 SCORE = "cryoalignScore"
 
@@ -122,8 +123,8 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
 
 def _selected(p: AverageParameters, every: Memberships, where: Path | None) -> Memberships:
     """Keep the classes that were asked for, and weights above 0; number the classes anew."""
-    wanted = np.array([p.wants(int(number)) for number in every.class_numbers], bool)
-    chosen = wanted[every.class_index]
+    numbers = every.class_numbers
+    chosen = (np.ones(len(numbers), bool) if p.classes is None else in_ranges(numbers, p.classes))[every.class_index]
     if p.members is not None and p.limit is not None:
         chosen[p.limit :] = False
     if not chosen.any():

@@ -123,9 +123,6 @@ class AverageParameters:
             raise InputError("--block-size must be a multiple of 64", value=self.block_size)
         if self.seed < 0:
             raise InputError("--seed must not be negative", value=self.seed)
-        for first, last in self.classes or ():
-            if not 1 <= first <= last:
-                raise InputError("--classes counts from 1, and ranges go upwards", value=f"{first}-{last}")
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
@@ -165,10 +162,6 @@ class AverageParameters:
     def resolved_edge(self) -> Edge:
         """What is beyond the edge of an image: wrap, or zero with linear interpolation, as RELION has it."""
         return self.edge if self.edge is not None else "zero" if self.interpolation == "linear" else "wrap"
-
-    def wants(self, number: int) -> bool:
-        """Tell whether a class number was asked for."""
-        return self.classes is None or any(first <= number <= last for first, last in self.classes)
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold; `from_json` undoes it."""

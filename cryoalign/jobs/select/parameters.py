@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.class_lists import parse_classes
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
     parse_amount,
-    parse_classes,
     parse_condition,
 )
 
