@@ -11,8 +11,11 @@ from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
     all_particles,
+    ctf_intact_first_peak_option,
+    mask_diameter_option,
     output_option,
     particles_options,
+    resampling_options,
     run_options,
     typed_words,
     verbosity,
@@ -55,11 +58,9 @@ Examples:
     help="One or many references: .mrc, .mrcs, or a .star that lists them.",
 )
 @output_option
-@click.option(
-    "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
-)
+@mask_diameter_option
 @click.option("--ctf/--no-ctf", default=True, help="Take the CTF into account.  [default: where the metadata allow]")
-@click.option("--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak.")
+@ctf_intact_first_peak_option
 @click.option("--whiten/--no-whiten", default=True, help="Weight by the noise spectrum.  [default: whiten]")
 @click.option(
     "--noise-group",
@@ -117,18 +118,7 @@ Examples:
 @click.option(
     "--write-stack/--no-write-stack", default=True, show_default=True, help="Write the aligned particles too."
 )
-@click.option(
-    "--interpolation",
-    type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
-    default="fourier",
-    show_default=True,
-    help="How aligned particles are resampled.",
-)
-@click.option(
-    "--edge",
-    type=click.Choice(["wrap", "mirror", "zero", "mean"]),
-    help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
-)
+@resampling_options
 @click.option(
     "--normalize/--no-normalize", default=False, show_default=True, help="Rescale every aligned particle's background."
 )

@@ -11,8 +11,11 @@ from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
     all_particles,
+    ctf_intact_first_peak_option,
+    mask_diameter_option,
     output_option,
     particles_options,
+    resampling_options,
     run_options,
     typed_words,
     verbosity,
@@ -79,7 +82,7 @@ class ClassNumbers(click.ParamType):
     help="Signal-to-noise ratio (power) of one image for Wiener's filter, at all frequencies; 1e7 does not filter.  "
     "[default: by frequency, from the halves]",
 )
-@click.option("--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak.")
+@ctf_intact_first_peak_option
 @click.option("--weights", metavar="COLUMN", help="Column of weights, 0 and more.")
 @click.option(
     "--robust", type=click.Choice(["median", "winsorised", "sigma-clip"]), help="Robust means, pixel by pixel."
@@ -95,21 +98,8 @@ class ClassNumbers(click.ParamType):
     is_flag=True,
     help="Take it that the halves of rlnRandomSubset were aligned apart: give resolutions.",
 )
-@click.option(
-    "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
-)
-@click.option(
-    "--interpolation",
-    type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
-    default="fourier",
-    show_default=True,
-    help="How particles are resampled.",
-)
-@click.option(
-    "--edge",
-    type=click.Choice(["wrap", "mirror", "zero", "mean"]),
-    help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
-)
+@mask_diameter_option
+@resampling_options
 @click.option("--normalize/--no-normalize", default=False, show_default=True, help="Rescale every image's background.")
 @run_options
 @click.pass_context

@@ -180,6 +180,26 @@ particles_options = _together(
         help="What to do with NaN, infinite or constant images.",
     ),
 )
+mask_diameter_option = click.option(
+    "--mask-diameter", type=float, metavar="A", help="Diameter of the particle mask.  [default: 0.8 of the box]"
+)
+ctf_intact_first_peak_option = click.option(
+    "--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak."
+)
+resampling_options = _together(
+    click.option(
+        "--interpolation",
+        type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
+        default="fourier",
+        show_default=True,
+        help="How particles are resampled.",
+    ),
+    click.option(
+        "--edge",
+        type=click.Choice(["wrap", "mirror", "zero", "mean"]),
+        help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
+    ),
+)
 run_options = _together(
     resume_option,
     overwrite_option,

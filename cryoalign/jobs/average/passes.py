@@ -15,12 +15,10 @@ from cryoalign.jobs.average.merge import MergedSums, averages_of, merge_sums
 from cryoalign.jobs.average.part import SumPart
 from cryoalign.jobs.average.plan import AveragePlan, sums_bytes
 from cryoalign.jobs.average.robust import RobustPart, class_ranges, merge_robust
+from cryoalign.jobs.cpus import threads_within
 from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
-
-BASE_MEMORY_BYTES = 150 * 2**20
-"""What Python and its libraries take before the first particle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class Passes:
                     ranges,
                     work,
                     store,
-                    workers=self._workers(plan),
+                    workers=threads_within(p.threads, p.memory, thread_bytes(plan), run.warn),
                     which=p.part,
                     on_done=lambda part: None if part.index in done else counter.update(rows[part.index]),
                     should_stop=run.aborted,
@@ -115,16 +113,6 @@ class Passes:
     def _name(plan: AveragePlan, name: str) -> str:
         # The order of the work depends on --memory, and parts of one order mean nothing in the other.
         return f"{name}-{'by-class' if plan.by_class else 'by-row'}"
-
-    def _workers(self, plan: AveragePlan) -> int:
-        """Return the threads that fit into --memory; results do not depend on their number."""
-        p = plan.parameters
-        if p.memory is None:
-            return p.threads
-        fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
-        if fitting < p.threads:
-            self.run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
-        return min(p.threads, fitting)
 
 
 def thread_bytes(plan: AveragePlan) -> int:

@@ -13,7 +13,7 @@ from cryoalign.io.stack_writer import write_stack
 from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.average.report import write_report
 from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files
-from cryoalign.jobs.bad_rows import REASONS
+from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.markers import NodeKind
 from cryoalign.jobs.rundir import RunDirectory
 
@@ -43,15 +43,9 @@ def write_average_outputs(
         else:
             _write_members(found, run)
             files["members.star"] = "the memberships with new origins or intensities"
-    left_out = np.unique(plan.members.particle[~found.sums.good])
-    if len(left_out):
-        code = np.zeros(len(plan.particles), np.int8)
-        np.maximum.at(code, plan.members.particle, found.sums.skipped)
-        reasons = [REASONS[int(c)] for c in code[left_out]]
-        skipped = plan.particles.take(left_out).with_columns({"cryoalignReason": reasons})
-        write_particles(run.staged("skipped.star"), skipped)
-        files["skipped.star"] = "particles left out, with the reason"
-    files |= {
+    code = np.zeros(len(plan.particles), np.int8)
+    np.maximum.at(code, plan.members.particle, found.sums.skipped)
+    files |= write_skipped(run, plan.particles, code) | {
         "report.html, montage.png": "this report, and averages side by side",
         "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
     }
