@@ -1,4 +1,4 @@
-"""``align`` from start to finish: read, plan, align in parts, merge, iterate, write, report, commit."""
+"""``align`` from start to finish: read, plan, align in rounds, write, report, commit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,17 @@ from numpy.typing import NDArray
 
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.references import read_references
-from cryoalign.io.stack_writer import StackWriter
-from cryoalign.jobs.align.guard import GuardPlan, plan_guard
-from cryoalign.jobs.align.merge import merge_parts
-from cryoalign.jobs.align.null_test import NullTest, run_null_test
-from cryoalign.jobs.align.outputs import stack_names, write_align_outputs
+from cryoalign.jobs.align.contrast import inverted_contrast
+from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.align.part import AlignPart, PartOutputs
-from cryoalign.jobs.align.plan import AlignPlan, inverted_contrast, plan_align, thread_bytes, with_references
-from cryoalign.jobs.align.rounds import REFERENCE_LOWPASS_ANGSTROM, HalfState, next_halves, next_references
-from cryoalign.jobs.align.verdict import Verdict, judge_run
+from cryoalign.jobs.align.plan import AlignPlan, plan_align
+from cryoalign.jobs.align.rounds import Rounds
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
-from cryoalign.jobs.lock import exclusive
-from cryoalign.jobs.parts import PartRange, plan_parts, run_parts, select_parts
+from cryoalign.jobs.parts import plan_parts
 from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 
 NO_SIGNAL_EXIT = 3
 NO_SIGNAL = "no consistent signal found"
-BASE_MEMORY_BYTES = 150 * 2**20
-"""What Python and its libraries take before the first particle."""
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
 
 
@@ -150,130 +141,6 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
         "searched" if plan.parameters.mirror else "not searched",
         "full circle" if plan.parameters.local is None else f"within {plan.parameters.local:g} degrees",
     )
-
-
-class Rounds:
-    """The rounds of one run: aligned in parts, merged, averages made into references.
-
-    Attributes
-    ----------
-    plan
-        Of the round that is under way; after `align` of the last one.
-    first_plan
-        Of the first round, with the references that were given.
-    aligned
-        What the last round found.
-    verdicts
-        What the guard found: on the references that were given, and on averages of the other half.
-    """
-
-    def __init__(self, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, merge_only: bool) -> None:
-        self.plan = self.first_plan = plan
-        self.verdicts: list[Verdict] = []
-        self._run, self._ranges, self._merge_only = run, ranges, merge_only
-
-    def align(self) -> bool:
-        """Align all rounds; tell whether every part of the last is there."""
-        p, run = self.plan.parameters, self._run
-        halves = HalfState.of(self.plan) if p.in_halves else None
-        if p.rounds > 1 and halves is None:
-            run.warn(
-                "from the second round on, references are averages without independent halves, low-passed at "
-                f"{REFERENCE_LOWPASS_ANGSTROM:g} A"
-            )
-        for iteration in range(1, p.rounds + 1):
-            guard = self._guard(iteration, halves)
-            if not self._one_round(iteration, guard):
-                return False
-            with run.stage("merge"):
-                self.aligned = merge_parts(self.plan, run.parts(_store_name(iteration)), self._ranges)
-            if guard is not None and self.aligned.guard is not None:
-                verdict = judge_run(self.plan, self.aligned.guard, cross_fitted=guard.cross_fitted)
-                run.log.info("%s", verdict.in_words())
-                self.verdicts.append(verdict)
-            if iteration == p.rounds:
-                break
-            run.log.info("round %d: %s", iteration, self.aligned.summary())
-            with run.stage("references"):
-                if halves is None:
-                    self.plan = with_references(self.plan, next_references(self.plan, self.aligned))
-                else:
-                    halves = next_halves(self.plan, self.aligned, halves)
-                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size / int(halves.rings.max())
-                    run.log.info("the halves agree so far that the next round uses detail to %.1f A", finest)
-                    self.plan = with_references(self.plan, halves.references, halves.rings)
-        return True
-
-    def null_test(self) -> NullTest:
-        """Align as many images of noise to the references that were given, in one round."""
-        p, plan = self.plan.parameters, self.first_plan
-        self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
-        workers = _workers(plan, self._run)
-        null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
-        where = f"{null.counts[-1]} images of noise correlates {null.noise_correlation[-1]:.2f} with reference"
-        self._run.log.info("null test: the average of %s %d", where, null.curve_class)
-        return null
-
-    def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
-        p = self.plan.parameters
-        if p.guard and iteration == 1:
-            return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
-        if p.guard and halves is not None and iteration == p.rounds:
-            return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
-        return None
-
-    def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
-        """Align the parts of one round; tell whether all of them are there now."""
-        p, run, ranges = self.plan.parameters, self._run, self._ranges
-        last = iteration == p.rounds
-        outputs = PartOutputs()
-        if last and p.write_stack:
-            outputs.aligned = _writers(self.plan, run, "aligned")
-            outputs.flipped = _writers(self.plan, run, "flipped") if p.mirror else []
-        store = run.parts(_store_name(iteration))
-        if not self._merge_only:
-            words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
-            mine = select_parts(ranges, p.part)
-            done = {part.index for part in mine if store.has(part.index)}
-            rows = sum(len(part) for part in mine)
-            before = sum(len(part) for part in mine if part.index in done)
-            with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
-                run_parts(
-                    ranges,
-                    AlignPart(self.plan, outputs, guard),
-                    store,
-                    workers=_workers(self.plan, run),
-                    which=p.part,
-                    on_done=lambda part: None if part.index in done else counter.update(len(part)),
-                    should_stop=run.aborted,
-                )
-        for writer in (*outputs.aligned, *outputs.flipped):
-            writer.close()
-        return p.part is None or (p.part[1] == 1 and not store.missing())
-
-
-def _workers(plan: AlignPlan, run: RunDirectory) -> int:
-    """Return the threads that fit into --memory; results do not depend on their number."""
-    p = plan.parameters
-    if p.memory is None:
-        return p.threads
-    fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
-    if fitting < p.threads:
-        run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
-    return min(p.threads, fitting)
-
-
-def _store_name(iteration: int) -> str:
-    return f"round-{iteration:03d}"
-
-
-def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]:
-    """Open the stacks, keeping what an earlier attempt or another task of the array wrote."""
-    with exclusive(run.work):
-        return [
-            StackWriter(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom, keep_existing=True)
-            for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
-        ]
 
 
 def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:

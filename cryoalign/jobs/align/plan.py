@@ -25,7 +25,7 @@ from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import ctf_coefficients
 from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource, bad_images
+from cryoalign.io.stacks import StackSource
 from cryoalign.jobs.align.noise import (
     flat_noise_power,
     group_noise_power,
@@ -354,29 +354,3 @@ def thread_bytes(plan: AlignPlan) -> int:
         pixels = g.box**2 * (2 * 2 * 12 * m + 6 * 4 * TILE)
         total += cells + planes + polar + pixels
     return total
-
-
-def inverted_contrast(plan: AlignPlan) -> bool:
-    """Tell whether a sample of the particles fits the negative of the references clearly better.
-
-    Both signs are searched for up to two tiles of each geometry; the difference must be three standard errors.
-    """
-    difference: list[float] = []
-    for g in plan.geometries:
-        count = min(len(g.rows), 2 * TILE)
-        rows = g.rows[np.arange(count) * len(g.rows) // count]
-        aligner = ReferenceAligner(g.search)
-        for start in range(0, count, TILE):
-            here = rows[start : start + TILE]
-            images = g.source.read(plan.place_in[here])
-            valid = np.ones(len(here), bool)
-            for index, _ in bad_images(images):
-                valid[index] = False
-            images[~valid] = 0.0
-            inputs = plan.tile_inputs(here, valid)
-            direct, negative = aligner.align(images, inputs), aligner.align(-images, inputs)
-            difference += list((negative.score - direct.score)[valid])
-    if len(difference) < 3:
-        return False
-    error = float(np.std(difference)) / np.sqrt(len(difference))
-    return float(np.mean(difference)) > max(3 * error, 0.02)

@@ -18,10 +18,10 @@ from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 from cryoalign.jobs.align.merge import MergedAlignment
+from cryoalign.jobs.align.next_references import reference_mask_px, shared_ring
 from cryoalign.jobs.align.null_test import NullTest
 from cryoalign.jobs.align.part import FLAGS, sum_settings
 from cryoalign.jobs.align.plan import AlignPlan, initial_ring
-from cryoalign.jobs.align.rounds import reference_mask_px, shared_ring
 from cryoalign.jobs.align.verdict import Verdict
 from cryoalign.jobs.growth import growth_curve
 from cryoalign.jobs.quality import frc_curves, halves_in_words

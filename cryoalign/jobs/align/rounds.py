@@ -1,100 +1,144 @@
-"""From one round of ``align`` to the next: averages become references.
-
-In halves, each half's averages come from its own particles, and are used on the rings that the FRC of the halves
-allows (:mod:`cryoalign.alignment.marching`). Without halves nothing says how fine an average may be trusted.
-"""
+"""The rounds of one ``align`` run: aligned in parts, merged, judged, averages made into the next references."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cryoalign.io.stack_writer import StackWriter
+from cryoalign.jobs.align.guard import GuardPlan, plan_guard
+from cryoalign.jobs.align.merge import merge_parts
+from cryoalign.jobs.align.next_references import REFERENCE_LOWPASS_ANGSTROM, HalfState, next_halves, next_references
+from cryoalign.jobs.align.null_test import NullTest, run_null_test
+from cryoalign.jobs.align.outputs import stack_names
+from cryoalign.jobs.align.part import AlignPart, PartOutputs
+from cryoalign.jobs.align.plan import AlignPlan, thread_bytes, with_references
+from cryoalign.jobs.align.verdict import Verdict, judge_run
+from cryoalign.jobs.lock import exclusive
+from cryoalign.jobs.parts import PartRange, run_parts, select_parts
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.runlog import progress
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cryoalign.alignment.marching import GAP, bring_together, march
-from cryoalign.averaging.class_averages import ClassAverages, finish_averages, half_references
-from cryoalign.averaging.cross_fit import cross_fit_references
-from cryoalign.core.filters import apply_ring_gain, bandpass
-from cryoalign.core.masks import soft_disc
-from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.plan import AlignPlan, initial_ring
-
-REFERENCE_LOWPASS_ANGSTROM = 20.0
-"""Averages that become references carry noise; without independent halves nothing finer is trusted."""
+BASE_MEMORY_BYTES = 150 * 2**20
+"""What Python and its libraries take before the first particle."""
 
 
-@dataclass(frozen=True, eq=False)
-class HalfState:
-    """What halves align to.
+class Rounds:
+    """The rounds of one run: aligned in parts, merged, averages made into references.
 
-    Parameters
+    Attributes
     ----------
-    references
-        Of each half, not masked, (2, m, box, box).
-    rings
-        Last ring of each class that is used, (m,).
-    cross_fit
-        What the guard compares the particles of the other half with, (2, m, box, box).
+    plan
+        Of the round that is under way; after `align` of the last one.
+    first_plan
+        Of the first round, with the references that were given.
+    aligned
+        What the last round found.
+    verdicts
+        What the guard found: on the references that were given, and on averages of the other half.
     """
 
-    references: NDArray[np.float32]
-    rings: NDArray[np.int64]
-    cross_fit: NDArray[np.float32]
+    def __init__(self, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, merge_only: bool) -> None:
+        self.plan = self.first_plan = plan
+        self.verdicts: list[Verdict] = []
+        self._run, self._ranges, self._merge_only = run, ranges, merge_only
 
-    @classmethod
-    def of(cls, plan: AlignPlan) -> HalfState:
-        """Return the state of the first round: the given references, on low rings."""
-        m, box = len(plan.references), plan.references.shape[-1]
-        pixel = plan.reference_pixel_size
-        ring = initial_ring(plan.parameters, box, pixel, box * pixel)
-        both = np.stack([plan.references] * 2)
-        return cls(both, np.full(m, ring, np.int64), both)
+    def align(self) -> bool:
+        """Align all rounds; tell whether every part of the last is there."""
+        p, run = self.plan.parameters, self._run
+        halves = HalfState.of(self.plan) if p.in_halves else None
+        if p.rounds > 1 and halves is None:
+            run.warn(
+                "from the second round on, references are averages without independent halves, low-passed at "
+                f"{REFERENCE_LOWPASS_ANGSTROM:g} A"
+            )
+        for iteration in range(1, p.rounds + 1):
+            guard = self._guard(iteration, halves)
+            if not self._one_round(iteration, guard):
+                return False
+            with run.stage("merge"):
+                self.aligned = merge_parts(self.plan, run.parts(_store_name(iteration)), self._ranges)
+            if guard is not None and self.aligned.guard is not None:
+                verdict = judge_run(self.plan, self.aligned.guard, cross_fitted=guard.cross_fitted)
+                run.log.info("%s", verdict.in_words())
+                self.verdicts.append(verdict)
+            if iteration == p.rounds:
+                break
+            run.log.info("round %d: %s", iteration, self.aligned.summary())
+            with run.stage("references"):
+                if halves is None:
+                    self.plan = with_references(self.plan, next_references(self.plan, self.aligned))
+                else:
+                    halves = next_halves(self.plan, self.aligned, halves)
+                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size / int(halves.rings.max())
+                    run.log.info("the halves agree so far that the next round uses detail to %.1f A", finest)
+                    self.plan = with_references(self.plan, halves.references, halves.rings)
+        return True
+
+    def null_test(self) -> NullTest:
+        """Align as many images of noise to the references that were given, in one round."""
+        p, plan = self.plan.parameters, self.first_plan
+        self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
+        workers = _workers(plan, self._run)
+        null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
+        where = f"{null.counts[-1]} images of noise correlates {null.noise_correlation[-1]:.2f} with reference"
+        self._run.log.info("null test: the average of %s %d", where, null.curve_class)
+        return null
+
+    def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
+        p = self.plan.parameters
+        if p.guard and iteration == 1:
+            return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
+        if p.guard and halves is not None and iteration == p.rounds:
+            return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
+        return None
+
+    def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
+        """Align the parts of one round; tell whether all of them are there now."""
+        p, run, ranges = self.plan.parameters, self._run, self._ranges
+        last = iteration == p.rounds
+        outputs = PartOutputs()
+        if last and p.write_stack:
+            outputs.aligned = _writers(self.plan, run, "aligned")
+            outputs.flipped = _writers(self.plan, run, "flipped") if p.mirror else []
+        store = run.parts(_store_name(iteration))
+        if not self._merge_only:
+            words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
+            mine = select_parts(ranges, p.part)
+            done = {part.index for part in mine if store.has(part.index)}
+            rows = sum(len(part) for part in mine)
+            before = sum(len(part) for part in mine if part.index in done)
+            with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
+                run_parts(
+                    ranges,
+                    AlignPart(self.plan, outputs, guard),
+                    store,
+                    workers=_workers(self.plan, run),
+                    which=p.part,
+                    on_done=lambda part: None if part.index in done else counter.update(len(part)),
+                    should_stop=run.aborted,
+                )
+        for writer in (*outputs.aligned, *outputs.flipped):
+            writer.close()
+        return p.part is None or (p.part[1] == 1 and not store.missing())
 
 
-def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:
-    """Return the averages with their halves and FRC; independent beyond the band of the references that were given."""
-    return finish_averages(
-        aligned.totals, aligned.power, aligned.counts, mask_diameter_px=reference_mask_px(plan),
-        pixel_size_angstrom=plan.reference_pixel_size, treatment="wiener", shared_ring=shared_ring(plan),
-    )  # fmt: skip
+def _workers(plan: AlignPlan, run: RunDirectory) -> int:
+    """Return the threads that fit into --memory; results do not depend on their number."""
+    p = plan.parameters
+    if p.memory is None:
+        return p.threads
+    fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
+    if fitting < p.threads:
+        run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
+    return min(p.threads, fitting)
 
 
-def shared_ring(plan: AlignPlan) -> int:
-    """Return the last ring, at the references' geometry, on which the halves' alignment owes to the same references."""
-    if not plan.parameters.in_halves:
-        return plan.references.shape[-1] // 2
-    return int(HalfState.of(plan).rings[0]) + GAP
+def _store_name(iteration: int) -> str:
+    return f"round-{iteration:03d}"
 
 
-def reference_mask_px(plan: AlignPlan) -> float:
-    """Return the diameter of the mask in pixels of the references."""
-    first = plan.geometries[0]
-    return first.mask_diameter_px * first.pixel_size_angstrom / plan.reference_pixel_size
-
-
-def next_references(plan: AlignPlan, aligned: MergedAlignment) -> NDArray[np.float32]:
-    """Make references for all particles: averages, low-passed; empty classes keep theirs. Shape (1, m, box, box)."""
-    gain = bandpass(plan.references.shape[-1], plan.reference_pixel_size, REFERENCE_LOWPASS_ANGSTROM)
-    averages = apply_ring_gain(averages_of(plan, aligned).averages, gain)
-    filled = aligned.counts.sum(axis=1) > 0
-    return np.where(filled[:, None, None], averages, plan.references)[None].astype(np.float32)
-
-
-def next_halves(plan: AlignPlan, aligned: MergedAlignment, state: HalfState) -> HalfState:
-    """Make references of each half from that half's particles alone; an empty half keeps the ones it had."""
-    averages = averages_of(plan, aligned)
-    diameter = reference_mask_px(plan)
-    found = half_references(
-        aligned.totals, aligned.power, aligned.counts, averages.ssnr_per_image, mask_diameter_px=diameter
-    )
-    mask = soft_disc(found.shape[-1], diameter)
-    found[1] = bring_together(found[0] * mask, found[1], state.rings, diameter / 2 + 2.5)
-    filled = (aligned.counts > 0).T[:, :, None, None]
-    rings = np.array(
-        [ring if frc is None else march(frc.frc, ring) for frc, ring in zip(averages.frc, state.rings, strict=True)]
-    )
-    return HalfState(
-        np.where(filled, found, state.references).astype(np.float32),
-        rings.astype(np.int64),
-        cross_fit_references(aligned.totals, aligned.power, aligned.counts, diameter),
-    )
+def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]:
+    """Open the stacks, keeping what an earlier attempt or another task of the array wrote."""
+    with exclusive(run.work):
+        return [
+            StackWriter(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom, keep_existing=True)
+            for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
+        ]
