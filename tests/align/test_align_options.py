@@ -98,7 +98,7 @@ def test_local_stays_near_the_prior_and_finds_the_pose(tmp_path, label):
 def test_local_cannot_leave_its_window(tmp_path):
     made = plain()
     made.write(tmp_path, rlnAnglePsiPrior=np.round(made.poses.psi + 40, 4))
-    align(tmp_path, *BASIC, "--local", 10)
+    align(tmp_path, *BASIC, "--local", 10, "--allow-no-signal")
     psi, *_ = numbers(tmp_path / "out/particles.star", *POSE)
     assert np.abs(angle_difference(psi, made.poses.psi + 40)).max() <= 10.01
 
