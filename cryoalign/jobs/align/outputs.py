@@ -17,7 +17,7 @@ from cryoalign.jobs.align.plan import AlignPlan
 from cryoalign.jobs.align.report import write_report
 from cryoalign.jobs.align.verdict import Verdict
 from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files
-from cryoalign.jobs.bad_rows import REASONS
+from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.halves import SHARED_RESOLUTION
 from cryoalign.jobs.rundir import RunDirectory
 
@@ -46,11 +46,7 @@ def write_align_outputs(
         run.warn(text)
     nodes = [("particles.star", "particles")]
     files = {"particles.star": "the input's rows with their new poses, classes and scores"}
-    if len(good) < len(particles):
-        left_out = np.flatnonzero(~aligned.good)
-        reasons = [REASONS[int(code)] for code in aligned.skipped[left_out]]
-        write_particles(run.staged("skipped.star"), particles.take(left_out).with_columns({"cryoalignReason": reasons}))
-        files["skipped.star"] = "rows left out, with the reason"
+    files |= write_skipped(run, particles, aligned.skipped)
     if plan.parameters.write_stack:
         _write_aligned_star(plan, aligned, run, updated, good)
         files["aligned.mrcs, aligned.star"] = "the particles after their poses, resampled once"

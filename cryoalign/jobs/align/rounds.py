@@ -11,13 +11,11 @@ from cryoalign.jobs.align.outputs import stack_names
 from cryoalign.jobs.align.part import AlignPart, PartOutputs
 from cryoalign.jobs.align.plan import AlignPlan, thread_bytes, with_references
 from cryoalign.jobs.align.verdict import Verdict, judge_run
+from cryoalign.jobs.cpus import threads_within
 from cryoalign.jobs.lock import exclusive
 from cryoalign.jobs.parts import PartRange, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
-
-BASE_MEMORY_BYTES = 150 * 2**20
-"""What Python and its libraries take before the first particle."""
 
 
 class Rounds:
@@ -121,14 +119,8 @@ class Rounds:
 
 
 def _workers(plan: AlignPlan, run: RunDirectory) -> int:
-    """Return the threads that fit into --memory; results do not depend on their number."""
     p = plan.parameters
-    if p.memory is None:
-        return p.threads
-    fitting = max(1, int((p.memory - BASE_MEMORY_BYTES) // thread_bytes(plan)))
-    if fitting < p.threads:
-        run.warn(f"--memory leaves room for {fitting} of {p.threads} threads")
-    return min(p.threads, fitting)
+    return threads_within(p.threads, p.memory, thread_bytes(plan), run.warn)
 
 
 def _store_name(iteration: int) -> str:
