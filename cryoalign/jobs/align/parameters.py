@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.parameters import option_of, parameters_from_json, parameters_to_json
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -196,36 +197,12 @@ class AlignParameters:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold; `from_json` undoes it."""
-        out: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Path):
-                value = str(value)
-            elif isinstance(value, tuple):
-                value = [str(item) if isinstance(item, Path) else item for item in value]
-            out[field.name] = value
-        return out
+        return parameters_to_json(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> AlignParameters:
-        """Return the parameters that `to_json` described.
-
-        Raises
-        ------
-        InputError
-            If a name is not known, as after a change of version.
-        """
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise InputError("unknown parameters of align", value=sorted(unknown))
-        values = dict(values)
-        values["inputs"] = tuple(Path(path) for path in values["inputs"])
-        for name in _PATHS:
-            if values.get(name) is not None:
-                values[name] = Path(values[name])
-        if values.get("part") is not None:
-            values["part"] = tuple(values["part"])
-        return cls(**values)
+        """Return the parameters that `to_json` described; an unknown name is an InputError."""
+        return parameters_from_json(cls, values, command="align", paths=_PATHS)
 
 
 _CHOICES: dict[str, Any] = {
@@ -234,8 +211,3 @@ _CHOICES: dict[str, Any] = {
     "on_bad_image": OnBadImage,
     "noise_group": NoiseGroup,
 }
-
-
-def option_of(name: str) -> str:
-    """Return the option that sets a parameter."""
-    return f"--{name.replace('_', '-')}"

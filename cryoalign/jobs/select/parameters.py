@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.class_lists import parse_classes
+from cryoalign.jobs.parameters import option_of, parameters_to_json
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
@@ -194,17 +195,4 @@ class SelectParameters:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        out: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Path):
-                value = str(value)
-            elif isinstance(value, tuple):
-                value = [str(item) if isinstance(item, Path) else item for item in value]
-            out[field.name] = value
-        return out
-
-
-def option_of(name: str) -> str:
-    """Return the option that sets a parameter."""
-    return f"--{name.replace('_', '-')}"
+        return parameters_to_json(self)

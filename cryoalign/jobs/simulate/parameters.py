@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.parameters import parameters_to_json
 
 UNIFORM, SINGLE = "uniform", "single"
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"
@@ -130,5 +131,4 @@ class SimulateParameters:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return parameters_to_json(self)
