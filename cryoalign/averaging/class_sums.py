@@ -110,7 +110,7 @@ class ClassSums:
         cells: NDArray[np.integer],
         ctf: CtfParameters | None = None,
         weights: ArrayLike | None = None,
-    ) -> None:
+    ) -> NDArray[np.float32]:
         """Align images and add them to their cells.
 
         Parameters
@@ -125,6 +125,11 @@ class ClassSums:
             Of the n images; None for C = 1. It says what was done to the data already (phase-flipped, premultiplied).
         weights
             Shape (n,), not negative; they multiply the image and its C^2.
+
+        Returns
+        -------
+        NDArray
+            The images that were added, aligned and treated, in their order.
 
         Raises
         ------
@@ -142,7 +147,7 @@ class ClassSums:
             raise ValueError("weights must be finite, not negative, and as many as there are images")
         taken = np.flatnonzero(cells >= 0)
         if len(taken) == 0:
-            return
+            return images[:0]
         if len(taken) < len(cells):
             images, poses, cells, factors = images[taken], poses.take(taken), cells[taken], factors[taken]
             ctf = None if ctf is None else ctf.take(taken)
@@ -165,10 +170,11 @@ class ClassSums:
         np.add.at(self._weight, cells, whole)
         if ctf is None or settings.treatment != "wiener":
             np.add.at(self._flat, cells, whole)
-            return
+            return aligned
         values = aligned_ctf(ctf, poses, settings.out_box, settings.out_pixel_size_angstrom, settings.intact_first_peak)
         if not _add_squares(values, cells, factors * POWER_SCALE, self._power_sums()):
             raise InputError("a CTF is over a thousand", hint="look for a scale or B factor out of range")
+        return aligned
 
     def pack(self, prefix: str = "") -> dict[str, NDArray]:
         """Return arrays for a part file, their names beginning with the prefix: only cells that have members."""

@@ -143,8 +143,6 @@ def multiply_by_ctf(
         return images, np.full((n, box // 2 + 1), int(POWER_SCALE), np.int64)
     values = ctf_images(ctf, box, pixel_size_angstrom)
     power = np.rint(radial_average(values**2, box) * POWER_SCALE).astype(np.int64)
-    values[ctf.phase_flipped] = np.abs(values[ctf.phase_flipped])
-    values[ctf.premultiplied] = 1.0
     spectrum = scipy.fft.rfft2(images, workers=1)
-    spectrum *= values
+    spectrum *= _gains(values, ctf, "wiener")
     return scipy.fft.irfft2(spectrum, s=(box, box), workers=1), power

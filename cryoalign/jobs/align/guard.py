@@ -82,34 +82,35 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
     masked, judged, searches, clean = [], [], [], []
     for g in plan.geometries:
         arms = np.stack([masked_references(plan, g, arm) for arm in references])
-        fine = np.stack([_judged(plan, g, arm) for arm in references])
+        matched = [match_geometry(arm, plan.reference_pixel_size, g.box, g.pixel_size_angstrom) for arm in references]
+        fine = [_judged(plan, g, arm) for arm in matched]
         # Averages of the other half are filtered so that their power is already what real particles would give.
-        shares = [_clean_share(plan, g, *both) for both in zip(references, fine, strict=True)]
-        clean.append(np.ones((len(references), arms.shape[1])) if cross_fitted else np.stack(shares))
-        judged.append(fine)
+        shares = np.ones(arms.shape[:2])
+        if not cross_fitted:
+            shares = np.stack([_clean_share(plan, g, *both) for both in zip(matched, fine, strict=True)])
+        clean.append(shares)
+        judged.append(np.stack(fine))
         settings = replace(g.search.settings, full_rings=BAND_RING, coarse_rings=BAND_RING)
         masked.append(arms)
         searches.append(tuple(plan_search(arm, g.noise_power, settings) for arm in arms))
     return GuardPlan(sampled, tuple(masked), tuple(judged), tuple(searches), tuple(clean), cross_fitted)
 
 
-def _judged(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the fine detail of references as the search sees it: within the band that the user left, masked."""
+def _judged(plan: AlignPlan, g: Geometry, matched: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the fine detail of references at this geometry as the search sees it: in the user's band, masked."""
     p = plan.parameters
-    matched = match_geometry(references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom)
     if p.lowpass is not None or p.highpass is not None:
         matched = apply_ring_gain(matched, bandpass(g.box, g.pixel_size_angstrom, p.lowpass, p.highpass))
     return judged_references(matched, g.mask_diameter_px)
 
 
 def _clean_share(
-    plan: AlignPlan, g: Geometry, references: NDArray[np.float32], judged: NDArray[np.float32]
+    plan: AlignPlan, g: Geometry, matched: NDArray[np.float32], judged: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Return the share of each reference's judged power that is not its own noise, (m,).
 
     References are often averages. Their noise, as it shows outside the mask, is nothing that particles could hold.
     """
-    matched = match_geometry(references, plan.reference_pixel_size, g.box, g.pixel_size_angstrom)
     through = float((soft_disc(g.box, g.mask_diameter_px) ** 2).mean())
     rings = slice(BAND_RING + GAP + 1, (g.box + 1) // 2)
     counts = ring_counts(g.box)[rings]

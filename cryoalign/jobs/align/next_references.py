@@ -44,11 +44,8 @@ class HalfState:
     @classmethod
     def of(cls, plan: AlignPlan) -> HalfState:
         """Return the state of the first round: the given references, on low rings."""
-        m, box = len(plan.references), plan.references.shape[-1]
-        pixel = plan.reference_pixel_size
-        ring = initial_ring(plan.parameters, box, pixel, box * pixel)
         both = np.stack([plan.references] * 2)
-        return cls(both, np.full(m, ring, np.int64), both)
+        return cls(both, np.full(len(plan.references), given_ring(plan), np.int64), both)
 
 
 def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:
@@ -59,11 +56,17 @@ def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:
     )  # fmt: skip
 
 
+def given_ring(plan: AlignPlan) -> int:
+    """Return the last ring, at the references' geometry, on which halves align to the references that were given."""
+    box, pixel = plan.references.shape[-1], plan.reference_pixel_size
+    return initial_ring(plan.parameters, box, pixel, box * pixel)
+
+
 def shared_ring(plan: AlignPlan) -> int:
     """Return the last ring, at the references' geometry, on which the halves' alignment owes to the same references."""
     if not plan.parameters.in_halves:
         return plan.references.shape[-1] // 2
-    return int(HalfState.of(plan).rings[0]) + GAP
+    return given_ring(plan) + GAP
 
 
 def reference_mask_px(plan: AlignPlan) -> float:

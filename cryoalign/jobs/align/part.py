@@ -140,13 +140,17 @@ class AlignPart:
         at = np.flatnonzero(valid)
         poses, place = result.poses.take(at), plan.place_in[rows]
         cells = 2 * result.reference[at].astype(np.int64) + plan.half[rows[at]]
-        sums.add(images[at], poses, cells, None if plan.ctf is None else plan.ctf.take(rows[at]))
+        summed = sums.add(images[at], poses, cells, None if plan.ctf is None else plan.ctf.take(rows[at]))
         if self.outputs.aligned:
-            prepared = images[at]
-            if p.normalize:
-                prepared = normalise_background(prepared, background_region(geometry.box, geometry.mask_diameter_px))
             aligned = np.zeros_like(images)
-            aligned[at] = resample(prepared, poses, interpolation=p.interpolation, edge=p.resolved_edge)
+            if plan.ctf is None:
+                aligned[at] = summed  # nothing was done to them but what the stack wants
+            else:
+                prepared = images[at]
+                if p.normalize:
+                    region = background_region(geometry.box, geometry.mask_diameter_px)
+                    prepared = normalise_background(prepared, region)
+                aligned[at] = resample(prepared, poses, interpolation=p.interpolation, edge=p.resolved_edge)
             _write(self.outputs.aligned[g], place[mask], aligned[mask])
         if self.outputs.flipped:
             flipped = np.where(result.poses.mirror[:, None, None], mirror_images(images), images)

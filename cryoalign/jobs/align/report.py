@@ -18,10 +18,10 @@ from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.next_references import reference_mask_px, shared_ring
+from cryoalign.jobs.align.next_references import given_ring, reference_mask_px, shared_ring
 from cryoalign.jobs.align.null_test import NullTest
 from cryoalign.jobs.align.part import FLAGS, sum_settings
-from cryoalign.jobs.align.plan import AlignPlan, initial_ring
+from cryoalign.jobs.align.plan import AlignPlan
 from cryoalign.jobs.align.verdict import Verdict
 from cryoalign.jobs.growth import growth_curve
 from cryoalign.jobs.quality import frc_curves, halves_in_words
@@ -156,7 +156,7 @@ def _references_as_searched(plan: AlignPlan) -> tuple[NDArray[np.float32], float
     if p.lowpass is not None or p.highpass is not None:
         references = apply_ring_gain(references, bandpass(box, pixel, p.lowpass, p.highpass))
     if p.in_halves:
-        ring = initial_ring(p, box, pixel, box * pixel)
+        ring = given_ring(plan)
         references = apply_ring_gain(references, np.arange(box // 2 + 1) <= ring)
         filtered_to = max(filtered_to or 0.0, box * pixel / ring)
     return references, filtered_to
