@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from cryoalign.core.errors import InputError
 
@@ -15,6 +16,67 @@ P = TypeVar("P")
 def option_of(name: str) -> str:
     """Return the option that sets a parameter."""
     return f"--{name.replace('_', '-')}"
+
+
+def check_values(
+    parameters: Any,
+    *,
+    positive: Iterable[str],
+    at_least_one: Iterable[str],
+    choices: Mapping[str, Any],
+    option: Callable[[str], str] = option_of,
+) -> None:
+    """Refuse values out of range in what commands that work in parts have in common.
+
+    Parameters
+    ----------
+    parameters
+        The dataclass; ``inputs``, ``block_size`` and ``seed`` are looked at too.
+    positive, at_least_one
+        Names of parameters that are None, or positive numbers, or whole numbers from 1.
+    choices
+        The literal type of each parameter that is one of several words, or None.
+    option
+        How an option is called.
+
+    Raises
+    ------
+    InputError
+        At the first one.
+    """
+    p = parameters
+    if not p.inputs:
+        raise InputError("no particles given")
+    for name in positive:
+        value = getattr(p, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option(name)} must be a positive number", value=value)
+    for name in at_least_one:
+        value = getattr(p, name)
+        if value is not None and value < 1:
+            raise InputError(f"{option(name)} must be at least 1", value=value)
+    for name, kind in choices.items():
+        value = getattr(p, name)
+        if value is not None and value not in get_args(kind):
+            raise InputError(f"{option(name)} must be one of {', '.join(get_args(kind))}", value=value)
+    if p.block_size is not None and (p.block_size < 64 or p.block_size % 64):
+        raise InputError("--block-size must be a multiple of 64", value=p.block_size)
+    if p.seed < 0:
+        raise InputError("--seed must not be negative", value=p.seed)
+
+
+def check_part(part: tuple[int, int] | None, *, overwrite: bool) -> None:
+    """Refuse a task of a job array that does not exist, or that would remove what its fellows wrote."""
+    if part is None:
+        return
+    k, n = part
+    if not 1 <= k <= n:
+        raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
+    if overwrite:
+        raise InputError(
+            "--overwrite would remove what the other parts of the job array wrote",
+            hint="remove the old run first, then start the parts without it",
+        )
 
 
 def parameters_to_json(parameters: Any) -> dict[str, Any]:

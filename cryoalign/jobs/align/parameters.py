@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import option_of, parameters_from_json, parameters_to_json
+from cryoalign.jobs.parameters import check_part, check_values, option_of, parameters_from_json, parameters_to_json
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -120,28 +120,14 @@ class AlignParameters:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not self.inputs:
-            raise InputError("no particles given")
-        for name in ("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{option_of(name)} must be a positive number", value=value)
+        check_values(
+            self, positive=("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass"),
+            at_least_one=("iterations", "threads", "memory", "limit"), choices=_CHOICES,
+        )  # fmt: skip
         for name in ("max_shift", "max_shift_px"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{option_of(name)} must not be negative", value=value)
-        for name in ("iterations", "threads", "memory", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{option_of(name)} must be at least 1", value=value)
-        for name, kind in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in get_args(kind):
-                raise InputError(f"{option_of(name)} must be one of {', '.join(get_args(kind))}", value=value)
-        if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
-            raise InputError("--block-size must be a multiple of 64", value=self.block_size)
-        if self.seed < 0:
-            raise InputError("--seed must not be negative", value=self.seed)
         if self.max_shift is not None and self.max_shift_px is not None:
             raise InputError("--max-shift and --max-shift-px exclude each other", hint="give one of them")
         if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
@@ -158,19 +144,11 @@ class AlignParameters:
             raise InputError("--local-flip needs --local DEG")
         if self.resume and self.overwrite:
             raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
-        if self.part is not None:
-            k, n = self.part
-            if not 1 <= k <= n:
-                raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
-            if self.overwrite:
-                raise InputError(
-                    "--overwrite would remove what the other parts of the job array wrote",
-                    hint="remove the old run first, then start the parts without it",
-                )
-            if self.rounds > 1:
-                raise InputError(
-                    "--part cannot be used with --iterations above 1", hint="every round needs all parts of the last"
-                )
+        check_part(self.part, overwrite=self.overwrite)
+        if self.part is not None and self.rounds > 1:
+            raise InputError(
+                "--part cannot be used with --iterations above 1", hint="every round needs all parts of the last"
+            )
         if self.halves and self.rounds < 2:
             raise InputError("--halves needs at least two rounds", value=self.iterations, hint="leave --iterations out")
         if self.initial_lowpass is not None and not self.in_halves:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import parameters_from_json, parameters_to_json
+from cryoalign.jobs.parameters import check_part, check_values, parameters_from_json, parameters_to_json
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -106,24 +105,10 @@ class AverageParameters:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not self.inputs:
-            raise InputError("no particles given")
-        for name in ("angpix", "mask_diameter", "ssnr", "sigma_clip"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{option_of(name)} must be a positive number", value=value)
-        for name in ("threads", "memory", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{option_of(name)} must be at least 1", value=value)
-        for name, kind in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in get_args(kind):
-                raise InputError(f"{option_of(name)} must be one of {', '.join(get_args(kind))}", value=value)
-        if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
-            raise InputError("--block-size must be a multiple of 64", value=self.block_size)
-        if self.seed < 0:
-            raise InputError("--seed must not be negative", value=self.seed)
+        check_values(
+            self, positive=("angpix", "mask_diameter", "ssnr", "sigma_clip"),
+            at_least_one=("threads", "memory", "limit"), choices=_CHOICES, option=option_of,
+        )  # fmt: skip
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
@@ -138,15 +123,8 @@ class AverageParameters:
             raise InputError("--sigma-clip goes with --robust sigma-clip", value=self.sigma_clip)
         if self.one_class and self.classes is not None:
             raise InputError("--all makes one class: there is nothing for --classes to choose")
+        check_part(self.part, overwrite=self.overwrite)
         if self.part is not None:
-            k, n = self.part
-            if not 1 <= k <= n:
-                raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
-            if self.overwrite:
-                raise InputError(
-                    "--overwrite would remove what the other parts of the job array wrote",
-                    hint="remove the old run first, then start the parts without it",
-                )
             for name in ("recenter", "scale", "variance"):
                 if getattr(self, name):
                     raise InputError(
