@@ -1,0 +1,1 @@
+"""Steerable bases: images as coefficients that a rotation multiplies by phases."""
