@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
+from cryoalign.io.npz import write_npz
 from cryoalign.jobs.interrupt import Interrupted
 
 _PLAN = "plan.json"
@@ -98,10 +99,7 @@ class PartStore:
         """
         temporary = self.directory / f"new-{os.getpid()}-{index:06d}"
         with temporary.open("wb") as handle:
-            with zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-                for name, array in arrays.items():
-                    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            write_npz(handle, arrays)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(self._path(index))

@@ -26,15 +26,15 @@ from cryoalign.core.weigh import ctf_coefficients
 from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource
-from cryoalign.jobs.align.noise import (
+from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.jobs.halves import half_sets
+from cryoalign.jobs.noise import (
     flat_noise_power,
     group_noise_power,
     noise_groups,
     ring_power_of,
     undo_premultiplication,
 )
-from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.halves import half_sets
 from cryoalign.jobs.pixel_scale import sum_scale
 
 INITIAL_RINGS = 8
@@ -198,7 +198,7 @@ def plan_align(
         mask_px = mask_angstrom / pixel
         background_region(box, mask_px)
         source = StackSource(particles.take(rows), invert=parameters.invert, scratch_dir=scratch)
-        members, names = noise_groups(parameters, particles, rows)
+        members, names = noise_groups(parameters.noise_group, particles, rows)
         true_noise = group_noise_power(source, members, mask_px)
         noise = true_noise if parameters.whiten else flat_noise_power(true_noise)
         for index, group in enumerate(members):

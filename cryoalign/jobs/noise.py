@@ -12,7 +12,6 @@ from cryoalign.core.noise import estimate_noise_power
 from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource, bad_images
-from cryoalign.jobs.align.parameters import AlignParameters
 
 NOISE_ROWS = 2000
 """Images from which a noise spectrum is estimated, at most, for each group."""
@@ -21,10 +20,10 @@ _CLEAN = 1e-3
 
 
 def noise_groups(
-    parameters: AlignParameters, particles: ParticleSet, rows: NDArray[np.int64]
+    noise_group: str, particles: ParticleSet, rows: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int64]], list[str]]:
-    """Return positions within ``rows`` of each noise group, and the groups' names."""
-    if parameters.noise_group == "micrograph":
+    """Return positions within ``rows`` of each noise group ("optics" or "micrograph"), and the groups' names."""
+    if noise_group == "micrograph":
         names = particles.micrograph_names()
         if names is None:
             raise InputError("--noise-group micrograph needs rlnMicrographName", path=particles.path)
@@ -33,7 +32,7 @@ def noise_groups(
         labels = particles.optics_index[rows]
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     members = [np.flatnonzero(inverse == i) for i in range(len(first))]
-    if parameters.noise_group == "micrograph":
+    if noise_group == "micrograph":
         return members, [str(labels[f]) for f in first]
     if particles.optics is not None and "rlnOpticsGroupName" in particles.optics:
         return members, [str(particles.optics["rlnOpticsGroupName"].iloc[int(labels[f])]) for f in first]
