@@ -27,7 +27,7 @@ from cryoalign.report.figures import (
     style,
     svg_uri,
 )
-from cryoalign.report.numbers import text_number
+from cryoalign.report.numbers import plural, text_number
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def frc_chart(curve: FrcCurve, box: int, pixel_size_angstrom: float) -> str:
         return svg_uri(figure)
 
 
-def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float) -> str:
+def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float, *, word: str = "class") -> str:
     """Draw the FRC of many classes: median and the range of the middle 80 percent, shared and independent apart."""
     frc = np.array([curve.frc for curve in curves], np.float64)
     ring = np.arange(frc.shape[1])
@@ -93,13 +93,13 @@ def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float
         _line(axes, frequency, noise, ring >= 1, ORANGE, _NOISE, linestyle=_DOTTED, linewidth=1.6)
         if not any(curve.independent for curve in curves):
             _no_resolution(axes)
-        axes.text(0.99, 0.88, "line: median; band: 80 % of classes", transform=axes.transAxes, **_SMALL)
+        axes.text(0.99, 0.88, f"line: median; band: 80 % of {plural(2, word)}", transform=axes.transAxes, **_SMALL)
         legend_below(axes)
         return svg_uri(figure)
 
 
-def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float) -> str:
-    """Draw the SSNR of the full average of at most six classes on a logarithmic scale.
+def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float, *, word: str = "class") -> str:
+    """Draw the SSNR of the full average of at most six classes (or what `word` calls them) on a logarithmic scale.
 
     Shared rings are dashed; what follows the first fall of the FRC below its noise curve is pale, as it is chance.
     """
@@ -119,7 +119,7 @@ def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: fl
                 _line(axes, frequency, ssnr, shared, colour, None, linestyle=_DASHED, linewidth=1.4)
             _line(axes, frequency, ssnr, own & (ring >= max(1, end - 1)), colour, None, linewidth=0.9, alpha=0.3)
             _line(axes, frequency, ssnr, own & (ring >= 1) & (ring <= end), colour, None, linewidth=1.9)
-            axes.plot([], [], color=colour, label=f"class {number}", linestyle="-" if curve.independent else _DASHED)
+            axes.plot([], [], color=colour, label=f"{word} {number}", linestyle="-" if curve.independent else _DASHED)
             highest = max(highest, float(ssnr[1:].max()))
         axes.set_yscale("log")
         decade_axis(axes.yaxis)
@@ -132,7 +132,7 @@ def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: fl
         return svg_uri(figure)
 
 
-def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[float]) -> str:
+def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[float], *, word: str = "class") -> str:
     """Draw the resolution of each class against its size; classes that are not resolved stand on top as crosses."""
     size, length = np.asarray(members, np.float64), np.asarray(resolution_angstrom, np.float64)
     known = length < NOT_RESOLVED_ANGSTROM
@@ -147,7 +147,7 @@ def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[flo
         axes.set_xscale("log")
         plain_log_axis(axes.xaxis, size)
         axes.set_ylim(0, top)
-        finish_axes(axes, "images in the class", "resolution (Å), smaller is finer")
+        finish_axes(axes, f"images in the {word}", "resolution (Å), smaller is finer")
         legend_below(axes)
         return svg_uri(figure)
 

@@ -9,6 +9,7 @@ import numpy as np
 from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ssnr_chart
 from cryoalign.report.growth_section import growth_picture
 from cryoalign.report.html import escape, picture, picture_grid
+from cryoalign.report.naming import CLASSES, Naming
 from cryoalign.report.numbers import plural, text_number, text_percent
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve, GrowthCurve, HalfSets
 
@@ -36,13 +37,14 @@ def frc_section(
     pixel_size_angstrom: float,
     halves: HalfSets | None = None,
     growth: GrowthCurve | None = None,
+    naming: Naming = CLASSES,
 ) -> str:
     """Return the section on FRC, SSNR and growth with the number of images; empty without any.
 
     Parameters
     ----------
     curves
-        Class number -> its curves.
+        Class number -> its curves; in the order to show, where `naming` has one of its own.
     members
         Class number -> images in it.
     box, pixel_size_angstrom
@@ -51,23 +53,29 @@ def frc_section(
         How particles were parted.
     growth
         Amplitude signal-to-noise ratio against number of images.
+    naming
+        What the classes are called, and which of them come first.
     """
     grown = growth_picture(growth)
     if not curves:
         return f'<div class="charts">{grown}</div>' if grown else ""
-    largest = sorted(curves, key=lambda number: (-members.get(number, 0), number))[:MAX_SHOWN]
-    shown = {number: curves[number] for number in largest}
-    parts = [f"<p>{escape(_halves_words(curves, halves, box, pixel_size_angstrom))}</p>"]
-    wide = [_summary(curves, box, pixel_size_angstrom)] if len(curves) > 1 else []
-    wide.append(_ssnr(shown, len(curves), box, pixel_size_angstrom))
-    if len(curves) > 1 and any(curve.independent for curve in curves.values()):
-        wide.append(_by_size(curves, members))
-    single = _single(shown, len(curves), members, box, pixel_size_angstrom)
+    ordered = sorted(curves, key=lambda number: (-members.get(number, 0), number)) if naming.by_size else list(curves)
+    shown = {number: curves[number] for number in ordered[:MAX_SHOWN]}
+    parts = [f"<p>{escape(_halves_words(curves, halves, box, pixel_size_angstrom, naming))}</p>"]
+    wide = [_summary(curves, box, pixel_size_angstrom, naming)] if len(curves) > 1 else []
+    wide.append(_ssnr(shown, len(curves), box, pixel_size_angstrom, naming))
+    # Groups that are all of one size say nothing about size.
+    sizes = {members.get(number, 0) for number in curves}
+    if len(sizes) > 1 and any(curve.independent for curve in curves.values()):
+        wide.append(_by_size(curves, members, naming))
+    single = _single(shown, len(curves), members, box, pixel_size_angstrom, naming)
     wide.append(grown)
     return "".join(parts) + single + f'<div class="charts">{"".join(wide)}</div>'
 
 
-def _halves_words(curves: Mapping[int, FrcCurve], halves: HalfSets | None, box: int, pixel_size_angstrom: float) -> str:
+def _halves_words(
+    curves: Mapping[int, FrcCurve], halves: HalfSets | None, box: int, pixel_size_angstrom: float, naming: Naming
+) -> str:
     words = ""
     if halves is not None:
         first, second = halves.counts
@@ -91,22 +99,29 @@ def _halves_words(curves: Mapping[int, FrcCurve], halves: HalfSets | None, box: 
         words += "The halves were aligned apart: their correlation is independent on every ring."
     if len(independent) < len(curves):
         count = len(curves) - len(independent)
-        words += f" {count:,} {plural(count, 'class')} share all rings and have no resolution."
+        words += f" {count:,} {naming.many(count)} share all rings and have no resolution."
     return words
 
 
 def _single(
-    shown: Mapping[int, FrcCurve], total: int, members: Mapping[int, int], box: int, pixel_size_angstrom: float
+    shown: Mapping[int, FrcCurve],
+    total: int,
+    members: Mapping[int, int],
+    box: int,
+    pixel_size_angstrom: float,
+    naming: Naming,
 ) -> str:
     entries = [
         (
             frc_chart(curve, box, pixel_size_angstrom),
-            f"Class {number}: {members.get(number, 0):,} {plural(members.get(number, 0), 'particle')}",
+            f"{naming.name(number)}: {members.get(number, 0):,} {plural(members.get(number, 0), 'particle')}",
             _sentence(resolution_words(curve)),
         )
         for number, curve in shown.items()
     ]
-    which = f"The {len(shown)} largest of {total:,} classes; frc.star holds all. " if total > len(shown) else ""
+    which = ""
+    if total > len(shown):
+        which = f"The {len(shown)} {naming.first} of {total:,} {naming.many(total)}; frc.star holds all. "
     return picture_grid(
         entries,
         "FRC of the half averages",
@@ -138,34 +153,34 @@ def _reading(curves: Iterable[FrcCurve]) -> str:
     return f" Resolutions are read from the FRC pooled over {rings} rings." if rings > 1 else ""
 
 
-def _summary(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float) -> str:
+def _summary(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float, naming: Naming) -> str:
     values = list(curves.values())
     independent = [curve.resolution_angstrom for curve in values if curve.independent]
     resolved = [length for length in independent if length < NOT_RESOLVED_ANGSTROM]
     if not independent:
-        finding = "Not a resolution: the halves of every class share a reference."
+        finding = f"Not a resolution: the halves of every {naming.word} share a reference."
     elif not resolved:
-        finding = f"No class of {len(independent):,} is resolved at 0.143."
+        finding = f"No {naming.word} of {len(independent):,} is resolved at 0.143."
     else:
         finding = (
-            f"{len(resolved):,} of {len(independent):,} classes resolved at 0.143: median "
+            f"{len(resolved):,} of {len(independent):,} {naming.many(len(independent))} resolved at 0.143: median "
             f"{text_number(float(np.median(resolved)))} Å, best {text_number(min(resolved))} Å, "
             f"worst {text_number(max(resolved))} Å."
         )
     return picture(
-        frc_summary(values, box, pixel_size_angstrom),
-        f"FRC of all {len(values):,} classes",
+        frc_summary(values, box, pixel_size_angstrom, word=naming.word),
+        f"FRC of all {len(values):,} {naming.many(len(values))}",
         finding,
-        "a narrow band: classes of like quality. A band that reaches down to the dots early: many classes too small, "
-        "or junk.",
+        f"a narrow band: {naming.many(2)} of like quality. A band that reaches down to the dots early: many "
+        f"{naming.many(2)} too small, or junk.",
     )
 
 
-def _ssnr(shown: Mapping[int, FrcCurve], total: int, box: int, pixel_size_angstrom: float) -> str:
-    which = f"The {len(shown)} largest classes. " if total > len(shown) else ""
+def _ssnr(shown: Mapping[int, FrcCurve], total: int, box: int, pixel_size_angstrom: float, naming: Naming) -> str:
+    which = f"The {len(shown)} {naming.first} {naming.many(2)}. " if total > len(shown) else ""
     dashed = any(curve.shared_ring > 0 for curve in shown.values())
     return picture(
-        ssnr_chart(shown, box, pixel_size_angstrom),
+        ssnr_chart(shown, box, pixel_size_angstrom, word=naming.word),
         "Signal-to-noise ratio of the full average",
         f"{which}Spectral signal-to-noise ratio (power), 2 FRC / (1 - FRC) where measured from halves."
         + (" Dashed curves: rings that the halves share, too good to be true." if dashed else ""),
@@ -174,18 +189,18 @@ def _ssnr(shown: Mapping[int, FrcCurve], total: int, box: int, pixel_size_angstr
     )
 
 
-def _by_size(curves: Mapping[int, FrcCurve], members: Mapping[int, int]) -> str:
+def _by_size(curves: Mapping[int, FrcCurve], members: Mapping[int, int], naming: Naming) -> str:
     numbers = [number for number, curve in curves.items() if curve.independent and members.get(number, 0) > 0]
     if not numbers:
         return ""
     lengths = [curves[number].resolution_angstrom for number in numbers]
     bad = sum(length >= NOT_RESOLVED_ANGSTROM for length in lengths)
     return picture(
-        resolution_by_size([members[number] for number in numbers], lengths),
-        "Resolution and size of classes",
-        f"{bad:,} of {len(numbers):,} {plural(len(numbers), 'class')} not resolved ({text_percent(bad, len(numbers))})."
+        resolution_by_size([members[number] for number in numbers], lengths, word=naming.word),
+        f"Resolution and size of {naming.many(2)}",
+        f"{bad:,} of {len(numbers):,} {naming.many(len(numbers))} not resolved ({text_percent(bad, len(numbers))})."
         if bad
         else "All are resolved.",
-        "larger classes should be finer. A large class high up holds junk or several views; a small class far below "
-        "the rest deserves mistrust.",
+        f"larger {naming.many(2)} should be finer. A large {naming.word} high up holds junk or several views; a small "
+        f"{naming.word} far below the rest deserves mistrust.",
     )

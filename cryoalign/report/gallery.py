@@ -1,4 +1,4 @@
-"""The gallery of classes: largest first under their own numbers, at most 400 of them on a page of bounded size."""
+"""The gallery of classes: largest first (or best) under their own numbers, at most 400 on a page of bounded size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.report.figures import data_uri, display_tile, draw_bar, png_bytes, scale_bar_angstrom
 from cryoalign.report.html import caption, cards, escape, tiles
 from cryoalign.report.montage import MOST_CLASSES
+from cryoalign.report.naming import CLASSES, Naming
 from cryoalign.report.numbers import plural, text_number, text_percent
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
@@ -85,13 +86,14 @@ def gallery(
     aid: str,
     large_finding: str = "",
     circle_angstrom: float | None = None,
+    naming: Naming = CLASSES,
 ) -> str:
-    """Return all classes, largest first, as HTML with one caption.
+    """Return all classes, largest first or as given, as HTML with one caption.
 
     Parameters
     ----------
     entries
-        In any order.
+        In any order, where `naming` sorts them by size.
     width_angstrom
         Width of every picture.
     finding, aid
@@ -100,26 +102,33 @@ def gallery(
         More for the caption, where pictures are large and carry their remarks.
     circle_angstrom
         Diameter of the mask, drawn on the first picture of large entries.
+    naming
+        What the classes are called, and how they are ordered.
     """
     if not entries:
         return ""
-    ordered = sorted(entries, key=lambda entry: (-entry.members, entry.number))
+    ordered = sorted(entries, key=lambda entry: (-entry.members, entry.number)) if naming.by_size else list(entries)
     total, per_class = sum(entry.members for entry in ordered), max(len(entry.pictures) for entry in ordered)
     box = max((image.shape[-1] for entry in ordered for image, _ in entry.pictures if image is not None), default=1)
     side, fit = plan_tile(len(ordered), per_class, box)
     shown = ordered[:fit]
-    first = "Largest class first. " if len(ordered) > 1 else ""
+    first = f"{naming.first.capitalize()} {naming.word} first. " if len(ordered) > 1 else ""
     if fit < len(ordered):
-        first = f"The {fit} largest of {len(ordered):,} classes, largest first; averages.mrcs holds every average. "
+        first = (
+            f"The {fit} {naming.first} of {len(ordered):,} {naming.many(len(ordered))}, {naming.first} first; "
+            f"{naming.stack} holds every average. "
+        )
     if len(shown) <= LARGE:
         columns = _columns(len(shown), per_class)
-        made = [_large(entry, total, width_angstrom, side, circle_angstrom, columns) for entry in shown]
+        made = [_large(entry, total, width_angstrom, side, circle_angstrom, columns, naming) for entry in shown]
         body = cards(made, columns=columns)
         finding += large_finding
     else:
         bar = scale_bar_angstrom(width_angstrom)
         columns = 10 if per_class == 1 else 8
-        body = cards([_small(entry, side, bar / width_angstrom) for entry in shown], columns=columns, small=True)
+        body = cards(
+            [_small(entry, side, bar / width_angstrom, naming) for entry in shown], columns=columns, small=True
+        )
         first += f"Every picture is {text_number(width_angstrom)} Å wide, its white bar {bar:g} Å. "
     if any(entry.kind == "frc_common_reference" for entry in shown):
         finding += " Shared reference (frc_common_reference): the halves met, so they give no resolution."
@@ -137,9 +146,15 @@ def _columns(count: int, per_class: int) -> int:
 
 
 def _large(
-    entry: GalleryEntry, total: int, width_angstrom: float, side: int, circle: float | None, columns: int
+    entry: GalleryEntry,
+    total: int,
+    width_angstrom: float,
+    side: int,
+    circle: float | None,
+    columns: int,
+    naming: Naming,
 ) -> tuple[str, str, list[str]]:
-    heading = f"Class {entry.number}: {entry.members:,} {plural(entry.members, 'particle')}"
+    heading = f"{naming.name(entry.number)}: {entry.members:,} {plural(entry.members, 'particle')}"
     pictures = [(None if i is None else display_tile(i, side), label) for i, label in entry.pictures]
     svg = tiles(
         pictures,
@@ -148,14 +163,14 @@ def _large(
         circle_angstrom=circle,
         font_size=4.2 * columns if len(pictures) > 1 else 3.2 * columns,
     )
-    share = [text_percent(entry.members, total)] if entry.members and total else []
+    share = [text_percent(entry.members, total)] if entry.members and total and not naming.overlap else []
     return svg, heading, [*share, *filter(None, [entry.resolution_words()]), *entry.remarks]
 
 
-def _small(entry: GalleryEntry, side: int, bar: float) -> tuple[str, str, list[str]]:
+def _small(entry: GalleryEntry, side: int, bar: float, naming: Naming) -> tuple[str, str, list[str]]:
     parts = []
     for image, label in entry.pictures:
-        words = f"class {entry.number}: {label}"
+        words = f"{naming.word} {entry.number}: {label}"
         if image is None:
             parts.append(f'<div title="{escape(words)}"></div>')
             continue
@@ -163,4 +178,4 @@ def _small(entry: GalleryEntry, side: int, bar: float) -> tuple[str, str, list[s
         draw_bar(pixels, max(2, round(bar * pixels.shape[-1])))
         parts.append(f'<img src="{data_uri(png_bytes(pixels), "image/png")}" alt="{escape(words)}">')
     remarks = [f"{entry.members:,}", *filter(None, [entry.resolution_words(short=True)])]
-    return f'<div class="pair">{"".join(parts)}</div>', f"class {entry.number}", remarks
+    return f'<div class="pair">{"".join(parts)}</div>', f"{naming.word} {entry.number}", remarks

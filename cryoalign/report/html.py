@@ -53,6 +53,10 @@ nav a {{ color: #00558a; margin-right: 16px; text-decoration: none; border-botto
   margin: 16px 0 0; padding: 10px 16px; }}
 .warnings ul {{ margin: 4px 0 0; padding-left: 20px; }}
 .warnings li {{ margin: 2px 0; overflow-wrap: anywhere; }}
+.alarm {{ border: 2px solid #b3261e; border-left-width: 10px; border-radius: 6px; background: #fdf0ef; font-size: 17px;
+  margin: 16px 0; padding: 12px 18px; }}
+.alarm strong {{ display: block; font-size: 20px; margin-bottom: 2px; }}
+.alarm p {{ margin: 0; max-width: 62em; }}
 .fine {{ border-left: 5px solid #00795c; border-radius: 6px; background: #f1f8f5; padding: 8px 14px;
   margin: 16px 0 0; }}
 p.verdict {{ margin: 14px 0 14px; }}

@@ -19,8 +19,12 @@ def whole_page(
     fact_boxes: Iterable[tuple[str, str, str]],
     warnings: Sequence[str],
     sections: Iterable[tuple[str, str, str]],
+    alarm: tuple[str, str] | None = None,
 ) -> str:
-    """Return a page of (anchor, heading, HTML) sections, empty ones left out; everything else is plain text."""
+    """Return a page of (anchor, heading, HTML) sections, empty ones left out; everything else is plain text.
+
+    An `alarm` (heading, words) stands before all else: nothing on the page may be read without it.
+    """
     kept = [(anchor, heading, content) for anchor, heading, content in sections if content]
     links = " ".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in kept)
     return page(
@@ -28,6 +32,7 @@ def whole_page(
         [
             f"<header>\n<h1>{escape(title)}</h1>",
             f'<code class="command">{escape(command_line)}</code>\n</header>',
+            *([alarm_box(*alarm)] if alarm else []),
             f'<p class="lead">{escape(summary)}</p>',
             facts(list(fact_boxes)),
             warning_list(warnings),
@@ -38,6 +43,11 @@ def whole_page(
             "pictures.</footer>",
         ],
     )
+
+
+def alarm_box(heading: str, words: str) -> str:
+    """Return a banner that nobody overlooks, as HTML."""
+    return f'<div class="alarm" role="alert"><strong>{escape(heading)}</strong><p>{escape(words)}</p></div>'
 
 
 def warning_list(warnings: Sequence[str]) -> str:
