@@ -1,0 +1,158 @@
+"""Exact scores of listed pairs of images: the maximum over the in-plane angle, and over both handednesses.
+
+With weighted steerable coefficients a, b of angular frequencies k, S(psi) = sum_p Re(a_p conj(b_p) exp(i k psi)): a
+trigonometric polynomial whose coefficients z_k = sum_{p of k} a_p conj(b_p) take one pass over the components (Zhao and
+Singer, J. Struct. Biol. 186:153, 2014). A mirrored image has coefficients (-1)^k conj(b), so that the same four sums of
+products serve both. The highest of a grid of angles is climbed by Newton's method, which is exact here and cheap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.pair_kernels import angle_tables, score_rows
+from cryoalign.classification.tile_pool import run_tiles
+from cryoalign.core.tiles import TILE
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """Best pose of each listed pair; entry (i, s) belongs to the image in column s of row i of the lists.
+
+    Parameters
+    ----------
+    score
+        Highest score, float32 (n, C); -inf where no image is listed.
+    angle_deg
+        Its angle in (-180, 180], float32 (n, C).
+    mirror
+        Whether the second image is mirrored, bool (n, C).
+    variant
+        Which variant of the second image it is, int16 (n, C).
+    """
+
+    score: NDArray[np.float32]
+    angle_deg: NDArray[np.float32]
+    mirror: NDArray[np.bool_]
+    variant: NDArray[np.int16]
+
+
+def score_pairs(
+    coefficients: NDArray[np.complex64],
+    frequency: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    offset: ArrayLike | None = None,
+    *,
+    others: NDArray[np.complex64] | None = None,
+    mirror: bool = True,
+    penalty: ArrayLike | None = None,
+    threads: int = 1,
+) -> PairScores:
+    """Score listed pairs.
+
+    Parameters
+    ----------
+    coefficients
+        Weighted coefficients of all images, complex64 (n, P): sqrt(m w) a, m = 1 for k = 0 and 2 else.
+    frequency
+        Angular frequency of each component, ascending, shape (P,).
+    rows
+        For each image the others it is compared with, int32 (n, C); -1 for none.
+    offset
+        g, shape (n,): g_i + g_j is taken from each score; None for 0.
+    others
+        Weighted coefficients of the second image of each pair, complex64 (n, P) or (V, n, P) for V variants of it
+        (shifted copies), the best of which counts; None for ``coefficients``.
+    mirror
+        Also try the second image mirrored.
+    penalty
+        Taken from the score of each variant, shape (V,).
+    threads
+        Threads; they change no result.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit.
+    """
+    n, size = coefficients.shape
+    second = coefficients[None] if others is None else others.reshape(-1, *others.shape[-2:])
+    taken = np.zeros(len(second), np.float32) if penalty is None else np.asarray(penalty, np.float32)
+    g = np.zeros(n, np.float32) if offset is None else np.asarray(offset, np.float32)
+    if len(rows) != n or second.shape[1:] != (n, size) or frequency.shape != (size,) or len(g) != n:
+        raise ValueError("coefficients, frequencies, rows and offsets do not fit each other")
+    if len(taken) != len(second):
+        raise ValueError("one penalty for each variant")
+    result = PairScores(
+        np.full(rows.shape, -np.inf, np.float32),
+        np.zeros(rows.shape, np.float32),
+        np.zeros(rows.shape, bool),
+        np.zeros(rows.shape, np.int16),
+    )
+    values, start = np.unique(np.asarray(frequency, np.int64), return_index=True)
+    ends = np.append(start, size).astype(np.int64)
+    cosine, sine = angle_tables(values)
+    first = np.ascontiguousarray(coefficients, np.complex64)
+    second = np.ascontiguousarray(second, np.complex64)
+
+    def compute(begin: int) -> None:
+        score_rows(
+            first,
+            second,
+            values,
+            ends,
+            np.ascontiguousarray(rows, np.int32),
+            g,
+            taken,
+            mirror,
+            cosine,
+            sine,
+            begin,
+            min(begin + TILE, n),
+            result.score,
+            result.angle_deg,
+            result.mirror,
+            result.variant,
+        )
+
+    run_tiles(compute, range(0, n, TILE), threads)
+    return result
+
+
+def top_neighbours(
+    rows: NDArray[np.int32], scores: PairScores, k: int, shifts: ArrayLike | None = None
+) -> NeighbourLists:
+    """Sort each list by score and keep its k best; of equal ones the lower row comes first.
+
+    Parameters
+    ----------
+    rows, scores
+        Lists and what :func:`score_pairs` found for them.
+    k
+        Neighbours kept.
+    shifts
+        Displacement of each variant in pixels before any mirror, shape (V, 2); None for no shifts.
+    """
+    n = len(rows)
+    missing = (rows < 0) | (rows == np.arange(n)[:, None])
+    value = np.where(missing, -np.inf, scores.score)
+    order = np.empty((n, min(k, rows.shape[1])), np.int64)
+    for i in range(n):
+        order[i] = np.lexsort((np.where(missing[i], n, rows[i]), -value[i]))[: order.shape[1]]
+    index, score = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+    angle, flip, shift = np.zeros((n, k), np.float32), np.zeros((n, k), bool), np.zeros((n, k, 2), np.float32)
+    part = slice(order.shape[1])
+    kept = ~np.take_along_axis(missing, order, 1)
+    index[:, part] = np.where(kept, np.take_along_axis(rows, order, 1), -1)
+    score[:, part] = np.where(kept, np.take_along_axis(value, order, 1), -np.inf)
+    angle[:, part] = np.where(kept, np.take_along_axis(scores.angle_deg, order, 1), 0)
+    flip[:, part] = kept & np.take_along_axis(scores.mirror, order, 1)
+    if shifts is not None:
+        moved = np.asarray(shifts, np.float32)[np.take_along_axis(scores.variant, order, 1)]
+        moved[..., 0] *= np.where(flip[:, part], -1, 1)
+        shift[:, part] = np.where(kept[..., None], moved, 0)
+    return NeighbourLists(index, score, angle, flip, shift)
