@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cryoalign.averaging.recentre import centres_of_mass, recentring_shifts
-from cryoalign.core.poses import Poses
 from cryoalign.io.particles import ParticleSet, read_particles
+from cryoalign.jobs.average.centring import centred
 from cryoalign.jobs.average.members import Memberships, read_memberships
 from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.average.passes import AverageResult, Passes
@@ -24,9 +22,6 @@ from cryoalign.jobs.average.second import (
 )
 from cryoalign.jobs.average.tables import write_average_outputs
 from cryoalign.jobs.rundir import RunDirectory
-
-CENTRED_PX, CENTRING_ROUNDS = 0.1, 3
-"""Averages are made again until their centres of mass lie this close to the centre, but not more often."""
 
 
 def run_average(
@@ -80,7 +75,7 @@ def run_average(
             run.leave_partial()
             return 0
         if p.recenter:
-            found = _centred(found, passes)
+            found = centred(found, passes)
         if p.scale:
             found = _scaled(found, passes)
         if p.variance:
@@ -114,46 +109,6 @@ def _log_plan(plan: AveragePlan, run: RunDirectory) -> None:
         "none" if plan.ctf is None and not p.plain else words,
         "by class, for the sums of all would be large" if plan.by_class else "in the order of the input",
     )  # fmt: skip
-
-
-def _centred(found: AverageResult, passes: Passes) -> AverageResult:
-    """Move the poses of every class so that its centre of mass comes to the centre, and average again."""
-    plan = found.plan
-    moved = np.zeros((plan.n_classes, 2))
-    for again in range(1, CENTRING_ROUNDS + 1):
-        step = recentring_shifts(found.averages.averages, plan.mask_diameter_px)
-        step[found.averages.counts == 0] = 0.0
-        moved += step
-        plan = plan.with_poses(recentred_poses(plan, step))
-        result = passes.averages(plan, f"centred-{again}")
-        assert result is not None
-        found = result
-        left = np.hypot(*centres_of_mass(found.averages.averages, plan.mask_diameter_px).T)
-        left = left[found.averages.counts > 0]
-        passes.run.log.info(
-            "moved by up to %.2f px; centres of mass lie within %.3f px now", np.hypot(*step.T).max(), left.max()
-        )
-        if left.max() < CENTRED_PX:
-            break
-    return replace(found, moved_px=moved)
-
-
-def recentred_poses(plan: AveragePlan, shift_px: NDArray[np.float64]) -> Poses:
-    """Return the poses that bring the point (x, y) of each class to the centre, as a file will hold them.
-
-    Parameters
-    ----------
-    plan
-        The plan.
-    shift_px
-        Offset (x, y) of each class in pixels of the averages, (m, 2).
-    """
-    members = plan.members
-    pixel = plan.particles.pixel_size_angstrom[members.particle]
-    x, y = (shift_px[members.class_index] * (plan.out_pixel_size / pixel)[:, None]).T
-    written = members.poses.recentred(x, y).as_written(pixel)
-    # Angles stay as they were read: only origins are written anew.
-    return Poses(members.poses.psi, written.dx, written.dy, members.poses.mirror)
 
 
 def _scaled(found: AverageResult, passes: Passes) -> AverageResult:

@@ -19,7 +19,7 @@ from cryoalign.io.star import StarFile, read_star, write_star
 from cryoalign.io.star_check import scan_star
 from cryoalign.jobs.average.parameters import AverageParameters
 
-CLASS, IMAGE = "rlnClassNumber", "rlnImageName"
+CLASS, IMAGE, WEIGHT = "rlnClassNumber", "rlnImageName", "cryoalignWeight"
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,10 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import numbers, whole_numbers
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.average.member_table import CLASS, MemberTable, read_member_table
+from cryoalign.jobs.average.member_table import CLASS, WEIGHT, MemberTable, read_member_table
 from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.class_lists import in_ranges
+from cryoalign.jobs.halves import SHARED_RESOLUTION
 
 SCORE = "cryoalignScore"
 
@@ -51,6 +52,9 @@ class Memberships:
         The table of memberships, where there is one.
     unweighted
         Memberships that were dropped because their weight is 0.
+    shared_angstrom
+        Down to this resolution in A the halves of classes share what chose their members; None where the memberships
+        do not say.
     """
 
     particle: NDArray[np.int64]
@@ -63,6 +67,7 @@ class Memberships:
     class_names: list[str] | None
     table: MemberTable | None
     unweighted: int = 0
+    shared_angstrom: float | None = None
 
     def __len__(self) -> int:
         """Count the memberships."""
@@ -98,17 +103,19 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
         where, columns = table.file.path, table.table
     whole, real = convert
     class_index, class_numbers, names = _classes(p, columns, whole, where)
-    weight = None
-    if p.weights is not None:
-        if p.weights in columns:
-            weight = real(p.weights)
-            _refuse_weights(p, weight, particles if table is None else table)
-        elif table is not None and p.weights in particles.particles:
-            weight = particles.numbers(p.weights)
-            _refuse_weights(p, weight, particles)
+    weight, weight_label = None, p.weights
+    if weight_label is None and table is not None and p.robust is None and WEIGHT in columns:
+        weight_label = WEIGHT  # memberships that bring their weights
+    if weight_label is not None:
+        if weight_label in columns:
+            weight = real(weight_label)
+            _refuse_weights(weight_label, weight, particles if table is None else table)
+        elif table is not None and weight_label in particles.particles:
+            weight = particles.numbers(weight_label)
+            _refuse_weights(weight_label, weight, particles)
             weight = weight[particle]
         else:
-            raise _no_column("--weights", p.weights, columns, where)
+            raise _no_column("--weights", weight_label, columns, where)
     score = real(SCORE)
     if score is None and table is not None and SCORE in particles.particles:
         score = particles.numbers(SCORE)[particle]
@@ -116,7 +123,7 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
         warn("the input has no rlnAnglePsi: images are averaged as they lie")
     every = Memberships(
         particle.astype(np.int64), np.arange(len(particle)), class_index, poses, weight, score, class_numbers, names,
-        table,
+        table, shared_angstrom=None if table is None else _shared_angstrom(table, real(SHARED_RESOLUTION)),
     )  # fmt: skip
     return _selected(p, every, where)
 
@@ -135,7 +142,7 @@ def _selected(p: AverageParameters, every: Memberships, where: Path | None) -> M
         unweighted = int((chosen & (every.weight == 0)).sum())
         chosen &= every.weight > 0
         if not chosen.any():
-            raise InputError(f"all weights in {p.weights} are 0", path=where)
+            raise InputError(f"all weights in {p.weights or WEIGHT} are 0", path=where)
     used = np.unique(every.class_index[chosen])
     kept = every.take(chosen)
     names = None if every.class_names is None else [every.class_names[c] for c in used]
@@ -180,12 +187,22 @@ def _no_column(option: str, label: str, columns: pd.DataFrame, where: Path | Non
     return InputError(f"there is no column for {option}", path=where, value=label, hint=hint)
 
 
-def _refuse_weights(p: AverageParameters, weight: NDArray, where: ParticleSet | MemberTable) -> None:
+def _shared_angstrom(table: MemberTable, shared: NDArray[np.float64] | None) -> float | None:
+    """Return the finest resolution that halves of memberships share; None where the table does not say."""
+    if shared is None:
+        return None
+    wrong = np.flatnonzero(~(shared > 0))
+    if len(wrong):
+        raise table.error(f"{SHARED_RESOLUTION} is no resolution in A", int(wrong[0]), float(shared[wrong[0]]))
+    return float(shared.min())
+
+
+def _refuse_weights(label: str, weight: NDArray, where: ParticleSet | MemberTable) -> None:
     bad = np.flatnonzero(weight < 0)
     if not len(bad):
         return
     row, value = int(bad[0]), float(weight[bad[0]])
-    what = f"{p.weights} is negative: no weight"
+    what = f"{label} is negative: no weight"
     if isinstance(where, MemberTable):
         raise where.error(what, row, value)
     raise where.located(InputError(what, row=row + 1, value=value))

@@ -190,7 +190,7 @@ def plan_average(
     return AveragePlan(
         parameters, particles, members, tuple(geometries), geometry_of, place_in, half_sets(particles), ctf, most.box,
         most.pixel_size_angstrom, mask_angstrom, np.lexsort(keys), by_class,
-        _shared_ring(parameters, particles, most.box, most.pixel_size_angstrom, warn),
+        _shared_ring(parameters, particles, members, most.box, most.pixel_size_angstrom, warn),
     )  # fmt: skip
 
 
@@ -205,7 +205,12 @@ def _budget(parameters: AverageParameters) -> int:
 
 
 def _shared_ring(
-    parameters: AverageParameters, particles: ParticleSet, box: int, pixel: float, warn: Callable[[str], None]
+    parameters: AverageParameters,
+    particles: ParticleSet,
+    members: Memberships,
+    box: int,
+    pixel: float,
+    warn: Callable[[str], None],
 ) -> int:
     """Return the last ring on which the halves may agree because they saw the same reference."""
     has_subset = "rlnRandomSubset" in particles.particles
@@ -216,6 +221,8 @@ def _shared_ring(
                 hint="halves that were aligned together are not independent",
             )  # fmt: skip
         return 0
+    if members.shared_angstrom is not None:
+        return _ring_of(members.shared_angstrom, box, pixel)
     shared = particles.numbers(SHARED_RESOLUTION)
     if shared is None:
         return box // 2
@@ -226,4 +233,8 @@ def _shared_ring(
         row = int(np.flatnonzero(~(shared > 0))[0])
         what = f"{SHARED_RESOLUTION} is no resolution in A"
         raise particles.located(InputError(what, row=row + 1, value=float(shared[row])))
-    return min(box // 2, int(np.ceil(box * pixel / shared.min() - 1e-3)))
+    return _ring_of(float(shared.min()), box, pixel)
+
+
+def _ring_of(resolution_angstrom: float, box: int, pixel: float) -> int:
+    return min(box // 2, int(np.ceil(box * pixel / resolution_angstrom - 1e-3)))

@@ -76,7 +76,11 @@ def kind_of_average(plan: AveragePlan) -> str:
 def _halves(found: AverageResult) -> HalfSets:
     plan = found.plan
     first, second = (int(v) for v in found.sums.counts.sum(axis=0))
-    shared = plan.particles.numbers(SHARED_RESOLUTION) if 0 < plan.shared_ring < plan.out_box // 2 else None
+    if not 0 < plan.shared_ring < plan.out_box // 2:
+        return halves_in_words(plan.particles, (first, second), None)
+    if plan.members.shared_angstrom is not None:
+        return halves_in_words(plan.particles, (first, second), plan.members.shared_angstrom)
+    shared = plan.particles.numbers(SHARED_RESOLUTION)
     return halves_in_words(plan.particles, (first, second), None if shared is None else float(shared.min()))
 
 

@@ -1,0 +1,1 @@
+"""``classavg``: class averages of single particles, and RELION's files about them."""

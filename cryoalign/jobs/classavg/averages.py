@@ -1,0 +1,82 @@
+"""The averages of views: planned, added up and written by the same code as ``average --members members.star``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cryoalign.io.particles import ParticleSet
+from cryoalign.jobs.average.centring import centred
+from cryoalign.jobs.average.parameters import AverageParameters
+from cryoalign.jobs.average.passes import AverageResult, Passes
+from cryoalign.jobs.average.plan import AveragePlan, plan_average
+from cryoalign.jobs.average_files import AVERAGE_FILES, write_average_files
+from cryoalign.jobs.classavg.members import ViewMembers, write_members
+from cryoalign.jobs.markers import NodeKind
+from cryoalign.jobs.rundir import RunDirectory
+
+VIEW_FILES = AVERAGE_FILES | {"members.star": "who is averaged in which class, with which pose"}
+"""What `write_views` writes, for the list of files in a report."""
+
+
+def plan_views(
+    parameters: AverageParameters,
+    particles: ParticleSet,
+    views: ViewMembers,
+    *,
+    scratch: Path,
+    warn: Callable[[str], None],
+) -> AveragePlan:
+    """Plan the averages of views.
+
+    Parameters
+    ----------
+    parameters
+        As ``average`` would be told: inputs, treatment of the CTF, mask, interpolation, threads, memory, bad images.
+    particles, views
+        The whole table, and the members of the views.
+    scratch, warn
+        See :func:`cryoalign.jobs.average.plan.plan_average`.
+    """
+    return plan_average(parameters, particles, views.memberships, scratch=scratch, warn=warn)
+
+
+def average_views(plan: AveragePlan, run: RunDirectory, *, merge_only: bool = False) -> AverageResult | None:
+    """Add up and finish the averages, brought to the centre where the parameters say so.
+
+    Returns
+    -------
+    AverageResult
+        None where this task of a job array is not all of it.
+    """
+    passes = Passes(run, merge_only)
+    found = passes.averages(plan, "views")
+    if found is not None and plan.parameters.recenter:
+        found = centred(found, passes)
+    return found
+
+
+def write_views(found: AverageResult, views: ViewMembers, run: RunDirectory) -> list[tuple[str, NodeKind]]:
+    """Write averages, halves, averages.star, frc.star and members.star; return RELION's output nodes."""
+    plan = found.plan
+    names = plan.particles.image_names()
+    columns: dict[str, ArrayLike] = {
+        "cryoalignScore": views.score,
+        "cryoalignViewSpread": views.spread_deg,
+        "cryoalignSeedImage": np.asarray([names[row] for row in views.seeds.tolist()], dtype=object),
+    }
+    if found.moved_px is not None:
+        # The content moved the other way.
+        moved = -found.moved_px * plan.out_pixel_size + 0.0
+        columns |= {"cryoalignMovedXAngst": moved[:, 0], "cryoalignMovedYAngst": moved[:, 1]}
+    write_average_files(
+        run, found.averages, class_numbers=plan.members.class_numbers, pixel_size_angstrom=plan.out_pixel_size,
+        extra_columns=columns,
+    )  # fmt: skip
+    kept = replace(views, distance=views.distance[found.sums.good])
+    write_members(run, kept, plan.members.take(found.sums.good), plan.particles, plan.half)
+    return [("averages.star", "references2d")]
