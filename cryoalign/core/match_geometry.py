@@ -24,13 +24,20 @@ def match_geometry(
     if wanted < 4:
         raise InputError("the images are too coarse for this box", value=f"{pixel_size_from:g} A/px")
     border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1).mean(axis=1)
-    framed = np.broadcast_to(border[:, None, None], (len(images), wanted, wanted)).astype(np.float32)
-    half = min(source // 2, wanted // 2)
-    upper = min(source - source // 2, wanted - wanted // 2)
-    inside = slice(source // 2 - half, source // 2 + upper)
-    target = slice(wanted // 2 - half, wanted // 2 + upper)
-    framed[:, target, target] = images[:, inside, inside]
+    framed = reframe(images, wanted, border)
     return fourier_resize(framed, box)
+
+
+def reframe(images: NDArray[np.float32], box: int, border: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Cut images (n, L, L) to another box, or pad them with a value each (n,); the centre pixel stays the centre."""
+    source = images.shape[-1]
+    framed = np.broadcast_to(border[:, None, None], (len(images), box, box)).astype(np.float32)
+    half = min(source // 2, box // 2)
+    upper = min(source - source // 2, box - box // 2)
+    inside = slice(source // 2 - half, source // 2 + upper)
+    target = slice(box // 2 - half, box // 2 + upper)
+    framed[:, target, target] = images[:, inside, inside]
+    return framed
 
 
 def same_geometry(box_from: int, pixel_size_from: float, box: int, pixel_size_to: float) -> bool:

@@ -1,0 +1,1 @@
+"""What `rid-distance` and `classavg` share: particles made comparable, and graphs of their neighbours."""

@@ -1,0 +1,1 @@
+"""`rid-distance`: nearest neighbours in rotation- and shift-invariant distance."""
