@@ -111,8 +111,10 @@ def class_sizes(
         return svg_uri(figure)
 
 
-def class_spread(values: ArrayLike, class_number: ArrayLike, classes: int, *, y_label: str) -> str:
+def class_spread(values: ArrayLike, class_number: ArrayLike, classes: int, *, y_label: str, word: str = "class") -> str:
     """Draw, per class 1..`classes`, the median (dot), the quartiles (thick) and the 5 to 95 percent range of values.
+
+    `word` is what a class is called.
 
     More than 400 classes are drawn as bands, in the order of their medians.
     """
@@ -120,14 +122,14 @@ def class_spread(values: ArrayLike, class_number: ArrayLike, classes: int, *, y_
     with style():
         figure = new_figure(WIDTH, HEIGHT)
         axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
-        words, x_label = "dot: median; thick: half of the members; thin: 90 %", "class number"
+        words, x_label = "dot: median; thick: half of the members; thin: 90 %", f"{word} number"
         if classes > _MAX_CLASSES and len(levels):
             _, least, low, middle, high, most = levels[np.argsort(-levels[:, 3], kind="stable")].T
             rank = np.arange(1, len(levels) + 1)
             axes.fill_between(rank, least, most, color=BLUE, alpha=0.25, linewidth=0)
             axes.fill_between(rank, low, high, color=BLUE, alpha=0.45, linewidth=0)
             axes.plot(rank, middle, color=INK, linewidth=1.3)
-            words, x_label = "line: median; dark: half of the members; pale: 90 %", "rank of the class by its median"
+            words, x_label = "line: median; dark: half of the members; pale: 90 %", f"rank of the {word} by its median"
             classes = len(levels)
         elif len(levels):
             number, least, low, middle, high, most = levels.T
@@ -194,8 +196,8 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None) -> str:
         return svg_uri(figure)
 
 
-def angle_rose(psi_deg: ArrayLike) -> str:
-    """Draw angles (n,) in degrees as a polar histogram; clockwise, as a positive psi turns the pictures."""
+def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "psi") -> str:
+    """Draw angles (n,) of `things` in degrees as a polar histogram; clockwise, as a positive psi turns the pictures."""
     psi = np.mod(finite(psi_deg), 360.0)
     bars = 36 if len(psi) >= 360 else 18
     counts, edges = np.histogram(psi, bins=bars, range=(0, 360))
@@ -226,7 +228,7 @@ def angle_rose(psi_deg: ArrayLike) -> str:
                 bbox={"facecolor": "w", "linewidth": 0, "pad": 1.5, "alpha": 0.9},
             )
         axes.spines["polar"].set_color(RULE)
-        words = f"particles per {360 // bars}° of psi; dashed: {text_number(len(psi) / bars)}, if even"
+        words = f"{things} per {360 // bars}° of {name}; dashed: {text_number(len(psi) / bars)}, if even"
         figure.text(0.5, 0.005, words, ha="center", va="bottom")
         return svg_uri(figure)
 

@@ -138,15 +138,18 @@ def picture(uri: str, heading: str, finding: str, aid: str, *, wide: bool = Fals
     )
 
 
-def picture_grid(entries: Sequence[tuple[str, str, str]], heading: str, finding: str, aid: str) -> str:
-    """Return small pictures of one kind, three abreast: (uri, heading, finding) each, one reading aid for all."""
+def picture_grid(
+    entries: Sequence[tuple[str, str, str]], heading: str, finding: str, aid: str, *, columns: int = 3
+) -> str:
+    """Return pictures of one kind, two or three abreast: (uri, heading, finding) each, one reading aid for all."""
+    kind = "charts three" if columns == 3 else "charts"
     boxes = "".join(
         f'<div><h4>{escape(name)}</h4><img src="{uri}" alt="{escape(name)}: {escape(words)}">'
         f"<p>{escape(words)}</p></div>"
         for uri, name, words in entries
     )
     return (
-        f'<figure class="grid"><h3>{escape(heading)}</h3><div class="charts three">{boxes}</div>'
+        f'<figure class="grid"><h3>{escape(heading)}</h3><div class="{kind}">{boxes}</div>'
         f"<figcaption>{caption(finding, aid)}</figcaption></figure>"
     )
 

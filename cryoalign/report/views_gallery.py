@@ -1,0 +1,139 @@
+"""The averages of `classavg` as pictures: its views by quality, and the classes that part the particles by size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.report import charts
+from cryoalign.report.classavg_data import ClassavgReportData
+from cryoalign.report.gallery import GalleryEntry, gallery, resolution_of
+from cryoalign.report.guard_section import number_text
+from cryoalign.report.html import escape, picture
+from cryoalign.report.montage import MOST_CLASSES, draw_montage
+from cryoalign.report.naming import RELION_CLASSES, VIEWS
+from cryoalign.report.numbers import finite, median, plural, text_number, text_percent
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
+
+
+def view_spread_deg(data: ClassavgReportData) -> dict[int, float]:
+    """Return view -> median angle in degrees between its seed's viewing direction and its members'; where known."""
+    members = data.members
+    if members is None or members.viewing_angle_deg is None:
+        return {}
+    order = np.argsort(members.view, kind="stable")
+    views, starts = np.unique(np.asarray(members.view)[order], return_index=True)
+    groups = np.split(np.asarray(members.viewing_angle_deg, np.float64)[order], starts[1:])
+    return {int(view): median(group) for view, group in zip(views, groups, strict=True) if len(finite(group))}
+
+
+def view_section(data: ClassavgReportData) -> str:
+    """Return the gallery of views, best first, as HTML."""
+    finding = f"{_kind(data)} of each view: a particle and its nearest neighbours, mirrored ones turned over."
+    if _resolved(data.frc):
+        finding += " Å: resolution at FRC 0.143 from independent halves."
+    return gallery(
+        view_entries(data),
+        _width(data),
+        finding=finding,
+        large_finding=" Quality: how well members agree with each other. Spread: median angle between the viewing "
+        "directions of members and the particle in the middle."
+        if data.members is not None
+        else "",
+        aid="sharp particles on a flat ground, and views that differ. Blurred or ghostly averages at the "
+        "end of the list are junk or rare views; many alike mean preferred orientation.",
+        circle_angstrom=data.mask_diameter_angstrom,
+        naming=VIEWS,
+    )
+
+
+def class_section(data: ClassavgReportData) -> str:
+    """Return the gallery of the classes that RELION reads, as HTML; empty where there are none."""
+    if not data.classes:
+        return ""
+    words = (
+        "Here every particle is in exactly one class, and a view and its mirror image are two classes: what RELION's "
+        "subset selection expects. These numbers are rlnClassNumber of run_data.star, and not those of the views."
+    )
+    body = gallery(
+        [
+            _entry(number, image, data.class_members[number], data.class_frc, [])
+            for number, image in sorted(data.classes.items())
+        ],
+        _width(data),
+        finding=f"{_kind(data)} of each class."
+        + (" Å: resolution at FRC 0.143 from independent halves." if _resolved(data.class_frc) else ""),
+        aid="the same views as above, from more particles each. Less sharp than a view of like size is usual: a class "
+        "takes all that come, a view only the nearest.",
+        circle_angstrom=data.mask_diameter_angstrom,
+        naming=RELION_CLASSES,
+    )
+    return f"<p>{escape(words)}</p>{body}{_sizes(data)}"
+
+
+def draw_view_montage(data: ClassavgReportData) -> bytes:
+    """Return montage.png: views, best first; the 400 best of very many."""
+    entries = view_entries(data)
+    shown = entries[:MOST_CLASSES]
+    words = ""
+    if len(entries) > len(shown):
+        others = f"{len(entries) - len(shown):,} more are not shown, averages.mrcs has them"
+        words = f"The {len(shown)} best views, best first; {others}. "
+    return draw_montage(
+        [[entry.pictures[0][0]] for entry in shown],
+        [(f"View {entry.number}: {entry.members:,}", entry.resolution_words(short=True)) for entry in shown],
+        heading=data.title,
+        legend=words + f"{_kind(data)} of each view, and its members."
+        + (" Å: resolution from independent halves." if _resolved(data.frc) else ""),
+        pixel_size_angstrom=data.pixel_size_angstrom,
+    )  # fmt: skip
+
+
+def view_entries(data: ClassavgReportData) -> list[GalleryEntry]:
+    """Return the views in the order given."""
+    spread = view_spread_deg(data)
+    entries = []
+    for number, image in data.views.items():
+        remarks = []
+        if number in data.view_quality:
+            remarks.append(f"quality {number_text(data.view_quality[number])}")
+        if number in spread:
+            remarks.append(f"spread {text_number(spread[number], 2)}°")
+        entries.append(_entry(number, image, data.view_members[number], data.frc, remarks))
+    return entries
+
+
+def _entry(
+    number: int, image: NDArray, members: int, curves: Mapping[int, FrcCurve], remarks: list[str]
+) -> GalleryEntry:
+    return GalleryEntry(number, members, [(image, "average")], *resolution_of(number, curves), remarks=remarks)
+
+
+def _kind(data: ClassavgReportData) -> str:
+    return f"{data.kind_of_average[0].upper()}{data.kind_of_average[1:]}"
+
+
+def _width(data: ClassavgReportData) -> float:
+    return data.box * data.pixel_size_angstrom
+
+
+def _resolved(curves: Mapping[int, FrcCurve]) -> bool:
+    return any(curve.independent and curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM for curve in curves.values())
+
+
+def _sizes(data: ClassavgReportData) -> str:
+    numbers = sorted(data.class_members)
+    counts = [data.class_members[number] for number in numbers]
+    if len(numbers) < 2 or not sum(counts):
+        return ""
+    largest = numbers[int(np.argmax(counts))]
+    chart = picture(
+        charts.class_sizes(np.array(counts), numbers=numbers),
+        "Class sizes",
+        f"{len(numbers):,} {plural(len(numbers), 'class')}; largest: class {largest} with "
+        f"{text_percent(max(counts), sum(counts))} of the particles.",
+        "sizes follow how often a view occurs. One class that takes nearly all says that views were not told apart.",
+    )
+    return f'<div class="charts">{chart}</div>'
