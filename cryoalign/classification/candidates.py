@@ -1,24 +1,27 @@
 """Candidates by rotation invariants: the images whose unit vectors have the largest products, plain or mirrored.
 
-All products are computed, by matrix products of fixed tiles, and each row keeps its best ones in a heap as the tiles
-pass by, so that memory does not grow with n^2.
+All products are computed, each pair's once, by matrix products of fixed tiles, and each image keeps its best ones in a
+heap as the tiles pass by: memory does not grow with n^2. Where mirroring only changes signs of components, the products
+of mirrored images cost nothing: the sums over the components that stay and over those that change are taken apart.
 """
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.classification.best_lists import empty_lists, offer_columns, offer_rows, sort_lists
 from cryoalign.classification.tile_pool import run_tiles
 
-TILE_ROWS, TILE_COLUMNS = 256, 2048
-"""Rows and columns of one tile of products: it stays in cache."""
+SIDE = 512
+"""Rows and columns of a tile of products: two of them stay in cache."""
 
 
 def propose(
     plain: NDArray[np.float32], mirrored: NDArray[np.float32] | None, count: int, threads: int = 1
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+) -> NDArray[np.int32]:
     """Propose the images that resemble each image most.
 
     Parameters
@@ -26,7 +29,8 @@ def propose(
     plain
         Unit vector of each image, float32 (n, D).
     mirrored
-        Unit vector of each mirrored image, float32 (n, D); None if mirrored views do not count.
+        Unit vector of each mirrored image, float32 (n, D), such that the product of i with mirrored j is that of j with
+        mirrored i; None if mirrored views do not count.
     count
         Images proposed for each.
     threads
@@ -34,69 +38,49 @@ def propose(
 
     Returns
     -------
-    rows, mirror
-        int32 (n, min(count, n - 1)), largest product first, of equal ones the lower row; and whether the mirrored
-        image resembles more, bool of the same shape.
+    ndarray
+        int32 (n, min(count, n - 1)), largest product first, of equal ones the lower row.
     """
     n = len(plain)
     count = max(0, min(count, n - 1))
-    rows, flip = np.full((n, count), -1, np.int32), np.zeros((n, count), bool)
+    value, rows = empty_lists(n, count)
     if count == 0:
-        return rows, flip
+        return rows
+    sign = None if mirrored is None else _signs(plain, mirrored)
+    if mirrored is None:
+        factors = [(plain, plain)]
+    elif sign is None:
+        factors = [(plain, plain), (plain, mirrored)]
+    else:
+        factors = [(part, part) for part in (plain[:, sign > 0].copy(), plain[:, sign < 0].copy())]
+    locks = [Lock() for _ in range(0, n, SIDE)]
 
-    def compute(begin: int) -> None:
-        stop = min(begin + TILE_ROWS, n)
-        value = np.full((stop - begin, count), -np.inf, np.float32)
-        for first in range(0, n, TILE_COLUMNS):
-            last = min(first + TILE_COLUMNS, n)
-            products = plain[begin:stop] @ plain[first:last].T
-            reflected = products if mirrored is None else plain[begin:stop] @ mirrored[first:last].T
-            _keep(products, reflected, begin, first, value, rows[begin:stop], flip[begin:stop])
-        _sort(value, rows[begin:stop], flip[begin:stop])
+    def compute(tile: tuple[int, int]) -> None:
+        i, j = tile
+        products, *reflected = (a[i : i + SIDE] @ b[j : j + SIDE].T for a, b in factors)
+        if sign is not None:
+            # What stays plus or minus what changes its sign, whichever is larger.
+            products += np.abs(reflected[0], out=reflected[0])
+        elif reflected:
+            np.maximum(products, reflected[0], out=products)
+        # Tiles share lists; what they keep does not depend on which tile comes first.
+        with locks[i // SIDE]:
+            offer_rows(products, i, j, value, rows)
+        if i != j:
+            with locks[j // SIDE]:
+                offer_columns(products, i, j, value, rows)
 
-    run_tiles(compute, range(0, n, TILE_ROWS), threads)
-    return rows, flip
-
-
-@njit(cache=True, nogil=True)
-def _keep(products, reflected, begin, first, value, rows, flip):  # type: ignore[no-untyped-def]
-    """Offer a tile of products to the heaps of its rows; the worst kept one is at the root."""
-    for i in range(products.shape[0]):
-        worst = value[i, 0]
-        for c in range(products.shape[1]):
-            best = max(products[i, c], reflected[i, c])
-            # Columns come in ascending order: a later equal one never replaces an earlier.
-            if best > worst and first + c != begin + i:
-                _sift(value[i], rows[i], flip[i], len(rows[i]), best, first + c, reflected[i, c] > products[i, c])
-                worst = value[i, 0]
-
-
-@njit(nogil=True, forceinline=True)
-def _sift(value, rows, flip, size, new, row, mirror):  # type: ignore[no-untyped-def]
-    """Replace the root of a heap and let it sink; below: a lower value, or the same and a higher row."""
-    at = 0
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        other = child + 1
-        if other < size and (
-            value[other] < value[child] or (value[other] == value[child] and rows[other] > rows[child])
-        ):
-            child = other
-        if value[child] < new or (value[child] == new and rows[child] > row):
-            value[at], rows[at], flip[at] = value[child], rows[child], flip[child]
-            at = child
-        else:
-            break
-    value[at], rows[at], flip[at] = new, row, mirror
+    run_tiles(compute, [(i, j) for i in range(0, n, SIDE) for j in range(i, n, SIDE)], threads)
+    sort_lists(value, rows)
+    return rows
 
 
-@njit(cache=True, nogil=True)
-def _sort(value, rows, flip):  # type: ignore[no-untyped-def]
-    """Turn heaps into lists, best first."""
-    for i in range(len(value)):
-        for size in range(value.shape[1] - 1, 0, -1):
-            low, row, mirror = value[i, 0], rows[i, 0], flip[i, 0]
-            _sift(value[i], rows[i], flip[i], size, value[i, size], rows[i, size], flip[i, size])
-            value[i, size], rows[i, size], flip[i, size] = low, row, mirror
+def _signs(plain: NDArray[np.float32], mirrored: NDArray[np.float32]) -> NDArray[np.int8] | None:
+    """Return the sign that mirroring gives each component, shape (D,); None if it does more than that."""
+    sign = np.ones(plain.shape[1], np.int8)
+    for d in range(plain.shape[1]):
+        if not np.array_equal(plain[:, d], mirrored[:, d]):
+            sign[d] = -1
+            if not np.array_equal(plain[:, d], -mirrored[:, d]):
+                return None
+    return sign

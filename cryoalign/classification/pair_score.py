@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.classification.best_lists import best_columns
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.pair_kernels import angle_tables, score_rows
+from cryoalign.classification.pair_kernels import angle_grid, pack_frequencies_in_lanes, score_rows
 from cryoalign.classification.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 
@@ -93,31 +94,19 @@ def score_pairs(
         np.zeros(rows.shape, bool),
         np.zeros(rows.shape, np.int16),
     )
-    values, start = np.unique(np.asarray(frequency, np.int64), return_index=True)
-    ends = np.append(start, size).astype(np.int64)
-    cosine, sine = angle_tables(values)
-    first = np.ascontiguousarray(coefficients, np.complex64)
-    second = np.ascontiguousarray(second, np.complex64)
+    frequency = np.asarray(frequency, np.int64)
+    grid = angle_grid(int(frequency.max(initial=0)))
+    first, chunk_rows = pack_frequencies_in_lanes(coefficients, frequency)
+    packed = first[None]
+    if others is not None:
+        packed = np.stack([pack_frequencies_in_lanes(variant, frequency)[0] for variant in second])
+    listed = np.ascontiguousarray(rows, np.int32)
 
     def compute(begin: int) -> None:
         score_rows(
-            first,
-            second,
-            values,
-            ends,
-            np.ascontiguousarray(rows, np.int32),
-            g,
-            taken,
-            mirror,
-            cosine,
-            sine,
-            begin,
-            min(begin + TILE, n),
-            result.score,
-            result.angle_deg,
-            result.mirror,
-            result.variant,
-        )
+            first, packed, chunk_rows, grid, listed, g, taken, mirror, begin, min(begin + TILE, n),
+            result.score, result.angle_deg, result.mirror, result.variant,
+        )  # fmt: skip
 
     run_tiles(compute, range(0, n, TILE), threads)
     return result
@@ -137,22 +126,18 @@ def top_neighbours(
     shifts
         Displacement of each variant in pixels before any mirror, shape (V, 2); None for no shifts.
     """
-    n = len(rows)
-    missing = (rows < 0) | (rows == np.arange(n)[:, None])
-    value = np.where(missing, -np.inf, scores.score)
-    order = np.empty((n, min(k, rows.shape[1])), np.int64)
-    for i in range(n):
-        order[i] = np.lexsort((np.where(missing[i], n, rows[i]), -value[i]))[: order.shape[1]]
+    n, count = len(rows), min(k, rows.shape[1])
     index, score = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
     angle, flip, shift = np.zeros((n, k), np.float32), np.zeros((n, k), bool), np.zeros((n, k, 2), np.float32)
-    part = slice(order.shape[1])
-    kept = ~np.take_along_axis(missing, order, 1)
-    index[:, part] = np.where(kept, np.take_along_axis(rows, order, 1), -1)
-    score[:, part] = np.where(kept, np.take_along_axis(value, order, 1), -np.inf)
-    angle[:, part] = np.where(kept, np.take_along_axis(scores.angle_deg, order, 1), 0)
-    flip[:, part] = kept & np.take_along_axis(scores.mirror, order, 1)
+    if count == 0:
+        return NeighbourLists(index, score, angle, flip, shift)
+    order = best_columns(scores.score, np.ascontiguousarray(rows, np.int32), count)
+    i, s = np.nonzero(order >= 0)
+    column = order[i, s]
+    index[i, s], score[i, s] = rows[i, column], scores.score[i, column]
+    angle[i, s], flip[i, s] = scores.angle_deg[i, column], scores.mirror[i, column]
     if shifts is not None:
-        moved = np.asarray(shifts, np.float32)[np.take_along_axis(scores.variant, order, 1)]
-        moved[..., 0] *= np.where(flip[:, part], -1, 1)
-        shift[:, part] = np.where(kept[..., None], moved, 0)
+        shift[i, s] = np.asarray(shifts, np.float32)[scores.variant[i, column]]
+        # The pose shifts after the mirror: the displacement of the image, mirrored with it.
+        shift[..., 0] = np.where(flip, -shift[..., 0], shift[..., 0])
     return NeighbourLists(index, score, angle, flip, shift)

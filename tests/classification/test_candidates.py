@@ -15,45 +15,45 @@ def vectors(n, size, seed=0):
 
 
 @pytest.mark.parametrize(("n", "count"), [(700, 40), (300, 299), (50, 400)])
-@pytest.mark.parametrize("mirror", [True, False])
+@pytest.mark.parametrize("mirror", ["signs", "any", None])
 def test_the_largest_products_are_proposed(n, count, mirror):
     plain, flipped = vectors(n, 24)
-    rows, flip = propose(plain, flipped if mirror else None, count)
+    if mirror == "any":
+        # The same vectors in axes where mirroring exchanges components.
+        turn = np.linalg.qr(np.random.default_rng(9).standard_normal((24, 24)))[0].astype(np.float32)
+        plain, flipped = plain @ turn, flipped @ turn
+    rows = propose(plain, flipped if mirror else None, count)
     products = plain @ plain.T
     reflected = plain @ flipped.T if mirror else products
     best = np.maximum(products, reflected)
     np.fill_diagonal(best, -np.inf)
     expected = np.sort(best, axis=1)[:, ::-1][:, : min(count, n - 1)]
-    assert rows.shape == flip.shape == expected.shape
+    assert rows.shape == expected.shape
     np.testing.assert_allclose(np.take_along_axis(best, rows.astype(int), 1), expected, atol=1e-6)
     assert not np.any(rows == np.arange(n)[:, None])
     assert all(len(set(row)) == len(row) for row in rows.tolist())
-    clear = np.abs(products - reflected) > 1e-6
-    agrees = flip == np.take_along_axis(reflected > products, rows.astype(int), 1)
-    assert np.all(agrees | ~np.take_along_axis(clear, rows.astype(int), 1))
 
 
 def test_of_equal_images_the_lower_rows_come_first():
     plain, flipped = vectors(1, 16)
-    rows, flip = propose(np.repeat(plain, 30, 0), np.repeat(flipped, 30, 0), 5)
+    rows = propose(np.repeat(plain, 30, 0), np.repeat(flipped, 30, 0), 5)
     assert np.array_equal(rows[10], np.arange(5)) and np.array_equal(rows[2], [0, 1, 3, 4, 5])
-    assert not flip.any()
 
 
 def test_zero_vectors_and_single_images():
-    rows, _ = propose(np.zeros((6, 4), np.float32), np.zeros((6, 4), np.float32), 3)
+    rows = propose(np.zeros((6, 4), np.float32), np.zeros((6, 4), np.float32), 3)
     assert np.array_equal(rows[5], [0, 1, 2])
-    assert propose(np.ones((1, 4), np.float32), None, 3)[0].shape == (1, 0)
+    assert propose(np.ones((1, 4), np.float32), None, 3).shape == (1, 0)
 
 
 def test_threads_change_no_bit():
     plain, flipped = vectors(5000, 16, seed=3)
     one, two = (propose(plain, flipped, 25, threads) for threads in (1, 2))
-    assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
+    assert np.array_equal(one, two)
 
 
 def test_mirroring_every_image_leaves_candidates():
     plain, flipped = vectors(400, 20, seed=4)
-    one, two = propose(plain, flipped, 30)[0], propose(flipped, plain, 30)[0]
+    one, two = propose(plain, flipped, 30), propose(flipped, plain, 30)
     # Products are summed in the same order with the same signs.
     assert np.array_equal(one, two)
