@@ -1,15 +1,29 @@
-"""Exact scores of all pairs: nearest neighbours without candidates, and graphs of all pairs above a threshold."""
+"""Exact scores of all pairs: nearest neighbours without candidates, and graphs of all pairs above a threshold.
+
+The sums over the components are matrix products, FIRST_ROWS x LANES pairs at a time in registers, and so are those over
+the angular frequencies for a grid of angles; what leaves the cache is one score a pair. Each pair is computed once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.classification.best_lists import empty_lists, offer_columns, offer_rows, sort_lists
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.pair_kernels import AngleGrid, angle_grid, pack_images_in_lanes, score_block
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.tile_pool import map_tiles, run_tiles
+from cryoalign.core.tiles import TILE
+
+ROWS, COLUMNS = TILE, 512
+"""Pairs of a tile: COLUMNS is a multiple of ROWS."""
+SPARE = 16
+"""Entries beyond k, and half of k more, kept by the grid's scores, from which the exact ones choose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +68,27 @@ def all_neighbours(
         Neighbours of each image.
     """
     n = len(coefficients)
-    rows = np.broadcast_to(np.arange(n, dtype=np.int32), (n, n)).copy()
-    np.fill_diagonal(rows, -1)
-    return top_neighbours(rows, score_pairs(coefficients, frequency, rows, offset, mirror=mirror, threads=threads), k)
+    count = max(0, min(n - 1, k + k // 2 + SPARE))
+    value, rows = empty_lists(n, count)
+    if count > 0:
+        operands = _operands(coefficients, frequency, offset, mirror)
+        locks = [Lock() for _ in range(0, n, ROWS)]
+
+        def compute(tile: tuple[int, int]) -> None:
+            i, j = tile
+            score, _, _ = operands.scores(i, j, climb=False)
+            with locks[i // ROWS]:
+                offer_rows(score, i, j, value, rows)
+            for first in range(j, j + score.shape[1], ROWS):
+                # Below the diagonal tiles do not exist; on it rows and columns hold the same pairs.
+                if first > i:
+                    with locks[first // ROWS]:
+                        offer_columns(score[:, first - j : first - j + ROWS], i, first, value, rows)
+
+        run_tiles(compute, _tiles(n), threads)
+        sort_lists(value, rows)
+    scores = score_pairs(coefficients, frequency, rows, offset, mirror=mirror, threads=threads)
+    return top_neighbours(rows, scores, k)
 
 
 def pairs_above(
@@ -77,11 +109,62 @@ def pairs_above(
     threshold
         Lowest score.
     """
-    n = len(coefficients)
-    rows = np.broadcast_to(np.arange(n, dtype=np.int32), (n, n))
-    rows = np.where(rows > np.arange(n)[:, None], rows, -1).astype(np.int32)
-    found = score_pairs(coefficients, frequency, rows, offset, mirror=mirror, threads=threads)
-    i, j = np.nonzero((rows >= 0) & (found.score >= threshold))
-    yield PairBlock(
-        i.astype(np.int32), j.astype(np.int32), found.score[i, j], found.angle_deg[i, j], found.mirror[i, j]
-    )
+    operands = _operands(coefficients, frequency, offset, mirror)
+
+    def compute(tile: tuple[int, int]) -> PairBlock:
+        row, column = tile
+        score, angle, flipped = operands.scores(row, column, climb=True)
+        above = score >= threshold
+        above &= np.arange(row, row + score.shape[0])[:, None] < np.arange(column, column + score.shape[1])
+        i, j = np.nonzero(above)
+        where = (i + row).astype(np.int32), (j + column).astype(np.int32)
+        return PairBlock(*where, score[i, j], angle[i, j], flipped[i, j])
+
+    yield from map_tiles(compute, _tiles(len(coefficients)), threads)
+
+
+def _tiles(n: int) -> Iterator[tuple[int, int]]:
+    """List the tiles of all pairs i <= j by first row and first column."""
+    for i in range(0, n, ROWS):
+        for j in range(i, n, COLUMNS):
+            yield i, j
+
+
+@dataclass(frozen=True, eq=False)
+class _Operands:
+    """All images, laid out for the products."""
+
+    n: int
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    grid: AngleGrid
+    offset: NDArray[np.float32]
+    mirror: bool
+
+    def scores(
+        self, i: int, j: int, *, climb: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Return scores of the tile at (i, j), and if ``climb`` angles and hands."""
+        shape = min(ROWS, self.n - i), min(COLUMNS, self.n - j)
+        score = np.empty(shape, np.float32)
+        angle, flipped = (np.empty(shape if climb else (0, 0), kind) for kind in (np.float32, np.bool_))
+        score_block(
+            self.rows, self.columns, self.starts, self.grid, self.offset, self.mirror, climb, i, j,
+            score, angle, flipped,
+        )  # fmt: skip
+        return score, angle, flipped
+
+
+def _operands(
+    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], offset: ArrayLike | None, mirror: bool
+) -> _Operands:
+    n, size = coefficients.shape
+    g = np.zeros(n, np.float32) if offset is None else np.asarray(offset, np.float32)
+    if frequency.shape != (size,) or len(g) != n:
+        raise ValueError("coefficients, frequencies and offsets do not fit each other")
+    k_max = int(np.max(frequency, initial=0))
+    starts = np.searchsorted(frequency, np.arange(k_max + 2)).astype(np.int64)
+    rows = np.zeros((-(-n // ROWS) * ROWS, size, 2), np.float32)
+    rows[:n, :, 0], rows[:n, :, 1] = coefficients.real, coefficients.imag
+    return _Operands(n, rows, pack_images_in_lanes(coefficients), starts, angle_grid(k_max), g, mirror)
