@@ -18,7 +18,7 @@ def finish_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
     axes.grid(axis="y")
     axes.tick_params(length=3)
-    if y_label.startswith("particles"):
+    if y_label.startswith(("particles", "pairs", "memberships")):
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.set_major_formatter("{x:,.0f}")
 

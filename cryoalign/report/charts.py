@@ -40,6 +40,13 @@ def bin_edges(values: NDArray, *, low: float | None = None, high: float | None =
     return np.linspace(start, stop, bins + 1)
 
 
+def whole_bin_edges(values: NDArray) -> NDArray[np.float64]:
+    """Choose bin edges for counts (n,), halfway between whole numbers, from 0 on; each bin holds equally many."""
+    highest = int(np.percentile(values, 99.8)) if len(values) >= 1000 else int(np.max(values))
+    step = -(-(highest + 1) // _MAX_BARS)
+    return np.arange(0, highest + 1 + step, step) - 0.5
+
+
 def histogram(
     values: ArrayLike,
     *,
@@ -49,17 +56,18 @@ def histogram(
     low: float | None = None,
     high: float | None = None,
     width: float = NARROW,
+    whole: bool = False,
 ) -> str:
     """Draw a histogram of values (n,) with labelled vertical marks; stragglers are counted in the end bars.
 
-    A mark beyond the axis is left out: set `high` where a limit must show.
+    A mark beyond the axis is left out: set `high` where a limit must show. `whole` values are counts from 0 on.
     """
     shown = finite(values)
     with style():
         figure = new_figure(width, HEIGHT)
         axes = new_axes(figure, left=66, bottom=64, right=14, top=16 + 17 * len(marks))
         if len(shown):
-            edges = bin_edges(shown, low=low, high=high)
+            edges = whole_bin_edges(shown) if whole else bin_edges(shown, low=low, high=high)
             below, above = bool(np.any(shown < edges[0])), bool(np.any(shown > edges[-1]))
             counts, _ = np.histogram(np.clip(shown, edges[0], edges[-1]), edges)
             axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.82)
@@ -160,8 +168,8 @@ def _class_axis(axes: Axes, classes: int) -> None:
         axes.set_xticks(np.arange(1, classes + 1))
 
 
-def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None) -> str:
-    """Draw shifts (n, 2) in the plane, y downwards as in the pictures: points if few, else a map of counts."""
+def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: str = "particles") -> str:
+    """Draw shifts (n, 2) of `things`, y downwards as in the pictures: points if few, else a map of counts."""
     shift = np.asarray(shift_angstrom, np.float64)
     shift = shift[np.isfinite(shift).all(axis=1)]
     longest = float(np.hypot(*shift.T).max()) if len(shift) else 0.0
@@ -180,7 +188,7 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None) -> str:
                 np.ma.masked_equal(counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
             )
             bar = figure.colorbar(picture, cax=new_axes(figure, left=428, bottom=48, right=80, top=18))
-            bar.set_label(f"particles per {2 * reach / cells:.2g} × {2 * reach / cells:.2g} Å cell")
+            bar.set_label(f"{things} per {2 * reach / cells:.2g} × {2 * reach / cells:.2g} Å cell")
             bar.outline.set_visible(False)
             bar.ax.yaxis.get_major_locator().set_params(integer=True)
         axes.axhline(0, color=MUTED, linewidth=0.6)

@@ -16,7 +16,7 @@ from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 from cryoalign.report.views_evidence import (
     NO_SIGNAL,
     member_section,
-    quality_section,
+    particle_section,
     signal_section,
     sphere_section,
 )
@@ -46,7 +46,7 @@ def build_classavg_page(data: ClassavgReportData) -> str:
             ),
             ("sphere", "Where the views lie", sphere_section(data)),
             ("members", "Members of views", member_section(data)),
-            ("quality", "Particles", quality_section(data)),
+            ("particles", "Particles", particle_section(data)),
             (
                 "settings",
                 "Settings, files and timings",

@@ -20,6 +20,7 @@ __all__ = [
     "picture",
     "picture_grid",
     "section",
+    "strip",
     "table",
     "tiles",
 ]
@@ -75,6 +76,10 @@ figcaption p {{ margin: 0 0 3px; }}
 figcaption.above {{ margin: 4px 0 12px; }}
 .aid {{ color: {MUTED}; }}
 .aid b {{ color: {INK}; font-weight: 600; }}
+.strip {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)); gap: 8px; margin: 4px 0 18px; }}
+.strip div {{ font-size: 12.5px; line-height: 1.35; color: {MUTED}; break-inside: avoid; }}
+.strip img {{ border-radius: 3px; margin-bottom: 2px; }}
+.strip div:first-child {{ color: {INK}; font-weight: 600; }}
 .gallery {{ display: grid; gap: 18px 20px; margin: 14px 0 10px; }}
 .gallery .card {{ break-inside: avoid; font-size: 13.5px; line-height: 1.4; min-width: 0; }}
 .gallery .card strong {{ font-size: 14.5px; }}
@@ -158,6 +163,18 @@ def caption(finding: str, aid: str) -> str:
     """Return the two lines under a picture."""
     first = f"<p>{escape(finding)}</p>" if finding else ""
     return f'{first}<p class="aid"><b>What to look for:</b> {escape(aid)}</p>'
+
+
+def strip(entries: Sequence[tuple[str, str, str]]) -> str:
+    """Return small pictures in a row that wraps: (uri, what it shows for those who cannot see it, words below)."""
+    return (
+        '<div class="strip">'
+        + "".join(
+            f'<div><img src="{uri}" alt="{escape(description)}">{escape(words)}</div>'
+            for uri, description, words in entries
+        )
+        + "</div>"
+    )
 
 
 def tiles(

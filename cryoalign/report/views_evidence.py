@@ -102,33 +102,15 @@ def sphere_section(data: ClassavgReportData) -> str:
 
 
 def member_section(data: ClassavgReportData) -> str:
-    """Return histograms over the memberships of views and the shifts of particles, as HTML."""
-    pictures = "".join([*_members(data), *_shifts(data)])
+    """Return histograms over the memberships of views, as HTML; empty where there are none."""
+    pictures = "".join(_members(data))
     return f'<div class="charts">{pictures}</div>' if pictures else ""
 
 
-def quality_section(data: ClassavgReportData) -> str:
-    """Return the scores of particles with the tail of junk, as HTML; empty without any."""
-    scores = finite(data.quality) if data.quality is not None else np.zeros(0)
-    if not len(scores):
-        return ""
-    middle, limit = median(scores), junk_limit(scores)
-    low = int(np.count_nonzero(scores < limit))
-    marks = [(middle, f"median {number_text(middle)}")]
-    if low:
-        marks.append((limit, f"{JUNK_SIGMA:g} sd below: {number_text(limit)}"))
-    lost = data.particles - len(scores)
-    chart = picture(
-        charts.histogram(scores, x_label="score against the neighbours (no unit)", marks=marks, width=charts.WIDTH,
-                         low=float(scores.min()) if low else None),
-        "Quality of particles",
-        f"{low or 'No'} {plural(low, 'particle')}" + (f" ({text_percent(low, len(scores))})" if low else "")
-        + f" lie more than {JUNK_SIGMA:g} standard deviations below the median."
-        + (f" {lost:,} have no score." if lost else ""),
-        "one hump is one kind of particles. A tail or a second hump on the left is ice, carbon, edges and wrong picks: "
-        "sort by the score and look before leaving any out, as rare views have fewer neighbours and score lower too.",
-    )  # fmt: skip
-    return f'<div class="charts">{chart}</div>'
+def particle_section(data: ClassavgReportData) -> str:
+    """Return quality and shifts of particles, as HTML; empty where neither is known."""
+    pictures = "".join([*_quality(data), *_shifts(data)])
+    return f'<div class="charts">{pictures}</div>' if pictures else ""
 
 
 def junk_limit(scores: np.ndarray) -> float:
@@ -191,6 +173,28 @@ def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[
         f"{text_number(spread[wide], 2)}°.",
         "views far above the rest have few true neighbours: rare views, or junk. Fewer neighbours (-k) narrow them.",
     )
+
+
+def _quality(data: ClassavgReportData) -> Iterator[str]:
+    scores = finite(data.quality) if data.quality is not None else np.zeros(0)
+    if not len(scores):
+        return
+    middle, limit = median(scores), junk_limit(scores)
+    low = int(np.count_nonzero(scores < limit))
+    marks = [(middle, f"median {number_text(middle)}")]
+    if low:
+        marks.append((limit, f"{JUNK_SIGMA:g} sd below: {number_text(limit)}"))
+    lost = data.particles - len(scores)
+    yield picture(
+        charts.histogram(scores, x_label="score against the neighbours (no unit)", marks=marks, width=charts.WIDTH,
+                         low=float(scores.min()) if low else None),
+        "Quality of particles",
+        f"{low or 'No'} {plural(low, 'particle')}" + (f" ({text_percent(low, len(scores))})" if low else "")
+        + f" lie more than {JUNK_SIGMA:g} standard deviations below the median."
+        + (f" {lost:,} have no score." if lost else ""),
+        "one hump is one kind of particles. A tail or a second hump on the left is ice, carbon, edges and wrong picks: "
+        "sort by the score and look before leaving any out, as rare views have fewer neighbours and score lower too.",
+    )  # fmt: skip
 
 
 def _shifts(data: ClassavgReportData) -> Iterator[str]:

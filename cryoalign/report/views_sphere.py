@@ -20,7 +20,7 @@ from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CELLS = 96
+_CELLS = 160
 _FEW = 400
 """Up to so many particles are drawn one by one."""
 MAX_NUMBERED, MAX_MARKED = 40, 400
@@ -111,8 +111,8 @@ def _density(points: NDArray[np.float64], even: float, radius: float) -> NDArray
     counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=(edges, edges))
     centre = (edges[1:] + edges[:-1]) / 2
     # Finer than the cells, so that those on the rim count by the part of them that lies inside.
-    fine = (np.arange(8 * _CELLS) + 0.5) / (4 * _CELLS) - 1
-    inside = (fine[:, None] ** 2 + fine**2 <= 1).reshape(_CELLS, 8, _CELLS, 8).mean(axis=(1, 3))
+    fine = (np.arange(4 * _CELLS) + 0.5) / (2 * _CELLS) - 1
+    inside = (fine[:, None] ** 2 + fine**2 <= 1).reshape(_CELLS, 4, _CELLS, 4).mean(axis=(1, 3))
     kernel = np.exp(-((centre[:, None] - centre) ** 2) / (2 * radius**2))
     area = kernel @ inside @ kernel.T * (2 / _CELLS) ** 2
     # A cell that the rim cuts still needs a colour: what lies outside is clipped when drawn.
