@@ -110,7 +110,7 @@ CONTEXT_SETTINGS: dict[str, Any] = {
 }
 
 
-def _together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     def apply(function: F) -> F:
         for decorator in reversed(decorators):
             function = decorator(function)
@@ -145,11 +145,11 @@ overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace the run that is in DIR: removes only the files which that run wrote."
 )
 resume_option = click.option("--resume", is_flag=True, help="Carry on the unfinished run in DIR.")
-verbosity_options = _together(
+verbosity_options = together(
     click.option("-v", "--verbose", count=True, help="Say more."),
     click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors."),
 )
-particle_tables_options = _together(
+particle_tables_options = together(
     click.argument("particles", nargs=-1, type=click.Path(path_type=Path)),
     click.option(
         "--i",
@@ -168,7 +168,7 @@ particle_tables_options = _together(
     ),
     click.option("--angpix", type=float, metavar="A", help="Pixel size, overriding the metadata."),
 )
-particles_options = _together(
+particles_options = together(
     particle_tables_options,
     click.option("--invert", is_flag=True, help="Negate pixels as read (dark particles)."),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N particles."),
@@ -186,7 +186,7 @@ mask_diameter_option = click.option(
 ctf_intact_first_peak_option = click.option(
     "--ctf-intact-first-peak", is_flag=True, help="Leave the CTF at 1 before its first peak."
 )
-resampling_options = _together(
+resampling_options = together(
     click.option(
         "--interpolation",
         type=click.Choice(["fourier", "nearest", "linear", "cubic", "quintic"]),
@@ -200,7 +200,7 @@ resampling_options = _together(
         help="What lies beyond the edge of an image.  [default: wrap; zero with linear]",
     ),
 )
-run_options = _together(
+run_options = together(
     resume_option,
     overwrite_option,
     threads_option,

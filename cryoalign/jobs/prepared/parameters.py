@@ -17,6 +17,7 @@ NoiseGroup = Literal["optics", "micrograph"]
 PATHS = ("output", "datadir")
 DEFAULT_DOWNSAMPLE = 32
 SMALLEST_BOX = 16
+_OPTIONS = {"rows": "--particles", "k": "-k"}
 CHOICES: dict[str, Any] = {"score": Score, "metric": Features, "on_bad_image": OnBadImage, "noise_group": NoiseGroup}
 
 
@@ -114,7 +115,8 @@ class ComparisonParameters:
         """Refuse options that exclude each other."""
         for one, other in pairs:
             if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
-                raise InputError(f"{option_of(one)} and {option_of(other)} exclude each other", hint="give one of them")
+                names = [_OPTIONS.get(name, option_of(name)) for name in (one, other)]
+                raise InputError(f"{names[0]} and {names[1]} exclude each other", hint="give one of them")
 
     def shift_sd_prepared(self, box: int, prepared_box: int) -> float | None:
         """Return the standard deviation to search, in pixels of the prepared images; None = from the data."""
