@@ -53,6 +53,59 @@ def average(
     return measure.run([*command, "--overwrite", "-q", *extra], cwd=particles.parent, watch_memory=watch_memory)
 
 
+def rid_distance(
+    particles: Path, output: Path, *, threads: int = 1, extra: Sequence[str] = (), watch_memory: bool = False
+) -> measure.Cost:
+    """Run ``cryoalign rid-distance`` in the folder of the particles."""
+    command: list[str | Path] = [program(), "rid-distance", particles, "-o", output, "-j", str(threads)]
+    return measure.run([*command, "--overwrite", "-q", *extra], cwd=particles.parent, watch_memory=watch_memory)
+
+
+def classavg(
+    particles: Path, output: Path, *, threads: int = 1, extra: Sequence[str] = (), watch_memory: bool = False
+) -> measure.Cost:
+    """Run ``cryoalign classavg`` in the folder of the particles."""
+    command: list[str | Path] = [program(), "classavg", particles, "-o", output, "-j", str(threads)]
+    return measure.run([*command, "--overwrite", "-q", *extra], cwd=particles.parent, watch_memory=watch_memory)
+
+
+def read_members(output: Path) -> dict[str, NDArray]:
+    """Read the views that ``classavg`` wrote, in the order of the images in the middle of them.
+
+    rows (m,), 0-based, of the images in the middle; index (m, k), -1 where a view has fewer members; mirror, psi
+    (degrees), dx, dy (A), weight, distance (m, k); view (m,): position in averages.mrcs.
+    """
+    views = starfile.read(output / "averages.star", always_dict=True)
+    views = next(table for table in views.values() if "cryoalignSeedImage" in table)
+    table = starfile.read(output / "members.star", always_dict=True)["members"]
+    rows = np.array([int(name.split("@")[0]) - 1 for name in views["cryoalignSeedImage"]])
+    view = np.searchsorted(views["rlnClassNumber"].to_numpy(int), table["rlnClassNumber"].to_numpy(int))
+    rank = np.arange(len(table)) - np.searchsorted(view, view)
+    shape = (len(rows), int(rank.max()) + 1)
+    columns = {
+        "index": np.array([int(name.split("@")[0]) - 1 for name in table["rlnImageName"]]),
+        "mirror": table["rlnIsFlip"].to_numpy(int) > 0,
+        "psi": table["rlnAnglePsi"].to_numpy(float),
+        "dx": table["rlnOriginXAngst"].to_numpy(float),
+        "dy": table["rlnOriginYAngst"].to_numpy(float),
+        "weight": table["cryoalignWeight"].to_numpy(float),
+        "distance": table["cryoalignDistance"].to_numpy(float),
+    }
+    order = np.argsort(rows)
+    found = {"rows": rows[order], "view": order}
+    for name, values in columns.items():
+        full = np.full(shape, -1 if name == "index" else 0, values.dtype)
+        full[view, rank] = values
+        found[name] = full[order]
+    return found
+
+
+def read_graph(output: Path) -> dict[str, NDArray]:
+    """Read graph.npz of ``rid-distance`` or ``classavg``: i, j (0-based), angle_deg, mirror, shift_px, distance, n."""
+    with np.load(output / "graph.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
 def aligned_poses(output: Path) -> dict[str, NDArray]:
     """Read the poses that ``align`` wrote: psi (degrees), dx, dy (pixels), reference (0-based)."""
     return files.read_poses(output / "particles.star")

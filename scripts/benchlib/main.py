@@ -10,7 +10,21 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from . import accuracy, average_speed, averages, calibration, guard, halves, speed, system
+from . import (
+    accuracy,
+    average_speed,
+    averages,
+    calibration,
+    classavg,
+    classavg_relion,
+    classavg_speed,
+    guard,
+    halves,
+    mirrors,
+    signal_test,
+    speed,
+    system,
+)
 from .measure import ChildFailed
 from .results import fill_document
 from .settings import Settings
@@ -32,7 +46,14 @@ ROOMS = {
     "halves": halves.run_halves,
     "guard": guard.run_guard,
     "average_speed": average_speed.run_average_speed,
+    "classavg": classavg.run_classavg,
+    "mirrors": mirrors.run_mirrors,
+    "partition": classavg_relion.run_partition,
+    "signal_test": signal_test.run_signal_test,
+    "classavg_speed": classavg_speed.run_classavg_speed,
+    "classavg_large": classavg_speed.run_classavg_large,
 }
+APART = ("classavg_large",)  # only when named: long
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     seeds = tuple(range(1, 1 + (1 if chosen.quick else chosen.seeds)))
     settings = Settings(work, seeds, chosen.quick, chosen.peers)
-    names = [name for name in ROOMS if name in chosen.rooms or "all" in chosen.rooms]
+    names = [name for name in ROOMS if name in chosen.rooms or ("all" in chosen.rooms and name not in APART)]
     status = 0
     for name in names:
         print(f"\n{name}: {ROOMS[name].__doc__.splitlines()[0]}", flush=True)

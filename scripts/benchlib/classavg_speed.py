@@ -1,0 +1,101 @@
+"""Room of class averaging's cost: whole processes beside ASPIRE 0.14.3 on the same files, one thread."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from . import adapters, classavg_aspire
+from .classavg_truth import Recipe, class_set, large_set
+from .measure import Cost
+from .results import Room
+from .settings import Settings
+
+Command = Callable[..., Cost]
+
+
+def run_classavg_speed(settings: Settings) -> Room:
+    """CPU time and memory of rid-distance and classavg on one core, against ASPIRE; 1,000 to 10,000 particles."""
+    room = settings.room("classavg_speed")
+    recipe = Recipe()
+    data = class_set(settings.work, recipe)
+    # Kernels are compiled by the first run; the cost of later ones is asked.
+    warm = class_set(settings.work, replace(recipe, n=1000)).particles
+    _measured(settings, adapters.classavg, warm, "-k", "10")
+    _measured(settings, adapters.rid_distance, warm, "-k", "10")
+    distances, record = _measured(settings, adapters.rid_distance, data.particles, "--no-shifts")
+    one_round = ("--rounds", "1", "--no-shifts", "--classes", "1")
+    classes, class_record = _measured(settings, adapters.classavg, data.particles, *one_round)
+    if settings.peers:
+        peer = classavg_aspire.classified(settings.work, data, recipe)
+        theirs = peer.stages["classification"]
+        note = f"{distances.cpu:.2f} CPU s, whole process, against {theirs:.1f} of the classification alone; "
+        room.add("rid-distance with angles, no shifts, over ASPIRE", distances.cpu / theirs, 1 / 7, note=note + record)
+        alone = class_record.classification
+        note = f"{alone:.2f} s against {theirs:.1f}; "
+        room.add(
+            "classification with its graph, one round, no shifts, over ASPIRE", alone / theirs, 1 / 3,
+            note=note + class_record,
+        )  # fmt: skip
+        note = f"{classes.cpu:.2f} CPU s"
+        room.add("the same, whole process with one average and partition", classes.cpu / theirs, note=note)
+    for n, k, bar in ((1000, 10, 1 / 8), (3000, 50, 1 / 12)):
+        if settings.quick and n > 1000:
+            continue
+        one = replace(recipe, n=n)
+        data = class_set(settings.work, one)
+        cost, record = _measured(settings, adapters.classavg, data.particles, "--every-particle", "-k", str(k))
+        label = f"every average, N = {n:,}, k = {k}"
+        if not settings.peers:
+            room.add(f"{label}: CPU s", cost.cpu, note=record)
+            continue
+        other = classavg_aspire.whole_run(settings.work, data, one, k)
+        note = f"{cost.cpu:.1f} against {other['cpu']:.1f} CPU s; {record}"
+        room.add(f"{label}: CPU over ASPIRE's, whole processes", cost.cpu / other["cpu"], bar, note=note)
+        note = f"{cost.peak_mb:.0f} against {other['peak_mb']:.0f} MB"
+        room.add(f"{label}: peak memory over ASPIRE's", cost.peak_mb / other["peak_mb"], 0.5, note=note)
+    for n in (1000, 3000) if settings.quick else (1000, 3000, 10_000):
+        _table(settings, room, class_set(settings.work, replace(recipe, n=n, snr=0.05)).particles, n)
+    return room
+
+
+def run_classavg_large(settings: Settings) -> Room:
+    """A hundred thousand particles, once: CPU minutes with and without shifts, and memory."""
+    room = settings.room("classavg_large")
+    n = 10_000 if settings.quick else 100_000
+    _table(settings, room, large_set(settings.work, n), n, minutes=(None, None) if settings.quick else (15, 30))
+    return room
+
+
+def _table(
+    settings: Settings, room: Room, particles: Path, n: int, minutes: tuple[float | None, float | None] = (None, None)
+) -> None:
+    """Add rows of the table of sizes: one round without shifts, and the defaults."""
+    for title, extra, bar in (
+        ("one round, no shifts", ("--rounds", "1", "--no-shifts"), minutes[0]),
+        ("defaults, with shifts", (), minutes[1]),
+    ):
+        cost, record = _measured(settings, adapters.classavg, particles, *extra)
+        label = f"classavg, {n:,} particles, {title}"
+        room.add(f"{label}: CPU minutes", cost.cpu / 60, bar, note=record)
+        room.add(f"{label}: peak memory, MB", cost.peak_mb, 8000 if bar else None)
+
+
+class _Record(str):
+    """Stages as text, with the seconds of classification alone."""
+
+    classification: float
+
+
+def _measured(settings: Settings, command: Command, particles: Path, *extra: str) -> tuple[Cost, _Record]:
+    output = settings.runs / "cost"
+    shutil.rmtree(output, ignore_errors=True)
+    cost = command(particles, output, extra=extra, watch_memory=True)
+    stages = json.loads((output / "run.json").read_text())["timings_s"]
+    shutil.rmtree(output, ignore_errors=True)
+    text = _Record("s by stage: " + ", ".join(f"{name} {value:.2f}" for name, value in stages.items()))
+    text.classification = sum(stages.values())
+    return cost, text
