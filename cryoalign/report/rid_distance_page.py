@@ -179,8 +179,8 @@ def _poses(data: RidDistanceReportData) -> Iterator[str]:
 
 
 def _graph(data: RidDistanceReportData) -> Iterator[str]:
-    if not len(data):
-        return
+    if not len(data) or data.kind == "all-pairs":
+        return  # with all pairs, everyone is everyone's neighbour
     if data.kind == "nearest":
         counts = in_degree(data.j, data.particles)
         things, title = "lists that hold the particle", "How often a particle is a neighbour"

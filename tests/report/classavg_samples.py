@@ -42,7 +42,7 @@ def make_members(views, k=20, *, seed=0, **fields) -> ViewMembers:
     return ViewMembers(**(made | fields))
 
 
-def make_classavg(n=600, m=6, box=32, *, k=20, partition=4, curves=True, signal=True, seed=0, **fields):
+def make_classavg(n=600, m=3, box=32, *, k=20, partition=4, curves=True, signal=True, seed=0, **fields):
     """Return data of n particles in m views, best first, and of a partition into some classes."""
     rng = np.random.default_rng(seed)
     directions = make_directions(n, seed=seed)
@@ -65,9 +65,8 @@ def make_classavg(n=600, m=6, box=32, *, k=20, partition=4, curves=True, signal=
         "algorithm": "mfvdm",
         "rounds": 2,
         "k": k,
-        "signal": SignalSummary(z=51.74, share=0.2231, signal=True)
-        if signal
-        else SignalSummary(z=-0.42, share=-0.0131, signal=False),
+        "signal": {True: SignalSummary(z=51.74, share=0.2231, signal=True),
+                   False: SignalSummary(z=-0.42, share=-0.0131, signal=False)}.get(signal, signal),
         "members": make_members(rows, k),
         "view_rows": rows,
         "view_quality": {number: 0.9 - 0.01 * number for number in rows},
@@ -89,5 +88,5 @@ def make_classavg(n=600, m=6, box=32, *, k=20, partition=4, curves=True, signal=
         "timings_s": {"search": 7.5, "average": 2.5},
         "files": {"averages.mrcs": "views", "run_classes.mrcs": "classes"},
         "notes": ["A note."],
-    }
+    }  # fmt: skip
     return ClassavgReportData(**(made | fields))
