@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.classification.best_lists import empty_lists, offer_columns, offer_rows, sort_lists
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.pair_kernels import AngleGrid, angle_grid, pack_images_in_lanes, score_block
+from cryoalign.classification.pair_kernels import COARSE, FINE, AngleGrid, angle_grid, pack_images_in_lanes, score_block
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.tile_pool import map_tiles, run_tiles
 from cryoalign.core.tiles import TILE
 
 ROWS, COLUMNS = TILE, 512
 """Pairs of a tile: COLUMNS is a multiple of ROWS."""
-SPARE = 16
-"""Entries beyond k, and half of k more, kept by the grid's scores, from which the exact ones choose."""
+SPARE_SHARE, SPARE = 2, 16
+"""By the grid's scores twice k and 16 entries are kept, from which the exact ones choose."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,63 @@ class PairBlock:
     mirror: NDArray[np.bool_]
 
 
+def screen_pairs(
+    coefficients: NDArray[np.complex64],
+    frequency: NDArray[np.int64],
+    count: int,
+    offset: ArrayLike | None = None,
+    *,
+    mirror: bool = True,
+    threads: int = 1,
+) -> NDArray[np.int32]:
+    """List for each image the others whose scores on a grid of angles are highest, among all.
+
+    Parameters
+    ----------
+    coefficients, frequency, offset, mirror, threads
+        As for :func:`cryoalign.classification.pair_score.score_pairs`; for candidates the components of
+        :func:`strongest_components` are enough.
+    count
+        Images listed for each.
+
+    Returns
+    -------
+    ndarray
+        int32 (n, min(count, n - 1)), best first, of equal ones the lower row.
+    """
+    n = len(coefficients)
+    count = max(0, min(n - 1, count))
+    value, rows = empty_lists(n, count)
+    if count == 0:
+        return rows
+    operands = _operands(coefficients, frequency, offset, mirror, COARSE)
+    locks = [Lock() for _ in range(0, n, ROWS)]
+
+    def compute(tile: tuple[int, int]) -> None:
+        i, j = tile
+        score, _, _ = operands.scores(i, j, climb=False)
+        with locks[i // ROWS]:
+            offer_rows(score, i, j, value, rows)
+        for first in range(j, j + score.shape[1], ROWS):
+            # On the diagonal rows and columns hold the same pairs.
+            if first > i:
+                with locks[first // ROWS]:
+                    offer_columns(score[:, first - j : first - j + ROWS], i, first, value, rows)
+
+    run_tiles(compute, _tiles(n), threads)
+    sort_lists(value, rows)
+    return rows
+
+
+def strongest_components(
+    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], most: int = 50, k_most: int = 8
+) -> NDArray[np.int64]:
+    """Choose components by which candidates can be told: the strongest ``most`` of frequencies up to ``k_most``."""
+    power = np.mean(coefficients.real.astype(np.float64) ** 2 + coefficients.imag.astype(np.float64) ** 2, axis=0)
+    order = np.argsort(np.where(frequency <= k_most, -power, 0.0), kind="stable")[:most]
+    return np.sort(order[frequency[order] <= k_most])
+
+
 def all_neighbours(
     coefficients: NDArray[np.complex64],
     frequency: NDArray[np.int64],
@@ -67,26 +124,7 @@ def all_neighbours(
     k
         Neighbours of each image.
     """
-    n = len(coefficients)
-    count = max(0, min(n - 1, k + k // 2 + SPARE))
-    value, rows = empty_lists(n, count)
-    if count > 0:
-        operands = _operands(coefficients, frequency, offset, mirror)
-        locks = [Lock() for _ in range(0, n, ROWS)]
-
-        def compute(tile: tuple[int, int]) -> None:
-            i, j = tile
-            score, _, _ = operands.scores(i, j, climb=False)
-            with locks[i // ROWS]:
-                offer_rows(score, i, j, value, rows)
-            for first in range(j, j + score.shape[1], ROWS):
-                # Below the diagonal tiles do not exist; on it rows and columns hold the same pairs.
-                if first > i:
-                    with locks[first // ROWS]:
-                        offer_columns(score[:, first - j : first - j + ROWS], i, first, value, rows)
-
-        run_tiles(compute, _tiles(n), threads)
-        sort_lists(value, rows)
+    rows = screen_pairs(coefficients, frequency, SPARE_SHARE * k + SPARE, offset, mirror=mirror, threads=threads)
     scores = score_pairs(coefficients, frequency, rows, offset, mirror=mirror, threads=threads)
     return top_neighbours(rows, scores, k)
 
@@ -109,7 +147,7 @@ def pairs_above(
     threshold
         Lowest score.
     """
-    operands = _operands(coefficients, frequency, offset, mirror)
+    operands = _operands(coefficients, frequency, offset, mirror, FINE)
 
     def compute(tile: tuple[int, int]) -> PairBlock:
         row, column = tile
@@ -157,7 +195,11 @@ class _Operands:
 
 
 def _operands(
-    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], offset: ArrayLike | None, mirror: bool
+    coefficients: NDArray[np.complex64],
+    frequency: NDArray[np.int64],
+    offset: ArrayLike | None,
+    mirror: bool,
+    weak: float,
 ) -> _Operands:
     n, size = coefficients.shape
     g = np.zeros(n, np.float32) if offset is None else np.asarray(offset, np.float32)
@@ -167,4 +209,6 @@ def _operands(
     starts = np.searchsorted(frequency, np.arange(k_max + 2)).astype(np.int64)
     rows = np.zeros((-(-n // ROWS) * ROWS, size, 2), np.float32)
     rows[:n, :, 0], rows[:n, :, 1] = coefficients.real, coefficients.imag
-    return _Operands(n, rows, pack_images_in_lanes(coefficients), starts, angle_grid(k_max), g, mirror)
+    return _Operands(
+        n, rows, pack_images_in_lanes(coefficients), starts, angle_grid(coefficients, frequency, weak), g, mirror
+    )

@@ -26,6 +26,10 @@ ANGLES_PER_TURN = 5.6
 one at most 2 % lower, even for flat random spectra."""
 
 
+FINE, COARSE = 0.0005, 0.005
+"""Share of the curve's variance, k > 0, that the grid may do without, for scores that stand and for screening."""
+
+
 class AngleGrid(NamedTuple):
     """The grid of angles, +-(t + 1/2) pi / (2 T) and these plus half a turn, t = 0 .. T - 1; same for all pairs.
 
@@ -33,6 +37,8 @@ class AngleGrid(NamedTuple):
     ----------
     k_max
         Highest angular frequency.
+    k_grid
+        Highest one that is summed on the grid; higher ones are weak and count when peaks are climbed.
     cosine, sine
         Of the quarter's angles, float32 (T,).
     table
@@ -40,18 +46,33 @@ class AngleGrid(NamedTuple):
     """
 
     k_max: int
+    k_grid: int
     cosine: NDArray[np.float32]
     sine: NDArray[np.float32]
     table: NDArray[np.float32]
 
 
-def angle_grid(k_max: int) -> AngleGrid:
-    """Lay the grid for frequencies 0 .. k_max."""
-    quarter = GROUP * max(2, int(np.ceil(ANGLES_PER_TURN * k_max / (4 * GROUP))))
+def angle_grid(coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], weak: float) -> AngleGrid:
+    """Lay the grid for images with these coefficients.
+
+    Parameters
+    ----------
+    coefficients, frequency
+        Weighted coefficients of all images, (n, P), and the angular frequency of each component.
+    weak
+        FINE, COARSE, or 0 for all frequencies.
+    """
+    k_max = int(frequency.max(initial=0))
+    power = np.mean(coefficients.real.astype(np.float64) ** 2 + coefficients.imag.astype(np.float64) ** 2, axis=0)
+    # Variance that a frequency gives to the curve of two unlike images.
+    variance = np.bincount(frequency, power**2, minlength=k_max + 1)[1:]
+    beyond = np.cumsum(variance[::-1])[::-1]
+    k_grid = int(np.count_nonzero(beyond > weak * beyond[:1].sum()))
+    quarter = GROUP * max(2, int(np.ceil(ANGLES_PER_TURN * k_grid / (4 * GROUP))))
     psi = (np.arange(quarter) + 0.5) * np.pi / (2 * quarter)
-    phase = np.arange(k_max + 1)[None, :, None] * psi.reshape(-1, 1, GROUP)
+    phase = np.arange(k_grid + 1)[None, :, None] * psi.reshape(-1, 1, GROUP)
     table = np.stack([np.cos(phase), np.sin(phase)], axis=-1).astype(np.float32).ravel()
-    return AngleGrid(k_max, np.cos(psi).astype(np.float32), np.sin(psi).astype(np.float32), table)
+    return AngleGrid(k_max, k_grid, np.cos(psi).astype(np.float32), np.sin(psi).astype(np.float32), table)
 
 
 def pack_frequencies_in_lanes(
@@ -88,11 +109,11 @@ def pack_images_in_lanes(coefficients: NDArray[np.complex64]) -> NDArray[np.floa
 @njit(nogil=True, forceinline=True)
 def _best_poses(planes, start, grid, found, turns, climb, score, radians):  # type: ignore[no-untyped-def]
     """Find score and angle of all columns of a set of planes; without ``climb`` the best angle of the grid."""
-    k_max, quarter = grid.k_max, len(grid.cosine)
+    k_max, k_grid, quarter = grid.k_max, grid.k_grid, len(grid.cosine)
     zero = np.uint64(0)
     find_highest(
         (planes, grid.table, found),
-        (start, np.uint64(k_max // 2 + 1), np.uint64((k_max + 1) // 2), np.uint64(quarter // GROUP), zero),
+        (start, np.uint64(k_grid // 2 + 1), np.uint64((k_grid + 1) // 2), np.uint64(quarter // GROUP), zero),
     )
     if not climb:
         for c in range(COLUMNS):
@@ -226,7 +247,7 @@ def score_block(  # type: ignore[no-untyped-def]
     for j in range(0, columns, LANES):
         block = (column + j) // LANES * size * 2 * LANES
         for i in range(0, rows, FIRST_ROWS):
-            for k in range(n_k):
+            for k in range(n_k if climb else grid.k_grid + 1):
                 sum_products(
                     (flat_first, flat_second, planes),
                     (

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.classification.best_lists import best_columns
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.pair_kernels import angle_grid, pack_frequencies_in_lanes, score_rows
+from cryoalign.classification.pair_kernels import FINE, angle_grid, pack_frequencies_in_lanes, score_rows
 from cryoalign.classification.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 
@@ -51,6 +51,7 @@ def score_pairs(
     others: NDArray[np.complex64] | None = None,
     mirror: bool = True,
     penalty: ArrayLike | None = None,
+    weak: float = FINE,
     threads: int = 1,
 ) -> PairScores:
     """Score listed pairs.
@@ -72,6 +73,8 @@ def score_pairs(
         Also try the second image mirrored.
     penalty
         Taken from the score of each variant, shape (V,).
+    weak
+        How much of the curve the grid of angles may neglect, see ``pair_kernels``.
     threads
         Threads; they change no result.
 
@@ -95,7 +98,7 @@ def score_pairs(
         np.zeros(rows.shape, np.int16),
     )
     frequency = np.asarray(frequency, np.int64)
-    grid = angle_grid(int(frequency.max(initial=0)))
+    grid = angle_grid(coefficients, frequency, weak)
     first, chunk_rows = pack_frequencies_in_lanes(coefficients, frequency)
     packed = first[None]
     if others is not None:
