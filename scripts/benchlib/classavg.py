@@ -18,7 +18,7 @@ from .results import Room
 from .settings import Settings
 from .truth import TruthSet
 
-JUDGED, AVERAGED, K = 600, 200, 50  # rows whose neighbours, and whose averages, are judged; members of a view
+JUDGED, AVERAGED, K = 300, 100, 50  # rows whose neighbours, and whose averages, are judged; members of a view
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .classavg_judge import Lists, Views, read_turns
 from .classavg_truth import Recipe
 from .truth import TruthSet
 
-ROWS = 200  # classes that are aligned and averaged where only quality is asked
+ROWS = 100  # classes that are aligned and averaged where only quality is asked
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def cpu_seconds() -> float:
 def source_of(star: str, steps: list[str]):
     """Read particles and prepare them with ASPIRE's own steps, in the order of its pipelines."""
     from aspire.noise import AnisotropicNoiseEstimator
-    from aspire.source import RelionSource
+    from aspire.source import ArrayImageSource, RelionSource
 
     source = RelionSource(star, data_folder=str(Path(star).parent))
     for step in steps:
@@ -37,6 +37,9 @@ def source_of(star: str, steps: list[str]):
             source = source.downsample(int(step.removeprefix("downsample")))
         else:
             raise ValueError(step)
+    if steps:
+        # Without the CTF filters, one a particle, that its covariance would go through: 16 CPU s, not 79.
+        return ArrayImageSource(source.images[:], pixel_size=source.pixel_size)
     return source.cache()
 
 
