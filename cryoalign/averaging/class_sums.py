@@ -110,6 +110,7 @@ class ClassSums:
         cells: NDArray[np.integer],
         ctf: CtfParameters | None = None,
         weights: ArrayLike | None = None,
+        image_of: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         """Align images and add them to their cells.
 
@@ -125,6 +126,9 @@ class ClassSums:
             Of the n images; None for C = 1. It says what was done to the data already (phase-flipped, premultiplied).
         weights
             Shape (n,), not negative; they multiply the image and its C^2.
+        image_of
+            Where images are added more than once: which one each of m additions takes, (m,), the same next to each
+            other; then poses, cells and weights are of the m additions.
 
         Returns
         -------
@@ -138,8 +142,9 @@ class ClassSums:
         """
         settings = self.settings
         cells = np.asarray(cells, np.int64)
-        if not len(images) == len(poses) == len(cells):
-            raise ValueError(f"{len(images)} images, {len(poses)} poses and {len(cells)} cells")
+        count = len(images) if image_of is None else len(image_of)
+        if not count == len(poses) == len(cells):
+            raise ValueError(f"{count} images, {len(poses)} poses and {len(cells)} cells")
         if np.max(cells, initial=-1) >= settings.n_cells:
             raise ValueError(f"there are {settings.n_cells} cells, not {int(np.max(cells)) + 1}")
         factors = np.ones(len(cells)) if weights is None else np.asarray(weights, np.float64)
@@ -149,8 +154,12 @@ class ClassSums:
         if len(taken) == 0:
             return images[:0]
         if len(taken) < len(cells):
-            images, poses, cells, factors = images[taken], poses.take(taken), cells[taken], factors[taken]
-            ctf = None if ctf is None else ctf.take(taken)
+            poses, cells, factors = poses.take(taken), cells[taken], factors[taken]
+            if image_of is None:
+                images, ctf = images[taken], None if ctf is None else ctf.take(taken)
+            else:
+                used, image_of = np.unique(image_of[taken], return_inverse=True)
+                images, ctf = images[used], None if ctf is None else ctf.take(used)
         if self._region is not None:
             images = normalise_background(images, self._region)
         aligned = resample_with_ctf(
@@ -162,6 +171,7 @@ class ClassSums:
             intact_first_peak=settings.intact_first_peak,
             interpolation=settings.interpolation,
             edge=settings.edge,
+            image_of=image_of,
         )
         if weights is not None:
             aligned *= factors.astype(np.float32)[:, None, None]
@@ -171,6 +181,7 @@ class ClassSums:
         if ctf is None or settings.treatment != "wiener":
             np.add.at(self._flat, cells, whole)
             return aligned
+        ctf = ctf if image_of is None else ctf.take(image_of)
         values = aligned_ctf(ctf, poses, settings.out_box, settings.out_pixel_size_angstrom, settings.intact_first_peak)
         if not _add_squares(values, cells, factors * POWER_SCALE, self._power_sums()):
             raise InputError("a CTF is over a thousand", hint="look for a scale or B factor out of range")

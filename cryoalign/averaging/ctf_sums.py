@@ -30,6 +30,7 @@ def resample_with_ctf(
     intact_first_peak: bool = False,
     interpolation: Interpolation = "fourier",
     edge: Edge = "wrap",
+    image_of: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Multiply raw images by their CTF C ("wiener") or its sign ("flip"), "plain" by nothing, and apply their poses.
 
@@ -50,14 +51,16 @@ def resample_with_ctf(
         See :func:`cryoalign.core.ctf.ctf_images`.
     interpolation, edge
         See :func:`cryoalign.core.resample.resample`.
+    image_of
+        Image of each of m poses, (m,), where images have several; the CTF stays that of the n images.
 
     Returns
     -------
     NDArray
-        Aligned images, float32 (n, L, L).
+        Aligned images, float32 (n, L, L), or (m, L, L).
     """
     if ctf is None or treatment == "plain":
-        return resample(images, poses, interpolation=interpolation, edge=edge)
+        return resample(images, poses, interpolation=interpolation, edge=edge, image_of=image_of)
     box = images.shape[-1]
     if interpolation == "fourier":
         # The one transform of the resampling serves the CTF too.
@@ -70,9 +73,9 @@ def resample_with_ctf(
             dtype=np.float32,
         )
         gains = _gains(values.reshape(len(ctf), *kx.shape), ctf, treatment)
-        return resample(images, poses, edge=edge, gains=gains)
+        return resample(images, poses, edge=edge, gains=gains, image_of=image_of)
     weighted = apply_ctf(images, ctf, pixel_size_angstrom, treatment, intact_first_peak)
-    return resample(weighted, poses, interpolation=interpolation, edge=edge)
+    return resample(weighted, poses, interpolation=interpolation, edge=edge, image_of=image_of)
 
 
 def apply_ctf(

@@ -6,31 +6,47 @@ share the last ring's gain. Resizing is trigonometric interpolation (as ``scipy.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 from numba import njit
 from numpy.typing import NDArray
 
 
+@lru_cache(maxsize=8)
 def ring_index(box: int) -> NDArray[np.int64]:
-    """Return the ring of each frequency of an ``rfft2``, int64 of shape (L, L // 2 + 1); corners exceed L // 2."""
+    """Return the ring of each frequency of an ``rfft2``, int64 of shape (L, L // 2 + 1); corners exceed L // 2.
+
+    The array cannot be written to: all callers share it.
+    """
     ky, kx = np.meshgrid(np.fft.fftfreq(box, 1.0 / box), np.arange(box // 2 + 1), indexing="ij")
-    return np.asarray(np.floor(np.hypot(kx, ky) + 0.5).astype(np.int64))
+    ring = np.floor(np.hypot(kx, ky) + 0.5).astype(np.int64)
+    ring.setflags(write=False)
+    return np.asarray(ring)
 
 
+@lru_cache(maxsize=8)
 def conjugate_weight(box: int) -> NDArray[np.float64]:
-    """Return how often each frequency of an ``rfft2`` counts in the full plane: 1 or 2, shape (L, L // 2 + 1)."""
+    """Return how often each frequency of an ``rfft2`` counts in the full plane: 1 or 2, shape (L, L // 2 + 1).
+
+    The array cannot be written to, as that of `ring_counts`.
+    """
     weight = np.full((box, box // 2 + 1), 2.0)
     weight[:, 0] = 1.0
     if box % 2 == 0:
         weight[:, -1] = 1.0
+    weight.setflags(write=False)
     return weight
 
 
+@lru_cache(maxsize=8)
 def ring_counts(box: int) -> NDArray[np.int64]:
     """Return how many frequencies of the full plane lie in each ring 0 .. L // 2."""
     counts = np.bincount(ring_index(box).ravel(), conjugate_weight(box).ravel())
-    return np.asarray(counts[: box // 2 + 1].astype(np.int64))
+    counts = counts[: box // 2 + 1].astype(np.int64)
+    counts.setflags(write=False)
+    return np.asarray(counts)
 
 
 def radial_average(power: NDArray[np.floating], box: int) -> NDArray[np.float64]:

@@ -45,6 +45,7 @@ def resample(
     edge: Edge = "wrap",
     threads: int = 1,
     gains: NDArray[np.float32] | None = None,
+    image_of: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Apply poses to images.
 
@@ -68,11 +69,14 @@ def resample(
     gains
         For ``"fourier"`` only: what the spectrum of each image is multiplied by on the way (a CTF), float32 of shape
         (n, L, (L + 1) // 2) at :func:`cryoalign.core.resample_fourier.gain_frequencies`; symmetric about the origin.
+    image_of
+        Image of each pose, shape (m,), where images have several poses; then there are m poses and results. Poses of
+        one image are best neighbours: what does not depend on them is done once.
 
     Returns
     -------
     ndarray
-        The aligned images, float32 of shape (n, L, L).
+        The aligned images, float32 of shape (n, L, L), or (m, L, L).
 
     Raises
     ------
@@ -81,8 +85,12 @@ def resample(
     """
     if images.ndim != 3 or images.shape[1] != images.shape[2] or images.shape[1] < 8:
         raise ValueError(f"images must have shape (n, L, L) with L of 8 or more, not {images.shape}")
-    if len(images) != len(poses):
+    if image_of is None and len(images) != len(poses):
         raise ValueError(f"{len(images)} images but {len(poses)} poses")
+    if image_of is not None and len(image_of) != len(poses):
+        raise ValueError(f"image_of names {len(image_of)} images for {len(poses)} poses")
+    if image_of is not None and not ((image_of >= 0) & (image_of < len(images))).all():
+        raise ValueError(f"image_of names images that are not among {len(images)}")
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {interpolation!r}")
     if edge not in EDGES:
@@ -97,6 +105,8 @@ def resample(
     matrices = sampling_matrices(poses)
     if not np.isfinite(matrices).all():
         raise ValueError(f"pose {int(np.flatnonzero(~np.isfinite(matrices).all(axis=1))[0])} is not finite")
+    if image_of is not None and interpolation != "fourier":
+        images, image_of = images[image_of], None
     # Imported here: each of the two compiles its kernels when it is first used.
     if interpolation == "fourier":
         from cryoalign.core.resample_fourier import fourier_resample_into as resample_into
@@ -107,11 +117,14 @@ def resample(
 
         degree = {"nearest": 0, "linear": 1, "cubic": 3, "quintic": 5}[interpolation]
         resample_into = partial(spline_resample_into, degree=degree)
-    aligned = np.empty_like(images)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(images), _BLOCK)]
+    aligned = np.empty((len(poses), *images.shape[1:]), np.float32)
+    block = _BLOCK if threads > 1 else max(len(poses), 1)
+    blocks = [slice(start, start + block) for start in range(0, len(poses), block)]
 
     def work(rows: slice) -> None:
-        if gains is None:
+        if image_of is not None:
+            resample_into(aligned[rows], images, matrices[rows], edge, gains, image_of[rows])
+        elif gains is None:
             resample_into(aligned[rows], images[rows], matrices[rows], edge)
         else:
             resample_into(aligned[rows], images[rows], matrices[rows], edge, gains[rows])

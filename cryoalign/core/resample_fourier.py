@@ -111,6 +111,7 @@ def fourier_resample_into(
     matrices: NDArray[np.float64],
     edge: str,
     gains: NDArray[np.float32] | None = None,
+    image_of: NDArray[np.int64] | None = None,
 ) -> None:
     """Resample images by their trigonometric polynomial inside the Nyquist disc.
 
@@ -126,6 +127,9 @@ def fourier_resample_into(
         ``"wrap"``, ``"mirror"``, ``"zero"`` or ``"mean"``.
     gains
         What the spectrum of each image is multiplied by on the way, see :func:`gain_frequencies`; None for 1.
+    image_of
+        Image of each result, (n,), neighbours alike where one has several poses: it is transformed once for all of
+        them. None = one for one.
     """
     plan = plan_fourier_resampling(images.shape[-1])
     rows = plan.grid + LANES  # a patch that starts on the last point of the period reads this far past it
@@ -133,22 +137,26 @@ def fourier_resample_into(
     planes = np.empty((4, (plan.grid + 2 * LANES) * padded(plan.grid // 2 + LANES)), np.float32)
     mode = {"wrap": 0, "mirror": 1}.get(edge, 2)
     gain = plan.gain if gains is None else np.empty_like(plan.gain)
-    for i, image in enumerate(images):
-        if gains is not None:
-            np.multiply(plan.gain, gains[i], out=gain)
-        fill_finer_grid(
-            finer,
-            image,
-            planes,
-            plan.grid,
-            _BEFORE,
-            gain,
-            plan.box_radices,
-            plan.box_factors,
-            plan.grid_radices,
-            plan.grid_factors,
-        )
-        fill = float(image.mean(dtype=np.float64)) if edge == "mean" else 0.0
-        if gains is not None:
-            fill *= float(gains[i, 0, 0])
+    source = range(len(images)) if image_of is None else image_of.tolist()
+    filled, fill = -1, 0.0
+    for i, at in enumerate(source):
+        if at != filled:
+            if gains is not None:
+                np.multiply(plan.gain, gains[at], out=gain)
+            fill_finer_grid(
+                finer,
+                images[at],
+                planes,
+                plan.grid,
+                _BEFORE,
+                gain,
+                plan.box_radices,
+                plan.box_factors,
+                plan.grid_radices,
+                plan.grid_factors,
+            )
+            fill = float(images[at].mean(dtype=np.float64)) if edge == "mean" else 0.0
+            if gains is not None:
+                fill *= float(gains[at, 0, 0])
+            filled = at
         evaluate(aligned[i], finer, plan.grid, matrices[i], plan.window, mode, fill)

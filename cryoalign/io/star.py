@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,8 @@ from cryoalign.io.star_check import Block, scan_star
 
 Table = pd.DataFrame | dict[str, str]
 """A loop is a DataFrame of str, a list of pairs a dict."""
+Loop = dict[str, list[str]]
+"""A loop to be written, as columns of text: cheap where a file has thousands of small ones."""
 
 _SAFE = re.compile(r"[A-Za-z0-9+\-.,/@:=][\x21-\x7e]*")
 _NEEDS_CARE = re.compile(r"[\s'\"#]|^$|^[_<]|^nan$|^NaN$|^(?:data_|loop_|save_|global_|stop_)|[^\x21-\x7e]")
@@ -75,7 +78,7 @@ def read_star(path: str | os.PathLike[str]) -> StarFile:
     return StarFile(Path(path), blocks, {block.name: block.line for block in scan.blocks})
 
 
-def star_text(blocks: Mapping[str, Table]) -> str:
+def star_text(blocks: Mapping[str, Table | Loop]) -> str:
     """Return the text of a STAR file with these blocks: no date, one row on a line, values split by tabs.
 
     Raises
@@ -86,7 +89,7 @@ def star_text(blocks: Mapping[str, Table]) -> str:
     return "\n".join(_block_text(name, block) for name, block in blocks.items())
 
 
-def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table]) -> None:
+def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table | Loop]) -> None:
     """Write a STAR file; see ``star_text``."""
     text = star_text(blocks)
     Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -165,25 +168,34 @@ def _put_back(table: Table, kept: dict[str, dict[int, str]]) -> Table:
     return table
 
 
-def _block_text(name: str, block: Table) -> str:
+def _block_text(name: str, block: Table | Loop) -> str:
+    if isinstance(block, dict) and block and all(isinstance(column, list) for column in block.values()):
+        return _loop_text(name, {label: list(column) for label, column in block.items()})
     if isinstance(block, dict):
         pairs = "".join(f"_{label}\t{_quoted(value, label, None)}\n" for label, value in block.items())
         return f"{_VERSION}\n\ndata_{name}\n\n{pairs}\n"
     if block.shape[1] == 0:
         return f"{_VERSION}\n\ndata_{name}\n\n"
-    columns = []
-    for label in block.columns:
-        column = block[label].tolist()
+    return _loop_text(name, {label: block[label].tolist() for label in block.columns})
+
+
+def _loop_text(name: str, columns: Mapping[str, list]) -> str:
+    for label, column in columns.items():
         for row in _rows_that_need_care(column):
             column[row] = _quoted(column[row], label, row)
-        columns.append(column)
     # The library writes the head; row by row it would be slow, and the rows are plain text by now.
-    head = starfile.to_string({name: pd.DataFrame({label: [_STAND_IN] for label in block.columns})}, sep="\t")
+    lines = [f"data_{name}", *_loop_head(tuple(columns))]
+    lines += map("\t".join, zip(*columns.values(), strict=True))
+    return f"{_VERSION}\n\n" + "\n".join(lines) + "\n\n"
+
+
+@lru_cache(maxsize=8)
+def _loop_head(labels: tuple[str, ...]) -> list[str]:
+    """Return the lines of a loop after its name and before its rows: many blocks of a file may be alike."""
+    head = starfile.to_string({_STAND_IN: pd.DataFrame({label: [_STAND_IN] for label in labels})}, sep="\t")
     # Its first line carries a date.
     lines = head[head.index("data_") :].split("\n")
-    lines = lines[: lines.index("loop_") + 1 + block.shape[1]]
-    lines += map("\t".join, zip(*columns, strict=True))
-    return f"{_VERSION}\n\n" + "\n".join(lines) + "\n\n"
+    return lines[1 : lines.index("loop_") + 1 + len(labels)]
 
 
 def _rows_that_need_care(column: list[object]) -> list[int]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
-from cryoalign.io.star import write_star
+from cryoalign.io.star import Loop, write_star
 from cryoalign.jobs.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -91,32 +91,31 @@ def write_average_files(
     columns["cryoalignQuality"] = np.asarray(averages.quality, np.float64)[present]
     columns["rlnImagePixelSize"] = np.full(len(present), pixel_size_angstrom)
     write_star(run.staged("averages.star"), {"averages": _table(columns)})
-    box = averages.averages.shape[-1]
+    rings = _ring_columns(averages.averages.shape[-1], pixel_size_angstrom)
     blocks = {
-        f"class_{numbers[c]:06d}": frc_table(f, box, pixel_size_angstrom)
-        for c, f in zip(present, frc, strict=True)
-        if f is not None
+        f"class_{numbers[c]:06d}": rings | _frc_columns(f) for c, f in zip(present, frc, strict=True) if f is not None
     }
     write_star(run.staged("frc.star"), blocks or {"class_none": _table({"cryoalignRing": []})})
 
 
-def frc_table(frc: ClassFrc, box: int, pixel_size_angstrom: float) -> pd.DataFrame:
-    """Return the block of one class: a row for each ring 0 .. box // 2, cells as text."""
-    ring = np.arange(len(frc.frc))
+def _ring_columns(box: int, pixel_size_angstrom: float) -> Loop:
+    """Return what all blocks of frc.star have in common: a row for each ring 0 .. box // 2."""
+    ring = np.arange(box // 2 + 1)
     frequency = ring / (box * pixel_size_angstrom)
     angstrom = np.full(len(ring), NO_RESOLUTION_ANGSTROM)
     angstrom[1:] = 1.0 / frequency[1:]
-    return _table(
-        {
-            "cryoalignRing": ring,
-            "rlnResolution": frequency,
-            "rlnAngstromResolution": angstrom,
-            "cryoalignFrc": frc.frc,
-            "cryoalignFrcKind": [COMMON if k <= frc.shared_ring else INDEPENDENT for k in ring],
-            "cryoalignNoiseCurve": frc.noise_curve,
-            "cryoalignSsnr": frc.ssnr,
-        }
-    )
+    columns = {"cryoalignRing": ring, "rlnResolution": frequency, "rlnAngstromResolution": angstrom}
+    return {label: text_column(label, values) for label, values in columns.items()}
+
+
+def _frc_columns(frc: ClassFrc) -> Loop:
+    """Return the columns of one class."""
+    shared, rings = frc.shared_ring + 1, len(frc.frc)
+    columns = {"cryoalignNoiseCurve": frc.noise_curve, "cryoalignSsnr": frc.ssnr}
+    return {
+        "cryoalignFrc": text_column("cryoalignFrc", frc.frc),
+        "cryoalignFrcKind": ([COMMON] * shared + [INDEPENDENT] * rings)[:rings],
+    } | {label: text_column(label, values) for label, values in columns.items()}
 
 
 def class_scores(scores: NDArray[np.float64] | None, classes: NDArray[np.int64], n_classes: int) -> dict[str, NDArray]:

@@ -107,7 +107,7 @@ def _log_plan(plan: AveragePlan, run: RunDirectory) -> None:
         "%d memberships in %d classes, averages of %d px at %g A, mask %.1f px; CTF %s; %s",
         len(plan.members), plan.n_classes, plan.out_box, plan.out_pixel_size, plan.mask_diameter_px,
         "none" if plan.ctf is None and not p.plain else words,
-        "by class, for the sums of all would be large" if plan.by_class else "in the order of the input",
+        "by class, for the sums of all are large" if plan.by_class else "in the order of the input",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.class_averages import ClassAverages, ReadSums, finish_in_chunks
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.average.plan import AveragePlan, sums_bytes
+from cryoalign.jobs.average.plan import AveragePlan
 from cryoalign.jobs.parts import PartRange, PartStore
 
 MERGE_BYTES = 32 * 2**20
@@ -66,7 +66,7 @@ def merge_sums(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange])
     if not (skipped == 0).any():
         raise InputError("no usable particle is left", path=plan.particles.path)
     if plan.by_class:
-        at_once = max(1, MERGE_BYTES // sums_bytes(1, box, len(plan.geometries)))
+        at_once = plan.classes_per_block
         return MergedSums(_ByClass(plan, store, ranges), at_once, counts.reshape(m, 2), skipped)
     totals, power = _together(sums, m, box)
     return MergedSums(lambda a, b: (totals[a:b], power[a:b]), m, counts.reshape(m, 2), skipped)
@@ -78,7 +78,8 @@ class _ByClass:
     def __init__(self, plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange]) -> None:
         self._plan, self._store = plan, store
         classes = plan.members.class_index[plan.order]
-        self._held = [(part, int(classes[part.start]), int(classes[part.stop - 1])) for part in ranges]
+        held = [classes[part.start : part.stop] for part in ranges]
+        self._held = [(part, int(c.min()), int(c.max())) for part, c in zip(ranges, held, strict=True)]
 
     def __call__(self, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return totals and powers of classes first .. stop - 1."""

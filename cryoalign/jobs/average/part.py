@@ -28,18 +28,33 @@ class MemberTile:
     ----------
     members
         Which memberships, shape (t,).
-    images
-        Their raw images, (t, box, box).
-    poses, ctf, scales
-        Theirs; None where there is no CTF or no intensities.
+    distinct
+        Raw images, each once, (u, box, box).
+    image_of
+        Which of them each membership is of, (t,).
+    poses, scales
+        Of the memberships; None where there are no intensities.
+    distinct_ctf
+        Of the u images; None where there is no CTF.
     """
 
     g: int
     members: NDArray[np.int64]
-    images: NDArray[np.float32]
+    distinct: NDArray[np.float32]
+    image_of: NDArray[np.int64]
     poses: Poses
-    ctf: CtfParameters | None
+    distinct_ctf: CtfParameters | None
     scales: NDArray[np.float64] | None
+
+    @property
+    def images(self) -> NDArray[np.float32]:
+        """Raw images of the memberships, (t, box, box)."""
+        return self.distinct[self.image_of]
+
+    @property
+    def ctf(self) -> CtfParameters | None:
+        """CTF of the memberships, (t,)."""
+        return None if self.distinct_ctf is None else self.distinct_ctf.take(self.image_of)
 
 
 def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray[np.int8]) -> Iterator[MemberTile]:
@@ -65,32 +80,38 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
         geometry = plan.geometry_of[rows]
         for g in np.unique(geometry):
             at = np.flatnonzero(geometry == g)
-            images = plan.geometries[g].source.read(plan.place_in[rows[at]])
-            good = np.ones(len(at), bool)
+            distinct, image_of = np.unique(rows[at], return_inverse=True)
+            images = plan.geometries[g].source.read(plan.place_in[distinct])
+            code = np.zeros(len(distinct), np.int8)
             for index, reason in bad_images(images):
                 if plan.parameters.on_bad_image == "error":
-                    raise unusable_image(plan.particles, int(rows[at[index]]), reason)
-                good[index] = False
-                skipped[start + at[index]] = reason_code(reason)
-            at, images = at[good], images if good.all() else images[good]
+                    raise unusable_image(plan.particles, int(distinct[index]), reason)
+                code[index] = reason_code(reason)
+            if code.any():
+                skipped[start + at] = code[image_of]
+                good = code == 0
+                kept = good[image_of]
+                at, image_of = at[kept], (np.cumsum(good) - 1)[image_of[kept]]
+                distinct, images = distinct[good], images[good]
             if len(at):
                 here = tile[at]
                 yield MemberTile(
-                    int(g), here, images, plan.members.poses.take(here),
-                    None if plan.ctf is None else plan.ctf.take(rows[at]),
+                    int(g), here, images, image_of, plan.members.poses.take(here),
+                    None if plan.ctf is None else plan.ctf.take(distinct),
                     None if plan.scales is None else plan.scales[here],
                 )  # fmt: skip
 
 
 @contextmanager
-def located(plan: AveragePlan, tile: MemberTile) -> Iterator[None]:
-    """Turn an error about an image of a tile (1-based row) into one about its row in the input file."""
+def located(plan: AveragePlan, tile: MemberTile, *, distinct: bool = False) -> Iterator[None]:
+    """Turn an error about a row (from 1) of a tile's images, or distinct ones, into one about the input file's row."""
     try:
         yield
     except InputError as error:
         if error.row is None or error.path is not None:
             raise
-        row = int(plan.members.particle[tile.members[error.row - 1]])
+        at = int(np.flatnonzero(tile.image_of == error.row - 1)[0]) if distinct else error.row - 1
+        row = int(plan.members.particle[tile.members[at]])
         raise plan.particles.located(InputError(error.what, row=row + 1, value=error.value, hint=error.hint)) from None
 
 
@@ -102,15 +123,18 @@ def add_tile(plan: AveragePlan, tile: MemberTile, cells: NDArray[np.int64], sums
     InputError
         If an image cannot be added; names its row in the input file.
     """
-    images, weights = tile.images, None
+    weights = None
     if plan.members.weight is not None:
         weights = plan.members.weight[tile.members]
     if tile.scales is not None:
         # An image a C G + noise counts as C G + noise / a with the weight a^2.
-        images = images / tile.scales[:, None, None].astype(np.float32)
+        images = tile.images / tile.scales[:, None, None].astype(np.float32)
         weights = tile.scales**2 * (1.0 if weights is None else weights)
-    with located(plan, tile):
-        sums.add(images, tile.poses, cells, tile.ctf, weights)
+        with located(plan, tile):
+            sums.add(images, tile.poses, cells, tile.ctf, weights)
+        return
+    with located(plan, tile, distinct=True):
+        sums.add(tile.distinct, tile.poses, cells, tile.distinct_ctf, weights, tile.image_of)
 
 
 class SumPart:

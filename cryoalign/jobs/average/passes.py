@@ -112,16 +112,15 @@ class Passes:
     @staticmethod
     def _name(plan: AveragePlan, name: str) -> str:
         # The order of the work depends on --memory, and parts of one order mean nothing in the other.
-        return f"{name}-{'by-class' if plan.by_class else 'by-row'}"
+        return f"{name}-{f'by-{plan.classes_per_block}-classes' if plan.by_class else 'by-row'}"
 
 
 def thread_bytes(plan: AveragePlan) -> int:
     """Estimate the memory of one thread in bytes: tiles and the sums of a part, twice while they are packed."""
     boxes = [g.box for g in plan.geometries]
     tiles = 12 * 4 * TILE * max(*boxes, plan.out_box) ** 2
-    classes = plan.n_classes
-    if plan.by_class:
-        classes = min(classes, plan.part_rows)
+    # A part may hold the end of one block and the beginning of the next.
+    classes = min(plan.n_classes, 2 * plan.classes_per_block)
     return tiles + 2 * sums_bytes(classes, plan.out_box, len(boxes))
 
 

@@ -28,7 +28,9 @@ from cryoalign.jobs.halves import SHARED_RESOLUTION, half_sets
 from cryoalign.jobs.pixel_scale import sum_scale
 
 SUMS_BYTES = 256 * 2**20
-"""Sums of all classes larger than this are not kept at once: memberships are sorted by class instead."""
+"""Sums of all classes larger than this are not kept at once: memberships are sorted by blocks of classes instead."""
+BLOCK_BYTES = 32 * 2**20
+"""Sums of a block of classes; where particles are in many classes, sums larger than this are made in blocks too."""
 _MEMORY_SHARE = 8
 """With --memory, the sums of one thread may take one part in so many of it."""
 
@@ -74,9 +76,9 @@ class AveragePlan:
     mask_diameter_angstrom
         Of the particle.
     order
-        The membership at each position of the work: by particle, or by class and then particle.
-    by_class
-        Whether the work is ordered by class.
+        The membership at each position of the work: by particle, or by block of classes and then particle.
+    classes_per_block
+        Classes of a block; all of them where the work is ordered by particle.
     shared_ring
         Rings up to this one are no independent evidence: box // 2 where nothing is.
     scales
@@ -95,7 +97,7 @@ class AveragePlan:
     out_pixel_size: float
     mask_diameter_angstrom: float
     order: NDArray[np.int64]
-    by_class: bool
+    classes_per_block: int
     shared_ring: int
     scales: NDArray[np.float64] | None = None
 
@@ -103,6 +105,11 @@ class AveragePlan:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.members.class_numbers)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the work is ordered by blocks of classes."""
+        return self.classes_per_block < self.n_classes
 
     @property
     def mask_diameter_px(self) -> float:
@@ -115,7 +122,7 @@ class AveragePlan:
         p = self.parameters
         if p.block_size is not None:
             return p.block_size
-        return 512 if self.by_class else max(512, -(-40 * self.n_classes // TILE) * TILE)
+        return max(512, -(-40 * self.classes_per_block // TILE) * TILE)
 
     def sum_settings(self, g: int) -> SumSettings:
         """Return how the particles of a geometry are summed: two cells for each class."""
@@ -184,12 +191,11 @@ def plan_average(
             f"particles of {len(groups)} geometries are averaged at {most.box} px and {most.pixel_size_angstrom:g} A, "
             "which most of them have"
         )
-    n_classes = len(members.class_numbers)
-    by_class = sums_bytes(n_classes, most.box, len(groups)) > _budget(parameters)
-    keys = (members.particle, members.class_index) if by_class else (members.particle,)
+    per_block = _classes_per_block(parameters, len(members.class_numbers), most.box, len(groups), len(members) > n)
     return AveragePlan(
         parameters, particles, members, tuple(geometries), geometry_of, place_in, half_sets(particles), ctf, most.box,
-        most.pixel_size_angstrom, mask_angstrom, np.lexsort(keys), by_class,
+        most.pixel_size_angstrom, mask_angstrom, np.lexsort((members.particle, members.class_index // per_block)),
+        per_block,
         _shared_ring(parameters, particles, members, most.box, most.pixel_size_angstrom, warn),
     )  # fmt: skip
 
@@ -197,6 +203,16 @@ def plan_average(
 def sums_bytes(n_classes: int, box: int, n_geometries: int = 1) -> int:
     """Return the memory of the sums of all classes: two cells each, pixels and Fourier weights in eight bytes."""
     return n_geometries * 2 * n_classes * 8 * box * (box + box // 2 + 1)
+
+
+def _classes_per_block(
+    parameters: AverageParameters, n_classes: int, box: int, n_geometries: int, repeated: bool
+) -> int:
+    """Return how many classes are summed together: all, or as many as a block holds."""
+    budget = _budget(parameters)
+    if sums_bytes(n_classes, box, n_geometries) <= (min(BLOCK_BYTES, budget) if repeated else budget):
+        return max(n_classes, 1)
+    return max(1, min(BLOCK_BYTES, budget) // sums_bytes(1, box, n_geometries))
 
 
 def _budget(parameters: AverageParameters) -> int:
