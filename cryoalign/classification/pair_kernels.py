@@ -26,7 +26,7 @@ ANGLES_PER_TURN = 5.6
 one at most 2 % lower, even for flat random spectra."""
 
 
-FINE, COARSE = 0.0005, 0.005
+FINE, COARSE = 0.0001, 0.005
 """Share of the curve's variance, k > 0, that the grid may do without, for scores that stand and for screening."""
 
 
