@@ -68,7 +68,9 @@ def test_angles_are_found_between_grid_angles(data):
         second = coefficients[10 + i].astype(complex)
         second = mirrored(second, frequency) if found.mirror[i, 0] else second
         curve = [np.vdot(turned(second, frequency, psi), coefficients[i].astype(complex)).real for psi in near]
-        assert abs(near[np.argmax(curve)] - found.angle_deg[i, 0]) < 0.01
+        # Two steps of Newton's method: what is left of the angle costs nothing in score.
+        assert abs(near[np.argmax(curve)] - found.angle_deg[i, 0]) < 0.1
+        assert abs(max(curve) - found.score[i, 0]) < 1e-3
 
 
 def test_pairs_score_the_same_both_ways(data):
