@@ -36,7 +36,9 @@ class SignalSummary:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ViewMembers:
-    """The memberships of all views, one entry each, seeds left out; a particle may be a member of many views.
+    """The memberships of all views, one entry each; a particle may be a member of many views.
+
+    A view's seed is the particle whose neighbours its members are; it is no member itself.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ class ClassavgReportData:
     views
         View -> average (L, L); best first.
     view_members
-        View -> images in its average.
+        View -> images in its average; the seed is not one of them.
     algorithm
         As typed, such as "mfvdm".
     rounds

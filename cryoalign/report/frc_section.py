@@ -83,7 +83,7 @@ def _halves_words(
     independent = [curve for curve in curves.values() if curve.independent]
     if not independent:
         return (
-            words + "Both halves were aligned to the same references (frc_common_reference). They correlate even where "
+            words + f"Both halves {naming.shared} (frc_common_reference). They correlate even where "
             "the particles hold nothing but noise, so nothing here is a resolution."
         )
     ring = max(curve.shared_ring for curve in independent)
@@ -92,8 +92,8 @@ def _halves_words(
         shared = halves.shared_resolution_angstrom
     if shared is not None:
         words += (
-            f"Down to {text_number(shared)} Å both halves were aligned to the same reference; at finer resolution they "
-            "never met, and only there does their correlation count."
+            f"Down to {text_number(shared)} Å both halves {naming.shared}; at finer resolution they never met, "
+            "and only there does their correlation count."
         )
     else:
         words += "The halves were aligned apart: their correlation is independent on every ring."

@@ -21,12 +21,15 @@ class Naming:
         The file that holds every average.
     overlap
         Whether a particle may be in several groups; then a share of all particles means nothing.
+    shared
+        What rings that are not independent come from: the end of a sentence that begins with the halves.
     """
 
     word: str = "class"
     first: str = "largest"
     stack: str = "averages.mrcs"
     overlap: bool = False
+    shared: str = "were aligned to the same reference"
 
     @property
     def by_size(self) -> bool:
@@ -44,4 +47,6 @@ class Naming:
 
 CLASSES = Naming()
 RELION_CLASSES = Naming(stack="run_classes.mrcs")
-VIEWS = Naming(word="view", first="best", overlap=True)
+VIEWS = Naming(
+    word="view", first="best", overlap=True, shared="hold members that were chosen and aligned by the same detail"
+)

@@ -169,8 +169,8 @@ def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[
             members.viewing_angle_deg, members.view, max(data.views), y_label="angle to the middle (°)", word="view"
         ),
         "Spread of viewing angles in each view",
-        f"Narrowest: view {narrow} with a median of {text_number(spread[narrow], 2)}°; widest: view {wide} with "
-        f"{text_number(spread[wide], 2)}°.",
+        f"Narrowest: view {narrow} with {text_number(spread[narrow], 2)}° (root mean square); widest: view {wide} "
+        f"with {text_number(spread[wide], 2)}°.",
         "views far above the rest have few true neighbours: rare views, or junk. Fewer neighbours (-k) narrow them.",
     )
 

@@ -14,32 +14,34 @@ from cryoalign.report.guard_section import number_text
 from cryoalign.report.html import escape, picture
 from cryoalign.report.montage import MOST_CLASSES, draw_montage
 from cryoalign.report.naming import RELION_CLASSES, VIEWS
-from cryoalign.report.numbers import finite, median, plural, text_number, text_percent
+from cryoalign.report.numbers import finite, plural, text_number, text_percent
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
 
 def view_spread_deg(data: ClassavgReportData) -> dict[int, float]:
-    """Return view -> median angle in degrees between its seed's viewing direction and its members'; where known."""
+    """Return view -> root mean square angle in degrees between the viewing directions of seed and members, if known."""
     members = data.members
     if members is None or members.viewing_angle_deg is None:
         return {}
     order = np.argsort(members.view, kind="stable")
     views, starts = np.unique(np.asarray(members.view)[order], return_index=True)
     groups = np.split(np.asarray(members.viewing_angle_deg, np.float64)[order], starts[1:])
-    return {int(view): median(group) for view, group in zip(views, groups, strict=True) if len(finite(group))}
+    known = {int(view): finite(group) for view, group in zip(views, groups, strict=True)}
+    return {view: float(np.sqrt(np.mean(angles**2))) for view, angles in known.items() if len(angles)}
 
 
 def view_section(data: ClassavgReportData) -> str:
     """Return the gallery of views, best first, as HTML."""
-    finding = f"{_kind(data)} of each view: a particle and its nearest neighbours, mirrored ones turned over."
+    finding = f"{_kind(data)} of each view: the nearest neighbours of one particle, mirrored ones turned over. The "
+    finding += "particle itself is left out: they were chosen by its noise, too."
     if _resolved(data.frc):
         finding += " Å: resolution at FRC 0.143 from independent halves."
     return gallery(
         view_entries(data),
         _width(data),
         finding=finding,
-        large_finding=" Quality: how well members agree with each other. Spread: median angle between the viewing "
-        "directions of members and the particle in the middle."
+        large_finding=" Quality: how well members agree with each other. Spread: root mean square angle between "
+        "the viewing directions of the members and of that particle."
         if data.members is not None
         else "",
         aid="sharp particles on a flat ground, and views that differ. Blurred or ghostly averages at the "

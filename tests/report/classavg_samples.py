@@ -61,7 +61,7 @@ def make_classavg(n=600, m=3, box=32, *, k=20, partition=4, curves=True, signal=
         "mask_diameter_angstrom": 0.8 * box * 4.0,
         "particles": n,
         "views": {number: image(directions[rows[number]]) for number in rows},
-        "view_members": dict.fromkeys(rows, k + 1),
+        "view_members": dict.fromkeys(rows, k),
         "algorithm": "mfvdm",
         "rounds": 2,
         "k": k,

@@ -54,7 +54,7 @@ def test_numbers_in_the_text_are_those_of_the_data():
     data = make_classavg(n=600, m=3, k=20)
     page = Reader(build_classavg_page(data))
     for words in (
-        "600 particles, 3 views of 21 images each (mfvdm, 2 rounds): signal (z = 51.7, share 0.22), median resolution "
+        "600 particles, 3 views of 20 images each (mfvdm, 2 rounds): signal (z = 51.7, share 0.22), median resolution "
         "19.0 Å from independent halves; 1 warning.",
         "of 603 read",
         "Best resolution18.0 Å",
@@ -63,12 +63,12 @@ def test_numbers_in_the_text_are_those_of_the_data():
         "quality 0.890",
         "Half 1 holds 60 and half 2 66 particles, parted by turns, nearest first.",
         "FRC of all 3 views",
-        "View 2: 21 particles",
+        "View 2: 20 particles",
     ):
         assert words in page.text
     assert ["search", "7.50", "75.0 %"] in page.rows
     spread = view_spread_deg(data)
-    assert spread[2] == pytest.approx(np.median(data.members.viewing_angle_deg[20:40]), abs=1e-6)
+    assert spread[2] ** 2 == pytest.approx(np.mean(data.members.viewing_angle_deg[20:40].astype(float) ** 2))
     assert f"spread {spread[2]:.1f}°" in page.text
     assert "--shift-sd" in page.text
 
@@ -85,7 +85,7 @@ def test_numbers_in_the_text_are_those_of_the_data():
         ),
         ({"signal": None}, "signal not tested"),
         ({"view_members": {1: 5, 2: 9, 3: 7}}, "3 views of 5 to 9 images"),
-        ({"m": 1, "k": 0, "members": None}, "1 view of 1 image ("),
+        ({"m": 1, "k": 1}, "1 view of 1 image ("),
     ],
 )
 def test_the_summary_never_flatters(fields, words):
@@ -108,6 +108,15 @@ def test_no_signal_is_said_before_all_else_and_a_signal_raises_no_alarm():
     assert "The share is low" not in Reader(build_classavg_page(strong)).text
 
 
+def test_what_the_halves_of_views_share_is_said():
+    text = Reader(build_classavg_page(make_classavg(frc={1: make_curve(shared=8)}))).text
+    # Ring 8 of a box of 32 pixels of 4 A.
+    assert "Down to 16.0 Å both halves hold members that were chosen and aligned by the same detail" in text
+    text = Reader(build_classavg_page(make_classavg(frc={1: make_curve(shared=16)}))).text
+    assert "Both halves hold members that were chosen and aligned by the same detail (frc_common_reference)" in text
+    assert "nothing here is a resolution" in text
+
+
 def test_views_stand_as_given_and_classes_by_size():
     members = {1: 5, 2: 50, 3: 20, 4: 8}
     data = make_classavg(m=7, class_members=members, curves=False)
@@ -117,7 +126,7 @@ def test_views_stand_as_given_and_classes_by_size():
     assert page.classes == [2, 3, 4, 1]
     assert "Largest class first" in page.text and "Best view first" in page.text
     # A share of all particles means nothing where memberships overlap.
-    view_cards = page.text[page.text.index("View 1: 21") : page.text.index("Best view first")]
+    view_cards = page.text[page.text.index("View 1: 20") : page.text.index("Best view first")]
     assert "%" not in view_cards
     assert "60.2 %" in page.text  # 50 of 83
 
