@@ -16,11 +16,10 @@ from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.plan import AlignPlan, plan_align
 from cryoalign.jobs.align.rounds import Rounds
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
+from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.jobs.parts import plan_parts
 from cryoalign.jobs.rundir import RunDirectory
 
-NO_SIGNAL_EXIT = 3
-NO_SIGNAL = "no consistent signal found"
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
 
 
