@@ -22,9 +22,9 @@ from cryoalign.core.errors import InputError
 
 MOST_VIEWS, IMAGES_PER_VIEW = 100, 50
 """Views that are chosen where nobody says how many: one for so many images, but no more than that."""
-LISTED_SHARE = 0.2
-"""An image that fewer others list than this share of k is no centre while there are better ones."""
-_HALVINGS = 24
+MUTUAL_SHARE = 0.2
+"""An image that fewer of its neighbours list in turn than this is no centre while there are better ones."""
+_HALVINGS = 16
 
 
 def default_count(n: int) -> int:
@@ -65,10 +65,9 @@ def choose_views(
     order = order[usable[order]]
     if wanted >= len(order):
         return order.astype(np.int64)
-    listed = np.bincount(lists.index[lists.index >= 0], minlength=len(lists))
-    trusted = order[listed[order] >= LISTED_SHARE * lists.k]
-    candidates = trusted if len(trusted) >= wanted else order
     graph = mutual_graph(lists)
+    trusted = order[np.diff(graph.indptr)[order] >= MUTUAL_SHARE * lists.k]
+    candidates = trusted if len(trusted) >= wanted else order
     # The widest separation that leaves enough views; with none, the best of all would do.
     low, high = 0.0, float(np.sqrt(len(lists)))
     chosen = candidates[:wanted]
@@ -132,6 +131,6 @@ def _leaders(graph: csr_array, order: NDArray[np.int64], radius: float, most: in
         chosen.append(row)
         if len(chosen) == most:
             break
-        distance = dijkstra(graph, directed=False, indices=row, limit=radius)
+        distance = dijkstra(graph, indices=row, limit=radius)
         free[np.isfinite(distance)] = False
     return np.asarray(chosen, np.int64)

@@ -1,4 +1,4 @@
-"""Classifications made from the truth of simulated particles, jittered as a search would: what classavg is tested on."""
+"""Classifications from the truth of simulated particles, jittered as a search would: what classavg is tested on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,8 @@
+"""What the tests of ``classavg`` share; helpers for particles and STAR files are those of ``align``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
