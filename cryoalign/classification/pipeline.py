@@ -1,0 +1,299 @@
+"""From prepared images to neighbours, and from neighbours to views: what `rid-distance` and `classavg` do.
+
+A round: components of the images at their present centres, raw neighbours by exact scores of all pairs (of proposed
+ones for very many images), shifts if any are expected, multi-frequency vector diffusion maps on the raw graph, centres
+from the shifts on its trusted edges. Rounds end when centres stand still; images without shifts take one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from cryoalign.classification.affinity import best_affine, pair_affinities, viewing_angle_deg
+from cryoalign.classification.all_pairs import all_neighbours, screen_pairs, strongest_components
+from cryoalign.classification.classification import Classification
+from cryoalign.classification.diffusion import Embedding, diffuse
+from cryoalign.classification.edges import EdgeList, edges_from_lists
+from cryoalign.classification.features import Features, prepare_features
+from cryoalign.classification.llr import pair_weights
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.ordering import best_attainable, pair_distances, template_quality
+from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.settings import ClassificationSettings, SearchSettings
+from cryoalign.classification.shift_scale import NOISE_PX, next_sd, pilot_sd, scatter, trusted_edges
+from cryoalign.classification.shift_search import search_shifts, shift_pattern
+from cryoalign.classification.signal_test import measure_signal
+from cryoalign.classification.translation import synchronise_shifts
+from cryoalign.classification.view_directions import view_directions
+from cryoalign.core.errors import InputError
+from cryoalign.core.poses import rotate_points
+
+Progress = Callable[[str], None]
+"""Called with the name of each stage when it begins."""
+
+ALL_PAIRS = 20_000
+"""Up to so many images all pairs are compared exactly."""
+CANDIDATES = 400
+"""Images that are compared exactly for each, beyond that."""
+SHIFTED_CANDIDATES = 200
+"""Images to which shifts are searched for each."""
+EDGES = 50
+"""Raw neighbours of each image that become edges."""
+VECTORS, FREQUENCIES = 80, 5
+"""Eigenvectors at each frequency, and frequencies, of the diffusion maps."""
+TRUSTED = 100
+"""Cleaned neighbours whose raw edges move the centres."""
+MOST_ROUNDS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class SearchNotes:
+    """What a search found out.
+
+    Parameters
+    ----------
+    shift_sd_px
+        Standard deviation of either coordinate of the centres that was searched, in prepared pixels; 0 if none.
+    best_attainable
+        The highest score that any other image could give each, float32 (n,).
+    timings
+        CPU seconds by stage.
+    """
+
+    shift_sd_px: float
+    best_attainable: NDArray[np.float32]
+    timings: dict[str, float]
+
+
+class _Clock:
+    """CPU seconds by stage, and word of each stage to who wants it."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.timings: dict[str, float] = {}
+        self._progress = progress
+        self._stage, self._since = "", time.process_time()
+
+    def __call__(self, stage: str) -> None:
+        now = time.process_time()
+        if self._stage:
+            self.timings[self._stage] = self.timings.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = stage, now
+        if stage and self._progress is not None:
+            self._progress(stage)
+
+
+def find_neighbours(
+    images: NDArray[np.float32], settings: SearchSettings, progress: Progress | None = None
+) -> tuple[NeighbourLists, Features, SearchNotes]:
+    """Find the raw nearest neighbours of prepared images.
+
+    Parameters
+    ----------
+    images
+        Whitened, CTF signs undone, float32 (n, L, L); an array or a memory map.
+    settings
+        What to compare and how.
+    progress
+        Called with the name of each stage.
+
+    Returns
+    -------
+    lists, features, notes
+        Neighbours with scores of ``settings.score``, poses between the images as they are.
+
+    Raises
+    ------
+    InputError
+        If there are not more images than neighbours.
+    """
+    clock = _Clock(progress)
+    _check_count(len(images), settings.k)
+    with threadpool_limits(1, user_api="blas"):
+        clock("features")
+        features = prepare_features(images, settings)
+        expected = pilot_sd(images.shape[-1]) if settings.shift_sd_px is None else settings.shift_sd_px
+        lists = _raw_neighbours(features, settings, settings.k, expected, clock)
+        if expected > 0 and settings.shift_sd_px is None:
+            clock("shift scale")
+            found = scatter(synchronise_shifts(edges_from_lists(lists)))
+            if found < NOISE_PX:
+                expected, lists = 0.0, _raw_neighbours(features, settings, settings.k, 0.0, clock)
+            else:
+                expected = found
+        best = best_attainable(features.coefficients, features.frequency, features.eigenvalue)
+        clock("")
+    return lists, features, SearchNotes(expected, best, clock.timings)
+
+
+def classify(
+    images: NDArray[np.float32],
+    settings: ClassificationSettings,
+    graph: NeighbourLists | None = None,
+    progress: Progress | None = None,
+) -> Classification:
+    """Find the nearest views of prepared images, their poses and centres.
+
+    Parameters
+    ----------
+    images
+        Whitened, CTF signs undone, float32 (n, L, L); an array or a memory map.
+    settings
+        How.
+    graph
+        Raw neighbours found before, with shifts between the images as they are: nothing is searched then.
+    progress
+        Called with the name of each stage.
+
+    Raises
+    ------
+    InputError
+        If there are not more images than neighbours, or the graph is of another number of images.
+    """
+    n, search = len(images), settings.search
+    _check_count(n, settings.k)
+    if graph is not None and len(graph) != n:
+        raise InputError(f"the graph joins {len(graph)} images, but there are {n}")
+    clock = _Clock(progress)
+    centre = np.zeros((n, 2))
+    with threadpool_limits(1, user_api="blas"):
+        known = search.shift_sd_px
+        sd = pilot_sd(images.shape[-1]) if known is None else known
+        if graph is not None:
+            sd = 0.0
+        most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
+        if graph is not None or sd == 0:
+            most = 1
+        rounds = 0
+        while True:
+            rounds += 1
+            clock("features")
+            features = prepare_features(images, search, centre, threads=settings.threads)
+            raw = graph
+            if raw is None:
+                raw = _raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, clock)
+            clock("diffusion maps")
+            embedding = _diffuse(edges_from_lists(raw.nearest(EDGES)), settings)
+            clock("nearest views")
+            cleaned = best_affine(embedding, max(settings.k, TRUSTED), threads=settings.threads)
+            if not np.any(raw.shift_px):
+                break
+            clock("centres")
+            moved = synchronise_shifts(trusted_edges(raw, cleaned.nearest(TRUSTED)))
+            step = scatter(moved)
+            if rounds == 1 and known is None and step < NOISE_PX:
+                break
+            centre = centre + moved
+            if rounds >= most or step < NOISE_PX:
+                break
+            sd = next_sd(step)
+        if np.any(centre != features.centre_px):
+            clock("features")
+            features = prepare_features(images, search, centre, threads=settings.threads)
+        clock("order")
+        result = _describe(features, embedding, cleaned.nearest(settings.k), settings)
+        clock("signal test")
+        signal = measure_signal(
+            features.coefficients, features.frequency, features.eigenvalue, mirror=search.mirror,
+            threads=settings.threads,
+        )  # fmt: skip
+        clock("")
+    neighbours, distance, angle, quality = result
+    found_sd = scatter(centre) if known is None else known
+    weight = np.where(neighbours.index >= 0, np.float32(1), np.float32(0))
+    return Classification(
+        neighbours, distance, weight, angle, centre.astype(np.float32), raw, view_directions(embedding), quality,
+        found_sd, signal, rounds, clock.timings,
+    )  # fmt: skip
+
+
+def _check_count(n: int, k: int) -> None:
+    if n <= k:
+        raise InputError(f"{n} particles are too few for {k} neighbours of each", hint="give a smaller -k")
+
+
+def _raw_neighbours(
+    features: Features, settings: SearchSettings, k: int, shift_sd_px: float, clock: _Clock
+) -> NeighbourLists:
+    """Find the best k others of each image, over shifts of such a scale if it is not 0."""
+    weights = pair_weights(settings.score, features.frequency, features.eigenvalue)
+    weighted, own = weights.weighted(features.coefficients), weights.own_terms(features.coefficients)
+    frequency, mirror, threads = features.frequency, settings.mirror, features.threads
+    n = len(features)
+    count = settings.candidates
+    if count is None:
+        count = 0 if n <= ALL_PAIRS else CANDIDATES
+    clock("neighbours")
+    if shift_sd_px == 0:
+        if count == 0:
+            return all_neighbours(weighted, frequency, k, own, mirror=mirror, threads=threads)
+        rows = _candidates(weighted, frequency, max(count, k), own, settings, threads)
+        scores = score_pairs(weighted, frequency, rows, own, mirror=mirror, threads=threads)
+        return top_neighbours(rows, scores, k)
+    most = max(SHIFTED_CANDIDATES, k)
+    if count == 0:
+        rows = screen_pairs(weighted, frequency, most, own, mirror=mirror, threads=threads)
+    else:
+        rows = _candidates(weighted, frequency, max(count, k), own, settings, threads)
+        scores = score_pairs(weighted, frequency, rows, own, mirror=mirror, threads=threads)
+        rows = top_neighbours(rows, scores, min(most, rows.shape[1])).index
+    clock("shifts")
+    pattern = shift_pattern(shift_sd_px)
+
+    def shifted(variant: int) -> NDArray[np.complex64]:
+        x, y = pattern.shifts_px[variant]
+        return weights.weighted(features.shifted((float(x), float(y)))) if variant else weighted
+
+    return search_shifts(weighted, frequency, rows, shifted, pattern, k, own, mirror=mirror, threads=threads)
+
+
+def _candidates(
+    weighted: NDArray[np.complex64],
+    frequency: NDArray[np.int64],
+    count: int,
+    own: NDArray[np.float32],
+    settings: SearchSettings,
+    threads: int,
+) -> NDArray[np.int32]:
+    """Propose images by few strong components."""
+    strong = strongest_components(weighted, frequency)
+    few = np.ascontiguousarray(weighted[:, strong])
+    return screen_pairs(few, frequency[strong], count, own, mirror=settings.mirror, threads=threads)
+
+
+def _diffuse(edges: EdgeList, settings: ClassificationSettings) -> Embedding:
+    k_max = FREQUENCIES if settings.k_max is None else settings.k_max
+    vectors = max(3, min(VECTORS, edges.n // 4))
+    return diffuse(edges, k_max, vectors, threads=settings.threads)
+
+
+def _describe(
+    features: Features, embedding: Embedding, nearest: NeighbourLists, settings: ClassificationSettings
+) -> tuple[NeighbourLists, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the lists with shifts from the centres, their distances and viewing angles, and each image's quality."""
+    coefficients, frequency, eigenvalue = features.coefficients, features.frequency, features.eigenvalue
+    threads = settings.threads
+    weights = pair_weights(settings.search.score, frequency, eigenvalue)
+    best = best_attainable(coefficients, frequency, eigenvalue)
+    distance = pair_distances(coefficients, frequency, weights, best, nearest, threads)
+    quality = template_quality(coefficients, frequency, eigenvalue, nearest, threads=threads)
+    first = Embedding(
+        embedding.mirror, embedding.frequency[:1], (embedding.eigenvalue[0][:3],), (embedding.vector[0][:, :3],)
+    )
+    affinity = np.sqrt(pair_affinities(first, nearest.index, nearest.mirror, power=0.0)[..., 0])
+    angle = np.where(nearest.index >= 0, viewing_angle_deg(affinity, 1), np.nan).astype(np.float32)
+    return _with_shifts(nearest, features.centre_px), distance, angle, quality
+
+
+def _with_shifts(lists: NeighbourLists, centre: NDArray[np.float64]) -> NeighbourLists:
+    """Put the shifts into edges that hold between images moved to their centres: d = F^m t_j - R(-psi) t_i."""
+    other = centre[lists.index]
+    x, y = rotate_points(-lists.angle_deg, centre[:, None, 0], centre[:, None, 1])
+    shift = np.stack([np.where(lists.mirror, -1.0, 1.0) * other[..., 0] - x, other[..., 1] - y], axis=-1)
+    shift = np.where((lists.index >= 0)[..., None], shift, 0.0).astype(np.float32)
+    return NeighbourLists(lists.index, lists.score, lists.angle_deg, lists.mirror, shift)
