@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis
 from cryoalign.report.figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
-from cryoalign.report.numbers import finite, text_number
+from cryoalign.report.numbers import finite, text_number, text_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,15 +169,30 @@ def _class_axis(axes: Axes, classes: int) -> None:
 
 
 def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: str = "particles") -> str:
-    """Draw shifts (n, 2) of `things`, y downwards as in the pictures: points if few, else a map of counts."""
+    """Draw shifts (n, 2) of `things`, y downwards as in the pictures: points if few, else a map of counts.
+
+    Many shifts on the few places of a search pattern are discs, whose areas go with the counts.
+    """
     shift = np.asarray(shift_angstrom, np.float64)
     shift = shift[np.isfinite(shift).all(axis=1)]
     longest = float(np.hypot(*shift.T).max()) if len(shift) else 0.0
     reach = 1.08 * (max(limit_angstrom, longest) if limit_angstrom else longest) or 1.0
+    places, counts = pattern_counts(shift)
+    on_pattern = len(places) > 0 and len(shift) > _MAX_POINTS
     with style():
         figure = new_figure(WIDTH, 400)
         axes = new_axes(figure, left=76, bottom=48, right=110, top=18)
-        if len(shift) <= _MAX_POINTS:
+        if on_pattern:
+            area = 1400 * counts / counts.max()
+            axes.scatter(*places.T, s=area, color=BLUE, alpha=0.8, linewidths=0)
+            reach *= 1.15  # room for words
+            axes.text(1, 1.005, f"share of {things} at each place", transform=axes.transAxes, ha="right", color=MUTED,
+                      fontsize=11)  # fmt: skip
+            for place, count, size in zip(places, counts, area, strict=True) if len(places) <= 25 else ():
+                below = (0, -np.sqrt(size / np.pi) - 3)
+                axes.annotate(text_percent(count, len(shift)), place, below, textcoords="offset points", ha="center",
+                              va="top", fontsize=10.5)  # fmt: skip
+        elif len(shift) <= _MAX_POINTS:
             axes.scatter(*shift.T, s=14 if len(shift) > 50 else 36, color=BLUE, alpha=0.55, linewidths=0)
         else:
             cells = int(np.clip(np.sqrt(len(shift) / 6), 16, 60))
@@ -202,6 +217,14 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: 
         axes.set_xlabel("shift x (Å)")
         axes.set_ylabel("shift y (Å), downwards")
         return svg_uri(figure)
+
+
+def pattern_counts(shift: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct places (p, 2) of shifts (n, 2) and their counts (p,); nothing where there are over 100."""
+    if len(np.unique(np.round(shift[:: max(1, len(shift) // 5000)], 3), axis=0)) > 100:
+        return np.zeros((0, 2)), np.zeros(0, np.int64)
+    keys, counts = np.unique(np.round(shift[:, 0], 3) + 1j * np.round(shift[:, 1], 3), return_counts=True)
+    return (np.stack([keys.real, keys.imag], axis=1), counts) if len(keys) <= 100 else (np.zeros((0, 2)), counts[:0])
 
 
 def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "psi") -> str:

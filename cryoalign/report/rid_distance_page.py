@@ -168,13 +168,13 @@ def _poses(data: RidDistanceReportData) -> Iterator[str]:
     middle = median(_length(data))
     expected = ""
     if data.shift_sd_angstrom:
-        expected = f" Searched with a standard deviation of {text_number(data.shift_sd_angstrom, 2)} Å."
+        expected = f" Centres of particles: standard deviation {text_number(data.shift_sd_angstrom, 2)} Å."
     yield picture(
         charts.shift_map(shift, None, things="edges"),
         "Shifts of edges",
         f"Median length {text_number(middle)} Å ({text_number(middle / data.pixel_size_angstrom, 2)} px).{expected}",
-        "a round cloud about the centre. A square or cut-off cloud asks for a larger --shift-sd. An edge's shift is "
-        "the difference of two centres: wider than either by a factor 1.4.",
+        "most edges at or near the middle, fewer and fewer outwards. Many at the outermost shifts ask for a larger "
+        "--shift-sd. An edge's shift is the difference of two centres: wider than either by a factor 1.4.",
     )
 
 

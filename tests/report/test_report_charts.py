@@ -120,3 +120,16 @@ def test_spectra_turn_logarithmic_only_for_wide_ranges():
 def test_many_noise_groups_need_no_legend():
     words = decode(charts.spectra(np.ones((40, 9)), [1.0] * 40, [f"group {i}" for i in range(40)]))[1]
     assert "group 3" not in words
+
+
+def test_shifts_on_a_search_pattern_are_counted_place_by_place():
+    pattern = np.array([(x, y) for x in (-2.0, 0.0, 2.0) for y in (-2.0, 0.0, 2.0)])
+    shift = np.repeat(pattern, [10, 20, 10, 20, 880, 20, 10, 20, 10], axis=0)
+    places, counts = charts.pattern_counts(shift)
+    assert places.tolist() == pattern.tolist()
+    assert counts.tolist() == [10, 20, 10, 20, 880, 20, 10, 20, 10]
+    words = decode(charts.shift_map(shift, None, things="edges"))[1]
+    assert "88.0 %" in words and "2.0 %" in words and "share of edges at each place" in words
+    spread = shift + np.random.default_rng(0).normal(size=shift.shape)
+    assert not len(charts.pattern_counts(spread)[0])
+    assert "edges per" in decode(charts.shift_map(spread, None, things="edges"))[1]
