@@ -127,7 +127,8 @@ def top_neighbours(
     k
         Neighbours kept.
     shifts
-        Displacement of each variant in pixels before any mirror, shape (V, 2); None for no shifts.
+        Displacement in pixels before any mirror, of each variant, shape (V, 2), or of each entry of the lists,
+        (n, C, 2); None for no shifts.
     """
     n, count = len(rows), min(k, rows.shape[1])
     index, score = np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
@@ -140,7 +141,8 @@ def top_neighbours(
     index[i, s], score[i, s] = rows[i, column], scores.score[i, column]
     angle[i, s], flip[i, s] = scores.angle_deg[i, column], scores.mirror[i, column]
     if shifts is not None:
-        shift[i, s] = np.asarray(shifts, np.float32)[scores.variant[i, column]]
+        moved = np.asarray(shifts, np.float32)
+        shift[i, s] = moved[scores.variant[i, column]] if moved.ndim == 2 else moved[i, column]
         # The pose shifts after the mirror: the displacement of the image, mirrored with it.
         shift[..., 0] = np.where(flip, -shift[..., 0], shift[..., 0])
     return NeighbourLists(index, score, angle, flip, shift)

@@ -1,7 +1,9 @@
-"""Pair scores over a pattern of shifts: the second image of each pair is moved before it is compared.
+"""Pair scores over shifts: the second image of each pair is moved before it is compared.
 
-Particles are picked a pixel or two off their centres. Moving the second image by a few steps in all directions finds
-poses that agree with the picking error's prior, |d|^2 / (2 var), where var is that of a difference of two centres.
+Particles are picked a pixel or two off their centres. The second image is moved by a pattern of steps; where the best
+one lies is found by a few strong components, which are smooth in the shift and cheap. The best pairs are then scored
+exactly there and one step to each side, and a parabola gives shift, angle and score between the steps. A normal prior
+is taken off, |d|^2 / (2 var), with the variance of a difference of two centres.
 """
 
 from __future__ import annotations
@@ -12,57 +14,87 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.classification.all_pairs import strongest_components
+from cryoalign.classification.best_lists import best_columns
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.pair_kernels import COARSE
 from cryoalign.classification.pair_score import PairScores, score_pairs, top_neighbours
+from cryoalign.core.poses import wrap_degrees
 
-STEP_SD, RADIUS_SD = 1.1, 2.2
-"""Spacing and radius of the pattern, in standard deviations of a centre's coordinate."""
+STEP_SD, RADIUS_STEPS = 1.1, 2
+"""Spacing of the pattern in standard deviations of a centre's coordinate, and its radius in steps."""
 DIFFERENCE_SD = 1.4
 """Standard deviation of a difference of two centres, likewise: it varies twice as much as one."""
+MOST_COMPONENTS, K_MOST = 60, 10
+"""Components by which the best step is found."""
+HELD_BYTES = 1 << 28
+"""Copies are held between the two passes while they take no more than this; else they are made anew."""
+_SIDES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+
+MovedCoefficients = Callable[[tuple[float, float]], NDArray[np.complex64]]
 
 
 @dataclass(frozen=True, eq=False)
 class ShiftPattern:
-    """Shifts that are tried and what each costs.
+    """Shifts (dx, dy) of the second image that are tried, before any mirror.
 
     Parameters
     ----------
-    shifts_px
-        Displacements (dx, dy) of the second image in pixels, before any mirror, shape (V, 2); zero first.
-    penalty
-        What is taken from the score of each, shape (V,).
+    step_px
+        Spacing in pixels.
+    steps
+        Multiples of the spacing, int64 (V, 2); zero first.
+    sd_px
+        Standard deviation of either coordinate of the images' centres, in pixels.
     """
 
-    shifts_px: NDArray[np.float64]
-    penalty: NDArray[np.float32]
+    step_px: float
+    steps: NDArray[np.int64]
+    sd_px: float
 
     def __len__(self) -> int:
         """Count the shifts."""
-        return len(self.shifts_px)
+        return len(self.steps)
+
+    @property
+    def shifts_px(self) -> NDArray[np.float64]:
+        """The shifts in pixels, (V, 2)."""
+        return self.steps * self.step_px
+
+    @property
+    def penalty(self) -> NDArray[np.float32]:
+        """What is taken off the score of each, (V,)."""
+        return self.penalty_of(self.steps)
+
+    def penalty_of(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what is taken off at steps (m, 2)."""
+        if self.sd_px == 0:
+            return np.zeros(len(steps), np.float32)
+        squared = np.sum((steps * self.step_px) ** 2, axis=1)
+        return np.asarray(squared / (2 * (DIFFERENCE_SD * self.sd_px) ** 2), dtype=np.float32)
 
 
 def shift_pattern(shift_sd_px: float) -> ShiftPattern:
-    """Lay a square pattern of 13 shifts over a disc, zero first.
+    """Lay a square pattern of 13 shifts over a disc, zero first; one shift where the standard deviation is 0.
 
     Parameters
     ----------
     shift_sd_px
         Standard deviation of either coordinate of the images' centres, in pixels.
     """
-    line = np.arange(-2, 3) * STEP_SD * shift_sd_px
+    line = np.arange(-RADIUS_STEPS, RADIUS_STEPS + 1) if shift_sd_px > 0 else np.zeros(1, int)
     x, y = (v.ravel() for v in np.meshgrid(line, line))
-    squared = np.round((x**2 + y**2) / shift_sd_px**2, 9) if shift_sd_px > 0 else np.zeros(x.size)
-    inside = squared <= RADIUS_SD**2 + 1e-9 if shift_sd_px > 0 else np.arange(x.size) == 0
-    order = np.lexsort((x[inside], y[inside], squared[inside]))
-    shifts = np.stack([x[inside][order], y[inside][order]], axis=1)
-    return ShiftPattern(shifts, (squared[inside][order] / (2 * DIFFERENCE_SD**2)).astype(np.float32))
+    inside = x**2 + y**2 <= RADIUS_STEPS**2
+    order = np.lexsort((x[inside], y[inside], (x**2 + y**2)[inside]))
+    steps = np.stack([x[inside][order], y[inside][order]], axis=1).astype(np.int64)
+    return ShiftPattern(STEP_SD * shift_sd_px, steps, shift_sd_px)
 
 
 def search_shifts(
     coefficients: NDArray[np.complex64],
     frequency: NDArray[np.int64],
     rows: NDArray[np.int32],
-    shifted: Callable[[int], NDArray[np.complex64]],
+    moved: MovedCoefficients,
     pattern: ShiftPattern,
     k: int,
     offset: ArrayLike | None = None,
@@ -76,27 +108,117 @@ def search_shifts(
     ----------
     coefficients, frequency, rows, offset, mirror, threads
         As for :func:`cryoalign.classification.pair_score.score_pairs`.
-    shifted
-        Given v, weighted coefficients of all images moved by ``pattern.shifts_px[v]``, complex64 (n, P). Called once
-        for each v in turn: one moved copy of the data is held at a time.
+    moved
+        Given (dx, dy), the weighted coefficients of all images moved by +d pixels, complex64 (n, P). One moved copy of
+        the data is held at a time, and if they are small those of the pattern.
     pattern
         From :func:`shift_pattern`.
     k
         Neighbours kept.
     """
+    copies = _Copies(moved, pattern, coefficients.nbytes * len(pattern) <= HELD_BYTES)
+    if len(pattern) == 1:
+        scores = score_pairs(
+            coefficients, frequency, rows, offset, others=copies(0, 0), mirror=mirror, threads=threads
+        )  # fmt: skip
+        return top_neighbours(rows, scores, k)
+    chosen = strongest_components(coefficients, frequency, MOST_COMPONENTS, K_MOST)
+    best = _best_steps(
+        np.ascontiguousarray(coefficients[:, chosen]), frequency[chosen], rows, copies, chosen, pattern, offset,
+        mirror, threads,
+    )  # fmt: skip
+    order = best_columns(best.score, np.ascontiguousarray(rows, np.int32), min(rows.shape[1], k + k // 5 + 4))
+    kept = np.where(order >= 0, np.take_along_axis(rows, np.maximum(order, 0), axis=1), -1).astype(np.int32)
+    steps = pattern.steps[np.take_along_axis(best.variant, np.maximum(order, 0), axis=1)]
+
+    def score(listed: NDArray[np.int32], x: int, y: int) -> PairScores:
+        return score_pairs(
+            coefficients, frequency, listed, offset, others=copies(x, y), mirror=mirror,
+            penalty=pattern.penalty_of(np.array([[x, y]])), threads=threads,
+        )  # fmt: skip
+
+    scores, shifts = _between_steps(kept, steps, score)
+    return top_neighbours(kept, scores, k, shifts * pattern.step_px)
+
+
+class _Copies:
+    """Moved copies by steps; those of the pattern are kept where they are small."""
+
+    def __init__(self, moved: MovedCoefficients, pattern: ShiftPattern, keep: bool) -> None:
+        self._moved, self._step = moved, pattern.step_px
+        self._names = {(int(x), int(y)) for x, y in pattern.steps} if keep else set()
+        self._kept: dict[tuple[int, int], NDArray[np.complex64]] = {}
+
+    def __call__(self, x: int, y: int) -> NDArray[np.complex64]:
+        if (x, y) in self._kept:
+            return self._kept[x, y]
+        copy = self._moved((float(x * self._step), float(y * self._step)))
+        if (x, y) in self._names:
+            self._kept[x, y] = copy
+        return copy
+
+
+def _best_steps(  # type: ignore[no-untyped-def]
+    coefficients, frequency, rows, copies, chosen, pattern, offset, mirror, threads
+) -> PairScores:
+    """Score lists at all steps of the pattern by some components; the variant of a result is its step."""
     best: PairScores | None = None
-    for v in range(len(pattern)):
+    for v, (x, y) in enumerate(pattern.steps.tolist()):
         here = score_pairs(
-            coefficients, frequency, rows, offset, others=shifted(v), mirror=mirror,
-            penalty=pattern.penalty[v : v + 1], threads=threads,
+            coefficients, frequency, rows, offset, others=np.ascontiguousarray(copies(x, y)[:, chosen]), mirror=mirror,
+            penalty=pattern.penalty[v : v + 1], weak=COARSE, threads=threads,
         )  # fmt: skip
         if best is None:
             best = here
             continue
         better = here.score > best.score
-        for old, new in ((best.score, here.score), (best.angle_deg, here.angle_deg), (best.mirror, here.mirror)):
-            np.copyto(old, new, where=better)
+        np.copyto(best.score, here.score, where=better)
         best.variant[better] = v
-    if best is None:
-        raise ValueError("no shifts to search")
-    return top_neighbours(rows, best, k, pattern.shifts_px)
+    assert best is not None
+    return best
+
+
+def _between_steps(
+    rows: NDArray[np.int32], steps: NDArray[np.int64], score: Callable[[NDArray[np.int32], int, int], PairScores]
+) -> tuple[PairScores, NDArray[np.float32]]:
+    """Score pairs at their steps (n, C, 2) and one step to each side, and refine by parabolas.
+
+    Returns
+    -------
+    scores, shifts
+        Scores and poses; shifts in steps, before any mirror, float32 (n, C, 2).
+    """
+    shape = (len(_SIDES), *rows.shape)
+    value, angle, flip = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)
+    # Each copy is made once and serves all sides that need it.
+    wanted = {(x + u, y + v) for x, y in np.unique(steps.reshape(-1, 2), axis=0).tolist() for u, v in _SIDES}
+    for x, y in sorted(wanted):
+        on = [np.all(steps + side == (x, y), axis=-1) & (rows >= 0) for side in np.array(_SIDES)]
+        # A pair's step and its sides are five different places: at most one of them is here.
+        here = score(np.where(np.any(on, axis=0), rows, -1).astype(np.int32), x, y)
+        for s, where in enumerate(on):
+            value[s][where], angle[s][where], flip[s][where] = (
+                here.score[where],
+                here.angle_deg[where],
+                here.mirror[where],
+            )
+    listed = rows >= 0
+    value = np.where(listed, value, 0)
+    same = listed & np.all(flip == flip[0], axis=0)
+    change = np.zeros((*rows.shape, 2), np.float32)
+    total, turn = value[0].copy(), angle[0].astype(np.float64)
+    for axis in (0, 1):
+        more, less = value[1 + 2 * axis], value[2 + 2 * axis]
+        slope, bend = (more - less) / 2, more + less - 2 * value[0]
+        good = same & (bend < 0)
+        move = np.where(good, np.clip(-slope / np.where(good, bend, -1), -1, 1), 0)
+        change[..., axis] = move
+        total += move * slope + bend * move**2 / 2
+        turn += move * wrap_degrees(angle[1 + 2 * axis] - angle[2 + 2 * axis]) / 2
+    scores = PairScores(
+        np.where(listed, total, -np.inf).astype(np.float32),
+        wrap_degrees(turn).astype(np.float32),
+        flip[0],
+        np.zeros(rows.shape, np.int16),
+    )
+    return scores, (steps + change).astype(np.float32)
