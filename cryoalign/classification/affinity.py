@@ -12,17 +12,20 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.classification.kd_candidates import tree_candidates
+from cryoalign.classification.kd_candidates import tree_candidates, view_coordinates
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.tiles import TILE
 
 BRUTE_FORCE = 10_000
 """Up to this many images all pairs are looked at; beyond, those that a k-d tree proposes."""
+
+PROPOSED = 8
+"""Images the tree proposes for each image of the list."""
 
 
 def affinity_features(embedding: Embedding, power: float = 2.0) -> NDArray[np.float32]:
@@ -75,41 +78,56 @@ def best_affine(
     NeighbourLists
         Scores are affinities in [0, 1], shifts are 0. With mirrors a pair stands for the nearer of plain and mirrored.
     """
-    n = embedding.n
-    count = min(count, n - 1)
     features = affinity_features(embedding, power)
-    frequency = np.asarray(embedding.frequency, np.int64)
+    count = min(count, embedding.n - 1)
     proposed = None
-    if n > brute_force:
-        proposed = tree_candidates(embedding, min(n - 1, 2 * count + 50), threads=threads)
+    if embedding.n > brute_force:
+        views = view_coordinates(features, embedding.mirror)
+        proposed = tree_candidates(views, embedding.mirror, PROPOSED * count + 50, threads=threads)
+    found = _best(features, embedding, proposed, count, threads)
+    frequency = np.asarray(embedding.frequency, np.int64)
+
+    def turn(first: int) -> None:
+        rows = slice(first, first + TILE)
+        pair_angles(features, frequency, first, found.index[rows], found.mirror[rows], found.angle_deg[rows])
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        list(pool.map(turn, range(0, embedding.n, TILE)))
+    return found
+
+
+def _best(
+    features: NDArray[np.float32], embedding: Embedding, proposed: NDArray[np.int32] | None, count: int, threads: int
+) -> NeighbourLists:
+    """Find the best of all images, or of proposed ones, for each image; angles are left at 0."""
+    n, mirrors = embedding.n, embedding.mirror
     index, score = np.full((n, count), -1, np.int32), np.full((n, count), -np.inf, np.float32)
-    angle, mirror = np.zeros((n, count), np.float32), np.zeros((n, count), bool)
+    mirror = np.zeros((n, count), bool)
 
     def tile(first: int) -> None:
         rows = slice(first, min(first + TILE, n))
         if proposed is None:
-            found = _all_affinities(features, rows, embedding.mirror)
-            names = None
+            found = _all_affinities(features, rows, mirrors)
         else:
-            names = proposed[rows]
-            found = _listed_affinities(features, first, names, embedding.mirror)
+            found = _listed_affinities(features, first, proposed[rows], mirrors)
         # Two affinities a pair: the better one, then the best of each row, ties to the lower row.
         better = found.max(axis=0)
         chosen = np.sort(np.argpartition(-better, count - 1, axis=1)[:, :count], axis=1)
         value = np.take_along_axis(better, chosen, axis=1)
         order = np.argsort(-value, axis=1, kind="stable")
         chosen, value = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(value, order, axis=1)
-        flips = np.take_along_axis(found[-1], chosen, axis=1) >= value if embedding.mirror else np.zeros(1, bool)
-        rows_found = chosen if names is None else np.take_along_axis(names, chosen, axis=1)
         good = value > 0
-        index[rows] = np.where(good, rows_found, -1)
+        names = chosen if proposed is None else np.take_along_axis(proposed[rows], chosen, axis=1)
+        index[rows] = np.where(good, names, -1)
         score[rows] = np.where(good, value, -np.inf)
-        mirror[rows] = flips & good
-        _angles(features, frequency, first, index[rows], mirror[rows], angle[rows])
+        if mirrors:
+            mirror[rows] = good & (
+                np.take_along_axis(found[1], chosen, axis=1) > np.take_along_axis(found[0], chosen, axis=1)
+            )
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(1, threads)) as pool:
         list(pool.map(tile, range(0, n, TILE)))
-    return NeighbourLists(index, score, angle, mirror, np.zeros((n, count, 2), np.float32))
+    return NeighbourLists(index, score, np.zeros((n, count), np.float32), mirror, np.zeros((n, count, 2), np.float32))
 
 
 def pair_angles_deg(
@@ -118,7 +136,7 @@ def pair_angles_deg(
     """Return psi of the pose that brings each ``index[i, s]`` onto image i, float32 (n, k), 0 where index is -1."""
     angle = np.zeros(index.shape, np.float32)
     frequency = np.asarray(embedding.frequency, np.int64)
-    _angles(affinity_features(embedding, power), frequency, 0, index, mirror, angle)
+    pair_angles(affinity_features(embedding, power), frequency, 0, index, mirror, angle)
     return angle
 
 
@@ -128,7 +146,7 @@ def pair_affinities(
     """Return |c_k|^2 of listed pairs at every frequency, float32 (n, k, K), 0 where index is -1."""
     features = affinity_features(embedding, power)
     out = np.zeros((*index.shape, features.shape[1]), np.float32)
-    _parts(features, index, mirror, out)
+    frequency_parts(features, index, mirror, out)
     return out
 
 
@@ -148,7 +166,7 @@ def _all_affinities(features: NDArray[np.float32], rows: slice, mirror: bool) ->
     out = np.zeros((1 + mirror, len(tile), n), np.float32)
     for k in range(frequencies):
         ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
-        _add_squares(ours @ features[:, k, 0].T, ours @ features[:, k, 1].T, np.float32(1 / frequencies), out)
+        add_squares(ours @ features[:, k, 0].T, ours @ features[:, k, 1].T, np.float32(1 / frequencies), out)
     own = np.arange(len(tile))
     out[:, own, rows.start + own] = -1
     return out
@@ -159,109 +177,5 @@ def _listed_affinities(
 ) -> NDArray[np.float32]:
     """Affinities of a tile of rows with listed images, (1 or 2, rows, c)."""
     out = np.full((1 + mirror, *names.shape), -1, np.float32)
-    _listed(features, first, names, out)
+    listed_affinities(features, first, names, out)
     return out
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def _add_squares(with_real, with_imaginary, weight, out):  # type: ignore[no-untyped-def]
-    """Add |c|^2, and |c|^2 of the mirrored partner, from products of real and imaginary parts."""
-    rows = out.shape[1]
-    for row in range(rows):
-        rr, ir = with_real[row], with_real[rows + row]
-        ri, ii = with_imaginary[row], with_imaginary[rows + row]
-        plain = out[0, row]
-        for q in range(len(plain)):
-            a, b = rr[q] + ii[q], ir[q] - ri[q]
-            plain[q] += weight * (a * a + b * b)
-        if out.shape[0] == 2:
-            mirrored = out[1, row]
-            for q in range(len(plain)):
-                a, b = rr[q] - ii[q], ir[q] + ri[q]
-                mirrored[q] += weight * (a * a + b * b)
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, inline="always")
-def _products(ours, theirs):  # type: ignore[no-untyped-def]
-    rr = ri = ir = ii = np.float32(0)
-    for q in range(ours.shape[1]):
-        a, b, x, y = ours[0, q], ours[1, q], theirs[0, q], theirs[1, q]
-        rr += a * x
-        ri += a * y
-        ir += b * x
-        ii += b * y
-    return rr, ri, ir, ii
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def _listed(features, first, names, out):  # type: ignore[no-untyped-def]
-    frequencies = features.shape[1]
-    weight = np.float32(1 / frequencies)
-    for row in range(names.shape[0]):
-        for s in range(names.shape[1]):
-            other = names[row, s]
-            if other < 0 or other == first + row:
-                continue
-            plain = mirrored = np.float32(0)
-            for k in range(frequencies):
-                rr, ri, ir, ii = _products(features[first + row, k], features[other, k])
-                a, b, c, d = rr + ii, ir - ri, rr - ii, ir + ri
-                plain += a * a + b * b
-                mirrored += c * c + d * d
-            out[0, row, s] = weight * plain
-            if out.shape[0] == 2:
-                out[1, row, s] = weight * mirrored
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def _parts(features, names, mirror, out):  # type: ignore[no-untyped-def]
-    for row in range(names.shape[0]):
-        for s in range(names.shape[1]):
-            if names[row, s] < 0:
-                continue
-            for k in range(features.shape[1]):
-                rr, ri, ir, ii = _products(features[row, k], features[names[row, s], k])
-                sign = np.float32(-1) if mirror[row, s] else np.float32(1)
-                a, b = rr + sign * ii, ir - sign * ri
-                out[row, s, k] = a * a + b * b
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def _angles(features, frequency, first, names, mirror, angle):  # type: ignore[no-untyped-def]
-    """Find the peak of Re sum_k c_k exp(-i k phi): a grid of 8 points a period of the highest k, then Newton steps."""
-    n_points = 8 * (frequency[-1] + 1)
-    turn = np.arange(n_points) * (2 * np.pi / n_points)
-    cosine, sine = np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
-    value = np.zeros(n_points, np.float32)
-    real, imaginary = np.zeros(len(frequency), np.float32), np.zeros(len(frequency), np.float32)
-    for row in range(names.shape[0]):
-        for s in range(names.shape[1]):
-            if names[row, s] < 0:
-                continue
-            value[:] = 0
-            for k in range(len(frequency)):
-                rr, ri, ir, ii = _products(features[first + row, k], features[names[row, s], k])
-                sign = np.float32(-1) if mirror[row, s] else np.float32(1)
-                real[k], imaginary[k] = rr + sign * ii, ir - sign * ri
-                at = 0
-                for point in range(n_points):
-                    value[point] += real[k] * cosine[at] + imaginary[k] * sine[at]
-                    at += frequency[k]
-                    if at >= n_points:
-                        at -= n_points
-            best = 0
-            for point in range(n_points):
-                if value[point] > value[best]:
-                    best = point
-            phi = turn[best]
-            for _ in range(4):
-                slope = bend = 0.0
-                for k in range(len(frequency)):
-                    c, d = np.cos(frequency[k] * phi), np.sin(frequency[k] * phi)
-                    slope += frequency[k] * (imaginary[k] * c - real[k] * d)
-                    bend -= frequency[k] * frequency[k] * (real[k] * c + imaginary[k] * d)
-                if bend >= 0:
-                    break
-                phi -= min(max(slope / bend, -0.5 * turn[1]), 0.5 * turn[1])
-            degrees = np.degrees(phi)
-            angle[row, s] = degrees - 360.0 * np.ceil((degrees - 180.0) / 360.0)

@@ -1,38 +1,99 @@
-"""Near views of many images by a k-d tree on the eigenvectors of the lowest frequency.
+"""Near views of many images by a k-d tree on a few coordinates of the view, where all pairs would cost n^2.
 
-The three leading eigenvectors at k = 1, scaled to unit rows z, satisfy |<z_i, z_j>| = (1 + cos theta_ij) / 2 on evenly
-spread views: the nine real numbers of z z* know nothing of in-plane angles, and |z_i z_i* - z_j z_j*|^2 =
-2 - 2 |<z_i, z_j>|^2 is a distance that a tree can search, where all pairs would cost n^2. Mirroring conjugates z.
+The affinity is a kernel on the views: its leading components (kernel PCA; Schoelkopf, Smola, Mueller, Neural
+Computation 1998) are smooth functions of the view alone, harmonics of low degree on evenly spread views, and know
+nothing of in-plane angles. They are extended from a few hundred landmarks to all images (Nystroem; Williams and
+Seeger, NIPS 2001). With mirrors the kernel splits into an even and an odd part, plain +- mirrored: mirroring an image
+negates its odd coordinates. (The nine real numbers of the three leading eigenvectors at k = 1 would do in theory. On
+graphs of near neighbours their gap to the next is about the share of the sphere that an image's neighbours cover:
+too small to be told from noise.)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from threadpoolctl import threadpool_limits
 
-from cryoalign.classification.diffusion import Embedding
+from cryoalign.classification.affinity_kernels import add_squares
+from cryoalign.core.tiles import TILE
 
-
-def view_features(embedding: Embedding) -> NDArray[np.float64]:
-    """Return the nine features of each image's view at the lowest frequency, float64 (n, 9); conjugating negates 6:."""
-    z = embedding.vector[0][:, :3].astype(np.complex128)
-    length = np.linalg.norm(z, axis=1)
-    z = z / np.where(length > 0, length, 1)[:, None]
-    rows, columns = np.triu_indices(3, 1)
-    off = np.sqrt(2) * z[:, rows] * z[:, columns].conj()
-    return np.concatenate([np.abs(z) ** 2, off.real, off.imag], axis=1)
+LANDMARKS = 500
+ODD, EVEN = 10, 6
+"""Coordinates of either kind: harmonics of degrees 1 and 3, 0 and 2; without mirrors, degrees 0 to 3."""
 
 
-def tree_candidates(embedding: Embedding, count: int, *, threads: int = 1) -> NDArray[np.int32]:
-    """Propose the nearest views of each image, mirrored ones included if the graph has mirrors.
+@dataclass(frozen=True, eq=False)
+class ViewCoordinates:
+    """Coordinates of n views, float64 (n, d): ``even`` ones stay, ``odd`` ones change sign when mirrored."""
+
+    even: NDArray[np.float64]
+    odd: NDArray[np.float64]
+
+    def points(self, mirrored: bool = False) -> NDArray[np.float64]:
+        """Return all coordinates of the views, or of the mirrored views, (n, d)."""
+        return np.concatenate([self.even, -self.odd if mirrored else self.odd], axis=1)
+
+
+def view_coordinates(
+    features: NDArray[np.float32], mirror: bool, *, odd: int = ODD, even: int = EVEN
+) -> ViewCoordinates:
+    """Find smooth coordinates of the views.
 
     Parameters
     ----------
-    embedding
-        Eigenvectors of n images; the first part must hold three at least.
+    features
+        float32 (n, K, 2, m) of `cryoalign.classification.affinity.affinity_features`.
+    mirror
+        Whether the graph has mirrors; if not, all ``odd + even`` coordinates are called even.
+    odd, even
+        Coordinates of either kind.
+    """
+    n = len(features)
+    landmarks = np.unique(np.arange(LANDMARKS) * n // LANDMARKS)
+    kernel = _kernel(features, features[landmarks], mirror)
+    if not mirror:
+        return ViewCoordinates(_components(kernel[0], landmarks, odd + even), np.zeros((n, 0)))
+    return ViewCoordinates(
+        _components(kernel[0] + kernel[1], landmarks, even), _components(kernel[0] - kernel[1], landmarks, odd)
+    )
+
+
+def _kernel(features: NDArray[np.float32], landmarks: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:
+    """Return affinities of all images with landmarks, (1 or 2, n, landmarks)."""
+    n, frequencies = features.shape[:2]
+    out = np.zeros((1 + mirror, n, len(landmarks)), np.float32)
+    with threadpool_limits(1, user_api="blas"):
+        for first in range(0, n, TILE):
+            tile = features[first : first + TILE]
+            for k in range(frequencies):
+                ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
+                products = (ours @ landmarks[:, k, part].T for part in (0, 1))
+                add_squares(*products, np.float32(1 / frequencies), out[:, first : first + TILE])
+    return out
+
+
+def _components(kernel: NDArray[np.float32], landmarks: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(kernel[landmarks].astype(np.float64))
+    count = min(count, int((values > 1e-6 * values[-1]).sum()))
+    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    return kernel @ (vectors / np.sqrt(values))
+
+
+def tree_candidates(coordinates: ViewCoordinates, mirror: bool, count: int, *, threads: int = 1) -> NDArray[np.int32]:
+    """Propose the nearest views of each image.
+
+    Parameters
+    ----------
+    coordinates
+        Of n views.
+    mirror
+        Mirrored views count as well.
     count
-        Images to propose.
+        Images to propose, cut to n - 1.
     threads
         Threads; they change no result.
 
@@ -41,15 +102,14 @@ def tree_candidates(embedding: Embedding, count: int, *, threads: int = 1) -> ND
     ndarray
         int32 (n, count), ascending rows, -1 where fewer were found (an image twice, plain and mirrored, counts once).
     """
-    features = view_features(embedding)
-    n = len(features)
-    points = features
-    if embedding.mirror:
-        points = np.concatenate([features, features * np.repeat([1.0, -1.0], [6, 3])])
-    found = KDTree(points).query(features, min(count + 1, len(points)), workers=max(1, threads))[1] % n
+    ours = coordinates.points()
+    n = len(ours)
+    count = min(count, n - 1)
+    points = np.concatenate([ours, coordinates.points(True)]) if mirror else ours
+    found = KDTree(points).query(ours, min(count + 1, len(points)), workers=max(1, threads))[1] % n
     found[found == np.arange(n)[:, None]] = -1
     found.sort(axis=1)
     found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
-    # What is missing goes to the front; the longest list decides nothing, since one entry is always the image itself.
+    # What is missing goes to the front: one entry at least, the image itself.
     found.sort(axis=1)
     return found[:, -count:].astype(np.int32)

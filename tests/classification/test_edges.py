@@ -1,0 +1,67 @@
+"""Edge lists: pairs once, inverse poses, weights, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cryoalign.classification.edges import adjacency, edges_from_lists, undirected
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
+
+
+def lists(index, score, seed=0):
+    index, score = np.asarray(index, np.int32), np.asarray(score, np.float32)
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(-180, 180, index.shape).astype(np.float32)
+    return NeighbourLists(
+        index, score, angle, rng.uniform(size=index.shape) < 0.5, rng.normal(size=(*index.shape, 2)).astype(np.float32)
+    )
+
+
+def test_edges_against_the_order_are_inverted():
+    psi, shift, mirror = np.array([30.0, -75.0]), np.array([[1.0, 2.0], [-3.0, 0.5]]), np.array([False, True])
+    edges = undirected(5, [4, 3], [1, 0], psi, mirror, shift)
+    back = Poses(edges.angle_deg, edges.shift_px[:, 0], edges.shift_px[:, 1], edges.mirror)
+    assert edges.i.tolist() == [0, 1] and edges.j.tolist() == [3, 4]
+    there = Poses(psi[::-1], shift[::-1, 0], shift[::-1, 1], mirror[::-1])
+    loop = there.then(back)
+    np.testing.assert_allclose(loop.psi, 0, atol=1e-4)
+    np.testing.assert_allclose([loop.dx, loop.dy], 0, atol=1e-5)
+    assert not loop.mirror.any()
+
+
+def test_of_two_edges_of_a_pair_the_higher_rank_gives_the_pose_and_the_higher_weight_stays():
+    edges = undirected(3, [0, 1, 2, 2], [1, 0, 2, 1], [10, 20, 5, 40], weight=[0.9, 0.3, 1, 0.5], rank=[1, 2, 9, 1])
+    assert (edges.i.tolist(), edges.j.tolist()) == ([0, 1], [1, 2])
+    np.testing.assert_allclose(edges.angle_deg, [-20, -40])
+    np.testing.assert_allclose(edges.weight, [0.9, 0.5])
+
+
+def test_weights_fall_with_the_score_on_the_scale_of_the_list():
+    graph = lists([[1, 2, 3], [-1, -1, -1], [0, -1, -1], [2, 1, -1]], [[9, 7, 5], [0, 0, 0], [7, 0, 0], [4, 4, 0]])
+    edges = edges_from_lists(graph, 2.0)
+    weight = {(i, j): w for i, j, w in zip(edges.i.tolist(), edges.j.tolist(), edges.weight.tolist(), strict=True)}
+    # Row 0 falls short by 2 and 4, their median is 3; (0, 2) is also best of row 2; equal scores weigh 1.
+    assert weight[0, 1] == 1 and weight[0, 2] == 1 and weight[2, 3] == 1 and weight[1, 3] == 1
+    assert weight[0, 3] == pytest.approx(np.exp(-2 * 4 / 3))
+    changed = NeighbourLists(graph.index, 5 * graph.score + 2, graph.angle_deg, graph.mirror, graph.shift_px)
+    np.testing.assert_allclose(edges_from_lists(changed, 2.0).weight, edges.weight, rtol=1e-6)
+
+
+def test_adjacency_lists_every_edge_from_both_ends_with_inverse_angles():
+    edges = undirected(4, [0, 0, 1], [1, 3, 3], [10, 20, 30], [False, True, False])
+    graph = adjacency(edges)
+    assert graph.start.tolist() == [0, 2, 4, 4, 6]
+    assert graph.index.tolist() == [1, 3, 3, 0, 0, 1]
+    np.testing.assert_allclose(np.degrees(graph.angle_rad), [10, 20, 30, -10, 20, -30], rtol=1e-6)
+    assert graph.mirror.tolist() == [False, True, False, False, True, False]
+
+
+def test_unusable_edges_are_refused_and_loops_dropped():
+    with pytest.raises(InputError, match="edge 2 names row 6 of 5"):
+        undirected(5, [0, 5], [1, 1], [0, 0])
+    with pytest.raises(InputError, match="edge 1 has an unusable weight"):
+        undirected(5, [0, 2], [1, 1], [0, 0], weight=[np.nan, 1])
+    assert len(undirected(5, [2], [2], [0])) == 0
