@@ -102,7 +102,8 @@ def score_pairs(
     first, chunk_rows = pack_frequencies_in_lanes(coefficients, frequency)
     packed = first[None]
     if others is not None:
-        packed = np.stack([pack_frequencies_in_lanes(variant, frequency)[0] for variant in second])
+        parts = [pack_frequencies_in_lanes(variant, frequency)[0] for variant in second]
+        packed = np.stack(parts) if len(parts) > 1 else parts[0][None]
     listed = np.ascontiguousarray(rows, np.int32)
 
     def compute(begin: int) -> None:

@@ -29,6 +29,7 @@ MOST_COMPONENTS, K_MOST = 60, 10
 """Components by which the best step is found."""
 HELD_BYTES = 1 << 28
 """Copies are held between the two passes while they take no more than this; else they are made anew."""
+_ROW = 64
 _SIDES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 
 MovedCoefficients = Callable[[tuple[float, float]], NDArray[np.complex64]]
@@ -190,19 +191,19 @@ def _between_steps(
     """
     shape = (len(_SIDES), *rows.shape)
     value, angle, flip = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool)
-    # Each copy is made once and serves all sides that need it.
-    wanted = {(x + u, y + v) for x, y in np.unique(steps.reshape(-1, 2), axis=0).tolist() for u, v in _SIDES}
-    for x, y in sorted(wanted):
-        on = [np.all(steps + side == (x, y), axis=-1) & (rows >= 0) for side in np.array(_SIDES)]
-        # A pair's step and its sides are five different places: at most one of them is here.
-        here = score(np.where(np.any(on, axis=0), rows, -1).astype(np.int32), x, y)
-        for s, where in enumerate(on):
-            value[s][where], angle[s][where], flip[s][where] = (
-                here.score[where],
-                here.angle_deg[where],
-                here.mirror[where],
-            )
     listed = rows >= 0
+    # One number for a place: comparing pairs of numbers for every place and side would take longer than the scores.
+    code = np.where(listed, steps[..., 0] * _ROW + steps[..., 1], np.iinfo(np.int16).min).astype(np.int16)
+    places = {int(place) + u * _ROW + v for place in np.unique(code[listed]) for u, v in _SIDES}
+    for place in sorted(places):
+        # Each copy is made once and serves all sides that need it; a pair's five places differ.
+        x = (place + _ROW // 2) // _ROW
+        on = [code == place - (u * _ROW + v) for u, v in _SIDES]
+        here = score(np.where(np.logical_or.reduce(on), rows, -1).astype(np.int32), x, place - x * _ROW)
+        for s, where in enumerate(on):
+            np.copyto(value[s], here.score, where=where)
+            np.copyto(angle[s], here.angle_deg, where=where)
+            np.copyto(flip[s], here.mirror, where=where)
     value = np.where(listed, value, 0)
     same = listed & np.all(flip == flip[0], axis=0)
     change = np.zeros((*rows.shape, 2), np.float32)
