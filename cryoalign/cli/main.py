@@ -20,7 +20,9 @@ from cryoalign.core.errors import CryoalignError
 COMMANDS: dict[str, str] = {
     "align": "Align particles in plane to references.",
     "average": "Average particles that have poses and classes.",
+    "classavg": "Make class averages without references.",
     "merge": "Finish a run whose parts were done with --part.",
+    "rid-distance": "Find each particle's nearest neighbours, whatever their rotation.",
     "select": "Keep particles by class, score, distance or chance.",
     "simulate": "Make particles whose truth is known.",
 }

@@ -64,6 +64,18 @@ def _finish(command: str, values: dict[str, Any], argv: Sequence[str], verbosity
         from cryoalign.jobs.average.parameters import AverageParameters
 
         return run_average(AverageParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
+    if command == "rid-distance":
+        from cryoalign.jobs.rid_distance.job import run_rid_distance
+        from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+
+        return run_rid_distance(
+            RidDistanceParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True
+        )
+    if command == "classavg":
+        from cryoalign.jobs.classavg.job import run_classavg
+        from cryoalign.jobs.classavg.parameters import ClassavgParameters
+
+        return run_classavg(ClassavgParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
     raise InputError("runs of this command have no parts to merge", value=command)
 
 

@@ -140,7 +140,7 @@ def test_help_imports_no_library_and_no_command():
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_quick_help_with_two_examples(name, capsys):
-    command = importlib.import_module(f"cryoalign.cli.{name}").command
+    command = importlib.import_module(f"cryoalign.cli.{name.replace('-', '_')}").command
     assert command.name == name
     assert command.short_help == COMMANDS[name]
     assert main([name, "--help"]) == 0

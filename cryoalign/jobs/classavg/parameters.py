@@ -12,6 +12,9 @@ from cryoalign.core.errors import InputError
 from cryoalign.jobs.parameters import option_of, parameters_from_json, parameters_to_json
 from cryoalign.jobs.prepared.parameters import PATHS, ComparisonParameters
 
+MOST_FREQUENCIES = 30
+"""Edges are not known to the few degrees that higher angular frequencies would need."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassavgParameters(ComparisonParameters):
@@ -74,6 +77,8 @@ class ClassavgParameters(ComparisonParameters):
         )  # fmt: skip
         if self.reweight and self.graph is None:
             raise InputError("--reweight goes with --graph only", hint="on graphs made from images it does harm")
+        if self.k_max is not None and self.k_max > MOST_FREQUENCIES:
+            raise InputError("--k-max is too large", value=self.k_max, hint=f"{MOST_FREQUENCIES} at most")
         if self.k_max is not None and self.algorithm in ("vdm", "kmeans"):
             raise InputError(f"--k-max has no meaning for --algorithm {self.algorithm}", value=self.k_max)
 

@@ -1,0 +1,201 @@
+"""``classavg`` from start to finish: read, prepare, classify, average views, part for RELION, write, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.classification.classification import Classification
+from cryoalign.classification.views import choose_views, default_count, given_views
+from cryoalign.core.errors import InputError
+from cryoalign.io.graph_file import write_graph
+from cryoalign.jobs.average.passes import AverageResult
+from cryoalign.jobs.bad_rows import write_skipped
+from cryoalign.jobs.classavg.averages import VIEW_FILES, average_views, plan_views, write_views
+from cryoalign.jobs.classavg.classify import classify_particles, given_graph, treatment_of
+from cryoalign.jobs.classavg.members import ViewMembers, view_members
+from cryoalign.jobs.classavg.model_files import MODEL_FILES, write_model
+from cryoalign.jobs.classavg.parameters import ClassavgParameters
+from cryoalign.jobs.classavg.partition import Partition, make_partition
+from cryoalign.jobs.classavg.report import write_report
+from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
+from cryoalign.jobs.prepared.graph import graph_of_lists
+from cryoalign.jobs.prepared.job import Prepared, prepare, read_for_comparison
+from cryoalign.jobs.rid_distance.search import metric_in_words
+from cryoalign.jobs.rundir import RunDirectory
+
+MOST_REFERENCES = 200
+"""Views that the partition aligns to, at most: of more than these it takes a covering set."""
+_SHIFT_SHARE = 20
+"""The partition searches shifts of up to one part in so many of the box, round the centres that were found."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassavgResult:
+    """What a run found.
+
+    Parameters
+    ----------
+    prepared, classification
+        The particles that could be used, and what they are neighbours of.
+    seeds
+        Usable images in the middle of the views, (m,).
+    views, averages
+        The members of the views, and their averages.
+    partition
+        The particles in classes, for RELION.
+    """
+
+    prepared: Prepared
+    classification: Classification
+    seeds: NDArray[np.int64]
+    views: ViewMembers
+    averages: AverageResult
+    partition: Partition
+
+
+def run_classavg(
+    parameters: ClassavgParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
+) -> int:
+    """Make class averages and write a run directory.
+
+    Parameters
+    ----------
+    parameters
+        Every option.
+    argv
+        The command line as typed, for the record.
+    verbosity
+        Below 0 quiet, above 0 more.
+    merge_only
+        Finish a run whose particles are all prepared.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 3 done but no consistent signal found.
+
+    Raises
+    ------
+    InputError
+        For anything the user can mend.
+    """
+    p = parameters
+    named = [p.graph, None if p.rows is None else chosen_file(p.rows)]
+    with RunDirectory.begin(
+        p.output,
+        command="classavg",
+        argv=argv,
+        parameters=p.to_json(),
+        inputs=[*p.inputs, *(path for path in named if path is not None)],
+        resume=p.resume,
+        overwrite=p.overwrite,
+        part=p.part,
+        seed=p.seed,
+        full_digest=p.full_digest,
+        verbosity=verbosity,
+    ) as run:
+        particles = read_for_comparison(p, run)
+        graph = given_graph(p, particles, run)
+        if p.rows is not None:
+            chosen_rows(p.rows, particles, option="--particles")  # a mistake should not cost an hour
+        prepared = prepare(p, particles, run, merge_only=merge_only)
+        if prepared is None:
+            run.leave_partial()
+            return 0
+        classification = classify_particles(p, prepared, graph, run)
+        found = _averages(p, prepared, classification, run)
+        return _finish(p, found, run, argv)
+
+
+def _averages(
+    p: ClassavgParameters, prepared: Prepared, classification: Classification, run: RunDirectory
+) -> ClassavgResult:
+    """Choose views, average them, and part the particles among them."""
+    plan = prepared.plan
+    with run.stage("views"):
+        seeds = _seeds(p, prepared, classification)
+        views = view_members(classification, seeds, plan.particles, prepared.rows, plan.box)
+        run.log.info("%d views of %s particles", len(views), _sizes(views))
+        average_plan = plan_views(
+            treatment_of(p, plan.mask_diameter_angstrom), plan.particles, views, scratch=run.scratch("unpacked"),
+            warn=lambda text: None,
+        )  # fmt: skip
+    averages = average_views(average_plan, run)
+    assert averages is not None  # none of it is done in parts of a job array
+    moved = 0.0 if averages.moved_px is None else float(np.hypot(*averages.moved_px.T).max())
+    partition = make_partition(
+        averages, _references(seeds, classification, p), run, rows=prepared.rows,
+        centre_px=classification.centre_px * plan.raw_per_prepared,
+        max_shift_px=plan.raw_box / _SHIFT_SHARE + moved, band_ring=plan.box // 2, min_class_size=p.min_class_size,
+        whiten=p.whiten,
+    )  # fmt: skip
+    run.log.info("%d particles in %d classes for RELION", len(partition.rows), len(partition))
+    return ClassavgResult(prepared, classification, seeds, views, averages, partition)
+
+
+def _seeds(p: ClassavgParameters, prepared: Prepared, classification: Classification) -> NDArray[np.int64]:
+    """Return the usable images in the middle of the views that are wanted."""
+    if p.every_particle:
+        return given_views(classification, None, min_class_size=p.min_class_size)
+    if p.rows is None:
+        return choose_views(classification, p.classes, min_class_size=p.min_class_size)
+    rows = chosen_rows(p.rows, prepared.particles, option="--particles")
+    bad = rows[prepared.skipped[rows] > 0]
+    if len(bad):
+        path, row = prepared.particles.where(int(bad[0]))
+        raise InputError("--particles names a particle whose image cannot be used", path=path, row=row)
+    return given_views(classification, np.searchsorted(prepared.rows, rows), min_class_size=p.min_class_size)
+
+
+def _references(seeds: NDArray[np.int64], classification: Classification, p: ClassavgParameters) -> NDArray[np.int64]:
+    """Return which of the views the partition aligns to: all, or where there are many a covering set of them."""
+    if len(seeds) <= MOST_REFERENCES:
+        return np.arange(len(seeds))
+    place = {int(seed): at for at, seed in enumerate(seeds)}
+    covering = choose_views(classification, default_count(len(classification.quality)), min_class_size=p.min_class_size)
+    return np.array([place[int(seed)] for seed in covering if int(seed) in place], np.int64)
+
+
+def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory, argv: Sequence[str]) -> int:
+    signal, status = found.classification.signal, 0
+    if not signal.signal:
+        run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {signal.z:.1f}, "
+                 f"share {signal.share:.3f})")  # fmt: skip
+        status = 0 if p.allow_no_signal else NO_SIGNAL_EXIT
+    counts = {
+        "read": len(found.prepared.particles),
+        "classified": len(found.prepared.rows),
+        "skipped": len(found.prepared.particles) - len(found.prepared.rows),
+        "views": len(found.views),
+        "memberships": len(found.views.memberships),
+        "classes": len(found.partition),
+        "rounds": found.classification.rounds,
+        "signal": {"z": round(signal.z, 2), "share": round(signal.share, 4), "found": signal.signal},
+    }
+    with run.stage("write"):
+        nodes = [*write_views(found.averages, found.views, run), *write_model(found.partition, run)]
+        files = VIEW_FILES | MODEL_FILES
+        classification = found.classification
+        graph = graph_of_lists(
+            classification.neighbours, classification.distance, found.prepared, metric_in_words(p),
+            weight=classification.weight,
+        )  # fmt: skip
+        write_graph(run.staged("graph.npz"), graph)
+        files["graph.npz"] = "the neighbours of every particle: distance, weight and pose"
+        files |= write_skipped(run, found.prepared.particles, found.prepared.skipped)
+    with run.stage("report"):
+        write_report(p, found, run, argv, counts, files)
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items())
+    run.log.info("seconds by stage: %s", stages)
+    run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
+    return status
+
+
+def _sizes(views: ViewMembers) -> str:
+    sizes = np.bincount(views.memberships.class_index, minlength=len(views))
+    return f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"

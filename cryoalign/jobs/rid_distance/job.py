@@ -1,0 +1,106 @@
+"""``rid-distance`` from start to finish: read, prepare in parts, compare, write the graph, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryoalign.io.graph_file import write_graph
+from cryoalign.io.graph_text import write_graph_csv, write_graph_star
+from cryoalign.jobs.bad_rows import write_skipped
+from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
+from cryoalign.jobs.prepared.job import Prepared, prepare, read_for_comparison
+from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.jobs.rid_distance.report import write_report
+from cryoalign.jobs.rid_distance.search import UNITS, FoundGraph, find_graph
+from cryoalign.jobs.rundir import RunDirectory
+
+
+def run_rid_distance(
+    parameters: RidDistanceParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
+) -> int:
+    """Find neighbours and write a run directory.
+
+    Parameters
+    ----------
+    parameters
+        Every option.
+    argv
+        The command line as typed, for the record.
+    verbosity
+        Below 0 quiet, above 0 more.
+    merge_only
+        Finish a run whose particles are all prepared.
+
+    Returns
+    -------
+    int
+        Exit status, 0.
+
+    Raises
+    ------
+    InputError
+        For anything the user can mend.
+    """
+    p = parameters
+    named = None if p.queries is None else chosen_file(p.queries)
+    with RunDirectory.begin(
+        p.output,
+        command="rid-distance",
+        argv=argv,
+        parameters=p.to_json(),
+        inputs=[*p.inputs, *([] if named is None else [named])],
+        resume=p.resume,
+        overwrite=p.overwrite,
+        part=p.part,
+        seed=p.seed,
+        full_digest=p.full_digest,
+        verbosity=verbosity,
+    ) as run:
+        particles = read_for_comparison(p, run)
+        if p.queries is not None:
+            chosen_rows(p.queries, particles, option="--queries")  # a mistake should not cost an hour
+        prepared = prepare(p, particles, run, merge_only=merge_only)
+        if prepared is None:
+            run.leave_partial()
+            return 0
+        with run.stage("compare"):
+            found = find_graph(p, prepared, run, p.threads)
+        _say(p, found, run)
+        with run.stage("write"):
+            files = _write(p, found, prepared, run)
+        counts = {
+            "read": len(particles),
+            "compared": len(prepared.rows),
+            "skipped": len(particles) - len(prepared.rows),
+            "edges": len(found.graph),
+        }
+        with run.stage("report"):
+            write_report(p, found, prepared, run, argv, counts, files)
+        run.commit(counts=counts)
+        return 0
+
+
+def _write(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared, run: RunDirectory) -> dict[str, str]:
+    """Write the graph in every format, and the rows left out; return what the files hold."""
+    write_graph(run.staged("graph.npz"), found.graph)
+    files = {"graph.npz": "who is near whom, how near, and the pose that brings one onto the other"}
+    if "csv" in p.export:
+        write_graph_csv(run.staged("graph.csv"), found.graph)
+        files["graph.csv"] = "the same as text, a line for each edge"
+    if "star" in p.export:
+        write_graph_star(run.staged("graph.star"), found.graph)
+        files["graph.star"] = "the same as a STAR file"
+    return files | write_skipped(run, prepared.particles, prepared.skipped)
+
+
+def _say(p: RidDistanceParameters, found: FoundGraph, run: RunDirectory) -> None:
+    graph = found.graph
+    if found.k is not None:
+        shifts = "no shifts" if found.shift_sd_px is None else f"shifts with a deviation of {found.shift_sd_px:.2f} px"
+        run.log.info("%d components, %s", found.components, shifts)
+    else:
+        run.log.info("%d components, all pairs, without shifts", found.components)
+    mirrors = f", {100 * graph.mirror.mean():.1f} % mirrored" if p.mirror else ""
+    low, high = float(graph.distance.min()), float(graph.distance.max())
+    run.log.info("%d edges, distances from %.4g to %.4g %s%s", len(graph), low, high, UNITS[p.score], mirrors)
+    run.log.info("seconds by stage: %s", ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items()))

@@ -1,0 +1,76 @@
+"""Everything that `cryoalign rid-distance` can be told, checked once; the defaults are the command's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryoalign.core.errors import InputError
+from cryoalign.jobs.parameters import parameters_from_json, parameters_to_json
+from cryoalign.jobs.prepared.parameters import PATHS, ComparisonParameters
+
+EXPORTS = ("csv", "star")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RidDistanceParameters(ComparisonParameters):
+    """Parameters of one graph of distances, besides those of every comparison.
+
+    Attributes
+    ----------
+    max_distance
+        Keep pairs no further apart than this, in the distance's own unit; without k all such pairs.
+    all_pairs
+        Keep all pairs.
+    queries
+        Particles whose neighbours alone are wanted: rows as 1,5-8, or a file (``cryoalign.jobs.prepared.chosen``).
+    export
+        Further formats of the graph: "csv", "star".
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    max_distance: float | None = None
+    all_pairs: bool = False
+    queries: str | None = None
+    export: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        if self.max_distance is not None and not (math.isfinite(self.max_distance) and self.max_distance >= 0):
+            raise InputError("--max-distance must not be negative", value=self.max_distance)
+        unknown = [kind for kind in self.export if kind not in EXPORTS]
+        if unknown:
+            raise InputError(f"--export must be one of {', '.join(EXPORTS)}", value=unknown[0])
+        self.refuse_together(*(("all_pairs", name) for name in ("k", "max_distance", "queries")))
+        if self.queries is not None and self.lists_pairs:
+            raise InputError("--queries and --max-distance go together with -k only", hint="say how many neighbours")
+        if self.lists_pairs and self.shift_sd:
+            raise InputError(
+                "--shift-sd goes with lists of neighbours: pairs are compared without shifts", hint="give -k"
+            )
+        if self.lists_pairs and self.candidates is not None:
+            raise InputError("--candidates goes with lists of neighbours: all pairs are compared", hint="give -k")
+
+        # From here on it is said once: run.json names each format once, in this order.
+        object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
+
+    @property
+    def lists_pairs(self) -> bool:
+        """Whether the graph lists pairs i < j, not neighbours of each particle."""
+        return self.all_pairs or (self.max_distance is not None and self.k is None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold; `from_json` undoes it."""
+        return parameters_to_json(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RidDistanceParameters:
+        """Return the parameters that `to_json` described; an unknown name is an InputError."""
+        return parameters_from_json(cls, values, command="rid-distance", paths=PATHS)

@@ -1,0 +1,119 @@
+"""What ``rid-distance`` tells its report: the graph, and a few particles with their neighbours as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cryoalign
+from cryoalign.averaging.ctf_sums import resample_with_ctf
+from cryoalign.core.poses import Poses
+from cryoalign.io.graph_file import Graph
+from cryoalign.jobs.prepared.job import Prepared
+from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.jobs.rid_distance.search import UNITS, FoundGraph, metric_in_words
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.report.rid_distance import NeighbourExample, RidDistanceReportData, write_rid_distance_report
+
+_EXAMPLES, _SHOWN, _AVERAGED = 6, 8, 50
+
+
+def write_report(
+    p: RidDistanceParameters,
+    found: FoundGraph,
+    prepared: Prepared,
+    run: RunDirectory,
+    argv: Sequence[str],
+    counts: Mapping[str, int],
+    files: Mapping[str, str],
+) -> None:
+    """Write report.html."""
+    graph, plan = found.graph, prepared.plan
+    data = RidDistanceReportData(
+        title="Nearest neighbours" if found.k is not None else "Distances of pairs",
+        command_line=" ".join(["cryoalign", *argv]),
+        version=cryoalign.__version__,
+        pixel_size_angstrom=plan.raw_pixel_size,
+        particles=graph.n,
+        i=graph.i,
+        j=graph.j,
+        distance=graph.distance,
+        angle_deg=graph.angle_deg,
+        kind="nearest" if found.k is not None else "all-pairs" if p.all_pairs else "threshold",
+        distance_unit=UNITS[p.score],
+        metric=metric_in_words(p),
+        queries=found.queries,
+        k=found.k,
+        max_distance=p.max_distance,
+        shift_angstrom=None if found.shift_sd_px is None else graph.shift_px * plan.raw_pixel_size,
+        mirror=graph.mirror if p.mirror else None,
+        shift_sd_angstrom=None if found.shift_sd_px is None else found.shift_sd_px * plan.raw_pixel_size,
+        examples=_examples(p, found, prepared),
+        parameters=_parameters_as_words(p, found, prepared),
+        counts=dict(counts),
+        warnings=list(run.warnings),
+        timings_s=dict(run.timings_s),
+        files=files
+        | {"report.html": "this report", "run.json, run.log": "parameters, versions, inputs, counts, timings; the log"},
+    )
+    write_rid_distance_report(run.staged("report.html"), data)
+
+
+def _examples(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -> list[NeighbourExample]:
+    """Show particles from the one with the nearest neighbours to the one with the furthest, evenly."""
+    graph = found.graph
+    if found.k is None:
+        return []
+    rows, first, count = np.unique(graph.i, return_index=True, return_counts=True)
+    far = np.add.reduceat(graph.distance.astype(np.float64), first) / count
+    order = np.lexsort((rows, far))
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, _EXAMPLES).round().astype(int))]
+    return [_example(p, graph, prepared, int(first[c]), int(count[c])) for c in chosen]
+
+
+def _example(p: RidDistanceParameters, graph: Graph, prepared: Prepared, first: int, count: int) -> NeighbourExample:
+    edges = np.arange(first, first + min(count, _AVERAGED))
+    row, others = int(graph.i[first]), graph.j[edges]
+    poses = Poses(graph.angle_deg[edges], *graph.shift_px[edges].T, graph.mirror[edges])
+    every = _images(prepared, np.concatenate([[row], others]), Poses.concatenate([Poses.identity(1), poses]))
+    return NeighbourExample(
+        name=str(graph.name[row]), query=every[0], neighbours=every[1 : 1 + _SHOWN],
+        distance=graph.distance[edges[:_SHOWN]], mirror=graph.mirror[edges[:_SHOWN]] if p.mirror else None,
+        mean=every.mean(axis=0), mean_of=len(every),
+    )  # fmt: skip
+
+
+def _images(prepared: Prepared, rows: NDArray[np.int64], poses: Poses) -> NDArray[np.float32]:
+    """Return raw images after their poses, phase-flipped; those of other geometries as nothing but 0."""
+    plan = prepared.plan
+    images = np.zeros((len(rows), plan.raw_box, plan.raw_box), np.float32)
+    for g, geometry in enumerate(plan.geometries):
+        here = np.flatnonzero(plan.geometry_of[rows] == g)
+        if geometry.box != plan.raw_box or geometry.pixel_size_angstrom != plan.raw_pixel_size or not len(here):
+            continue
+        raw = geometry.source.read(plan.place_in[rows[here]])
+        ctf = None if plan.ctf is None else plan.ctf.take(rows[here])
+        images[here] = resample_with_ctf(raw, poses.take(here), ctf, geometry.pixel_size_angstrom, treatment="flip")
+    return images
+
+
+def _parameters_as_words(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -> dict[str, str]:
+    """Say the parameters as a user would type them, with what was decided from the data."""
+    words = {
+        "--score": p.score,
+        "--metric": p.metric,
+        "--downsample": f"{prepared.plan.box} px",
+        "--mask-diameter": f"{prepared.plan.mask_diameter_angstrom:.1f} A",
+        "CTF": "phases corrected" if prepared.plan.ctf is not None else "not corrected",
+        "whitening": "on" if p.whiten else "off",
+        "mirrors": "searched" if p.mirror else "not searched",
+        "shifts": "not searched" if found.shift_sd_px is None else f"searched, deviation {found.shift_sd_px:.2f} px",
+    }
+    if found.k is not None:
+        words = {"-k": str(found.k)} | words
+    for name in ("max_distance", "queries", "candidates", "limit"):
+        if (value := getattr(p, name)) is not None:
+            words[f"--{name.replace('_', '-')}"] = f"{value:g}" if isinstance(value, float) else str(value)
+    return words

@@ -1,0 +1,183 @@
+"""From prepared particles to a graph: lists of nearest neighbours, or all pairs up to a distance.
+
+Distances. Euclidean: d = sqrt(-2 S), in standard deviations of the noise. Likelihood ratio: what image i could reach at
+most, E_i, less what the pair reaches, E_i - S_ij, in nats; among pairs, which have no first and second, the mean of
+E_i - S_ij and E_j - S_ij. Either is at least 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from cryoalign.classification.all_pairs import pairs_above
+from cryoalign.classification.features import Features, prepare_features
+from cryoalign.classification.llr import pair_weights
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.ordering import best_attainable
+from cryoalign.classification.pipeline import find_neighbours
+from cryoalign.classification.settings import Score, SearchSettings
+from cryoalign.core.errors import InputError
+from cryoalign.io.graph_file import Graph
+from cryoalign.jobs.prepared.chosen import chosen_rows
+from cryoalign.jobs.prepared.graph import graph_of_edges, graph_of_lists
+from cryoalign.jobs.prepared.job import Prepared, neighbour_count
+from cryoalign.jobs.prepared.parameters import ComparisonParameters
+from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.jobs.rundir import RunDirectory
+
+UNITS: dict[Score, str] = {"llr": "nats", "euclidean": "noise standard deviations"}
+MOST_PAIRS = 20_000_000
+"""Edges of a graph that lists pairs, at most: 6,324 particles against each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundGraph:
+    """A graph and what was found on the way.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    k
+        Neighbours of each particle; None where pairs are listed.
+    shift_sd_px
+        Standard deviation of the centres that was searched, in raw pixels; None where no shifts were searched.
+    components
+        Components that were compared.
+    queries
+        How many particles lists were asked for; None = all.
+    """
+
+    graph: Graph
+    k: int | None
+    shift_sd_px: float | None
+    components: int
+    queries: int | None = None
+
+
+def metric_in_words(p: ComparisonParameters) -> str:
+    """Return what the distance is, for the graph."""
+    return f"{p.score} on {p.metric} ({UNITS[p.score]})"
+
+
+def search_settings(p: ComparisonParameters, prepared: Prepared, k: int, threads: int) -> SearchSettings:
+    """Return what the search is told."""
+    plan = prepared.plan
+    return SearchSettings(
+        k=k, score=p.score, features=p.metric, mirror=p.mirror, candidates=p.candidates, threads=threads,
+        shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box),
+    )  # fmt: skip
+
+
+def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the distance of each entry of neighbour lists (n, k) from scores; inf where there is no neighbour.
+
+    Parameters
+    ----------
+    lists
+        With their scores.
+    score
+        What a score is.
+    best_attainable
+        E of each image, (n,).
+    """
+    if score == "euclidean":
+        distance = np.sqrt(np.maximum(-2.0 * lists.score.astype(np.float64), 0.0))
+    else:
+        distance = np.maximum(np.asarray(best_attainable, np.float64)[:, None] - lists.score, 0.0)
+    return np.where(lists.index >= 0, distance, np.inf).astype(np.float32)
+
+
+def saying(run: RunDirectory, what: str) -> Callable[[str], None]:
+    """Return a function that logs the name of each stage of a method when it begins."""
+    return lambda stage: run.log.info("%s: %s", what, stage)
+
+
+def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, threads: int) -> FoundGraph:
+    """Compare the particles and return the graph that was asked for.
+
+    Raises
+    ------
+    InputError
+        If there are fewer particles than neighbours, more pairs than a graph can list, or no pair near enough.
+    """
+    if p.lists_pairs:
+        return _pairs(p, prepared, threads)
+    k = neighbour_count(p, len(prepared.rows), run)
+    of = queried(p, prepared)
+    settings = search_settings(p, prepared, k, threads)
+    lists, features, notes = find_neighbours(prepared.images, settings, saying(run, "comparing"))
+    graph = graph_of_lists(
+        lists, list_distances(lists, p.score, notes.best_attainable), prepared, metric_in_words(p), of=of,
+        max_distance=p.max_distance,
+    )  # fmt: skip
+    searched = None if notes.shift_sd_px == 0 else notes.shift_sd_px * prepared.plan.raw_per_prepared
+    return FoundGraph(graph, k, searched, len(features.frequency), None if of is None else len(of))
+
+
+def queried(p: RidDistanceParameters, prepared: Prepared) -> NDArray[np.int64] | None:
+    """Return the usable images whose neighbours are wanted, ascending; None = all."""
+    if p.queries is None:
+        return None
+    rows = np.sort(chosen_rows(p.queries, prepared.particles, option="--queries"))
+    bad = rows[prepared.skipped[rows] > 0]
+    if len(bad):
+        path, row = prepared.particles.where(int(bad[0]))
+        raise InputError("--queries names a particle whose image cannot be used", path=path, row=row)
+    return np.searchsorted(prepared.rows, rows)
+
+
+def _pairs(p: RidDistanceParameters, prepared: Prepared, threads: int) -> FoundGraph:
+    """Compare all pairs, without shifts, and keep those that are near enough."""
+    m = len(prepared.rows)
+    if p.all_pairs and m * (m - 1) // 2 > MOST_PAIRS:
+        raise InputError(
+            f"{m} particles have {m * (m - 1) // 2} pairs, too many for a graph", value=MOST_PAIRS,
+            hint="keep the nearest with -k, or near ones with --max-distance",
+        )  # fmt: skip
+    settings = search_settings(p, prepared, 1, threads)
+    with threadpool_limits(1, user_api="blas"):
+        features = prepare_features(prepared.images, settings)
+        columns = _columns(p, features, threads)
+    if not len(columns["i"]):
+        raise InputError("no two particles are as near as --max-distance", value=p.max_distance)
+    graph = graph_of_edges(
+        columns["i"], columns["j"], columns["distance"], columns["angle_deg"], np.zeros((len(columns["i"]), 2)),
+        columns["mirror"], prepared, metric_in_words(p),
+    )  # fmt: skip
+    return FoundGraph(graph, None, None, len(features.frequency))
+
+
+def _columns(p: RidDistanceParameters, features: Features, threads: int) -> dict[str, NDArray]:
+    """Return the columns of the pairs i < j that are near enough."""
+    weights = pair_weights(p.score, features.frequency, features.eigenvalue)
+    offset = weights.own_terms(features.coefficients)
+    least = -np.inf
+    if p.score == "llr":
+        # The mean of both ends' best: then the score is the distance, negated.
+        offset = offset + 0.5 * best_attainable(features.coefficients, features.frequency, features.eigenvalue)
+        least = -np.inf if p.max_distance is None else -p.max_distance
+    elif p.max_distance is not None:
+        least = -0.5 * p.max_distance**2
+    kept: dict[str, list[NDArray]] = {name: [] for name in ("i", "j", "score", "angle_deg", "mirror")}
+    count = 0
+    for block in pairs_above(
+        weights.weighted(features.coefficients), features.frequency, least, offset, mirror=p.mirror, threads=threads
+    ):
+        count += len(block.i)
+        if count > MOST_PAIRS:
+            raise InputError(
+                f"more than {MOST_PAIRS} pairs are as near as --max-distance", value=p.max_distance,
+                hint="give a smaller one, or -k",
+            )  # fmt: skip
+        for name, arrays in kept.items():
+            arrays.append(getattr(block, name))
+    found = {name: np.concatenate(arrays) for name, arrays in kept.items()}
+    score = found.pop("score").astype(np.float64)
+    found["distance"] = -score if p.score == "llr" else np.sqrt(np.maximum(-2.0 * score, 0.0))
+    return found
