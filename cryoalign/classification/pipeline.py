@@ -245,11 +245,10 @@ def _raw_neighbours(
     clock("shifts")
     pattern = shift_pattern(shift_sd_px)
 
-    def shifted(variant: int) -> NDArray[np.complex64]:
-        x, y = pattern.shifts_px[variant]
-        return weights.weighted(features.shifted((float(x), float(y)))) if variant else weighted
+    def moved(shift_px: tuple[float, float]) -> NDArray[np.complex64]:
+        return weights.weighted(features.shifted(shift_px)) if any(shift_px) else weighted
 
-    return search_shifts(weighted, frequency, rows, shifted, pattern, k, own, mirror=mirror, threads=threads)
+    return search_shifts(weighted, frequency, rows, moved, pattern, k, own, mirror=mirror, threads=threads)
 
 
 def _candidates(
