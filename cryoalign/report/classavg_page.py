@@ -112,7 +112,10 @@ def _resolution_words(data: ClassavgReportData) -> str:
     if not any(curve.independent for curve in data.frc.values()):
         return "no resolution, as the halves share their references"
     if not resolved:
-        return f"none of {len(data.frc):,} {plural(len(data.frc), 'view')} resolved at 0.143"
+        bounds = [curve.bound_angstrom(data.box * data.pixel_size_angstrom) for curve in data.frc.values()]
+        known = [bound for bound in bounds if bound is not None]
+        at_best = f", at best {text_number(median(known))} Å (median)" if len(known) == len(bounds) else ""
+        return f"no independent resolution of {len(data.frc):,} {plural(len(data.frc), 'view')}{at_best}"
     middle = "median resolution" if len(data.frc) > 1 else "resolution"
     some = f", {len(resolved):,} of {len(data.frc):,} views resolved" if len(resolved) < len(data.frc) else ""
     return f"{middle} {text_number(median(resolved))} Å from independent halves{some}"

@@ -79,7 +79,8 @@ def _halves_words(
     words = ""
     if halves is not None:
         first, second = halves.counts
-        words = f"Half 1 holds {first:,} and half 2 {second:,} particles, parted by {halves.rule.removeprefix('by ')}. "
+        things = "memberships" if naming.overlap else "particles"
+        words = f"Half 1 holds {first:,} and half 2 {second:,} {things}, parted by {halves.rule.removeprefix('by ')}. "
     independent = [curve for curve in curves.values() if curve.independent]
     if not independent:
         return (

@@ -38,6 +38,8 @@ class GalleryEntry:
         "independent", "frc_common_reference", or "" where there are no halves.
     remarks
         Further words for large pictures.
+    bound_angstrom
+        Where a class is not resolved because its halves share too much: no finer than this. None = not said.
     """
 
     number: int
@@ -46,6 +48,7 @@ class GalleryEntry:
     resolution_angstrom: float | None = None
     kind: str = ""
     remarks: Sequence[str] = ()
+    bound_angstrom: float | None = None
 
     def resolution_words(self, *, short: bool = False) -> str:
         """Say the resolution, or why there is none; empty where nothing is known."""
@@ -54,7 +57,9 @@ class GalleryEntry:
         if self.resolution_angstrom is None:
             return ""
         if not self.resolution_angstrom < NOT_RESOLVED_ANGSTROM:
-            return "not resolved"
+            if self.bound_angstrom is None:
+                return "not resolved"
+            return f"{'>' if short else 'no finer than'} {text_number(self.bound_angstrom)} Å"
         return f"{text_number(self.resolution_angstrom)} Å" + (
             " (independent halves)" if self.kind and not short else ""
         )

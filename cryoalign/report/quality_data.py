@@ -70,6 +70,28 @@ class FrcCurve:
         """The word that files use."""
         return "independent" if self.independent else "frc_common_reference"
 
+    def bound_angstrom(self, width_angstrom: float) -> float | None:
+        """Return what the resolution is no finer than, where halves fall apart on rings that they share.
+
+        Sharing can only make halves more alike, so they resolve nothing beyond the last ring before the first fall
+        below 0.143 or the noise curve. None if the curve does not fall on a shared ring, or falls at once.
+
+        Parameters
+        ----------
+        width_angstrom
+            Box times pixel size.
+        """
+        rings = self.smoothing_rings
+        pooled = np.convolve(np.pad(self.frc, rings // 2, mode="edge"), np.ones(rings) / rings, "valid")[
+            : len(self.frc)
+        ]
+        below = np.flatnonzero(pooled < np.maximum(0.143, np.asarray(self.noise_curve) / np.sqrt(rings)))
+        # Ring 1 and those beside it hold too few pixels to tell anything.
+        below = below[below >= 3]
+        if not len(below) or below[0] > self.shared_ring:
+            return None
+        return width_angstrom / float(below[0] - 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HalfSets:

@@ -156,7 +156,7 @@ def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[
                          y_label="memberships", marks=[(middle, f"median {text_number(middle, 2)}°")], low=0.0,
                          width=charts.WIDTH),
         "Viewing angles of members",
-        f"Median {text_number(middle, 2)}°, as the graph sees it; the true spread is somewhat larger.",
+        f"Median {text_number(middle, 2)}°, as far as the graph tells.",
         "the narrower, the less an average blurs. Detail of size d stays sharp within about d / diameter of the "
         "particle, in radians: 6° for a tenth.",
     )  # fmt: skip

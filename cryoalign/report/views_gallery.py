@@ -34,8 +34,7 @@ def view_section(data: ClassavgReportData) -> str:
     """Return the gallery of views, best first, as HTML."""
     finding = f"{_kind(data)} of each view: the nearest neighbours of one particle, mirrored ones turned over. The "
     finding += "particle itself is left out: they were chosen by its noise, too."
-    if _resolved(data.frc):
-        finding += " Å: resolution at FRC 0.143 from independent halves."
+    finding += _resolution_words(data.frc, _width(data))
     return gallery(
         view_entries(data),
         _width(data),
@@ -61,12 +60,11 @@ def class_section(data: ClassavgReportData) -> str:
     )
     body = gallery(
         [
-            _entry(number, image, data.class_members[number], data.class_frc, [])
+            _entry(number, image, data.class_members[number], data.class_frc, [], _width(data))
             for number, image in sorted(data.classes.items())
         ],
         _width(data),
-        finding=f"{_kind(data)} of each class."
-        + (" Å: resolution at FRC 0.143 from independent halves." if _resolved(data.class_frc) else ""),
+        finding=f"{_kind(data)} of each class.{_resolution_words(data.class_frc, _width(data))}",
         aid="the same views as above, from more particles each. Less sharp than a view of like size is usual: a class "
         "takes all that come, a view only the nearest.",
         circle_angstrom=data.mask_diameter_angstrom,
@@ -88,7 +86,7 @@ def draw_view_montage(data: ClassavgReportData) -> bytes:
         [(f"View {entry.number}: {entry.members:,}", entry.resolution_words(short=True)) for entry in shown],
         heading=data.title,
         legend=words + f"{_kind(data)} of each view, and its members."
-        + (" Å: resolution from independent halves." if _resolved(data.frc) else ""),
+        + _resolution_words(data.frc, _width(data)),
         pixel_size_angstrom=data.pixel_size_angstrom,
     )  # fmt: skip
 
@@ -103,14 +101,22 @@ def view_entries(data: ClassavgReportData) -> list[GalleryEntry]:
             remarks.append(f"quality {number_text(data.view_quality[number])}")
         if number in spread:
             remarks.append(f"spread {text_number(spread[number], 2)}°")
-        entries.append(_entry(number, image, data.view_members[number], data.frc, remarks))
+        entries.append(_entry(number, image, data.view_members[number], data.frc, remarks, _width(data)))
     return entries
 
 
 def _entry(
-    number: int, image: NDArray, members: int, curves: Mapping[int, FrcCurve], remarks: list[str]
+    number: int,
+    image: NDArray,
+    members: int,
+    curves: Mapping[int, FrcCurve],
+    remarks: list[str],
+    width_angstrom: float,
 ) -> GalleryEntry:
-    return GalleryEntry(number, members, [(image, "average")], *resolution_of(number, curves), remarks=remarks)
+    bound = curves[number].bound_angstrom(width_angstrom) if number in curves else None
+    return GalleryEntry(
+        number, members, [(image, "average")], *resolution_of(number, curves), remarks=remarks, bound_angstrom=bound
+    )
 
 
 def _kind(data: ClassavgReportData) -> str:
@@ -121,8 +127,19 @@ def _width(data: ClassavgReportData) -> float:
     return data.box * data.pixel_size_angstrom
 
 
-def _resolved(curves: Mapping[int, FrcCurve]) -> bool:
-    return any(curve.independent and curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM for curve in curves.values())
+def _resolution_words(curves: Mapping[int, FrcCurve], width_angstrom: float) -> str:
+    """Say what lengths below the pictures are, for a caption."""
+    words = ""
+    independent = [curve for curve in curves.values() if curve.independent]
+    if any(curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM for curve in independent):
+        words += " Å: resolution at FRC 0.143 from independent halves."
+    bounded = [curve for curve in independent if not curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM]
+    if any(curve.bound_angstrom(width_angstrom) is not None for curve in bounded):
+        words += (
+            " > Å: the halves agree no further than this, and as they share the detail that chose their members, the "
+            "resolution may be worse."
+        )
+    return words
 
 
 def _sizes(data: ClassavgReportData) -> str:

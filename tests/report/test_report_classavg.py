@@ -12,6 +12,7 @@ from quality_samples import make_curve
 
 from cryoalign.report.classavg import SignalSummary, write_classavg_report
 from cryoalign.report.classavg_page import build_classavg_page, summary_sentence
+from cryoalign.report.quality_data import FrcCurve
 from cryoalign.report.views_evidence import junk_limit
 from cryoalign.report.views_gallery import view_spread_deg
 from cryoalign.report.views_sphere import evenness, half_sphere_chart, half_spheres, project, unit_directions
@@ -61,7 +62,7 @@ def test_numbers_in_the_text_are_those_of_the_data():
         "Shift5.2 Å",
         "Mirrored" + f"{100 * np.mean(data.members.mirror):.1f} %",
         "quality 0.890",
-        "Half 1 holds 60 and half 2 66 particles, parted by turns, nearest first.",
+        "Half 1 holds 60 and half 2 66 memberships, parted by turns, nearest first.",
         "FRC of all 3 views",
         "View 2: 20 particles",
     ):
@@ -78,7 +79,7 @@ def test_numbers_in_the_text_are_those_of_the_data():
     [
         ({"curves": False}, "no halves, so no resolution"),
         ({"frc": {1: make_curve(shared=16)}}, "no resolution, as the halves share their references"),
-        ({"frc": {1: make_curve(shared=0, resolution=999.0, half=999.0)}}, "none of 1 view resolved at 0.143"),
+        ({"frc": {1: make_curve(shared=0, resolution=999.0, half=999.0)}}, "no independent resolution of 1 view;"),
         (
             {"frc": {1: make_curve(shared=0, resolution=12.0), 2: make_curve(shared=0, resolution=999.0)}},
             "median resolution 12.0 Å from independent halves, 1 of 2 views resolved",
@@ -115,6 +116,27 @@ def test_what_the_halves_of_views_share_is_said():
     text = Reader(build_classavg_page(make_classavg(frc={1: make_curve(shared=16)}))).text
     assert "Both halves hold members that were chosen and aligned by the same detail (frc_common_reference)" in text
     assert "nothing here is a resolution" in text
+
+
+def test_unresolved_views_say_how_far_halves_agree_at_best():
+    ring = np.arange(17)
+    falling = np.where(ring <= 6, 0.9, 0.0)
+    noise = np.full(17, 0.1)
+
+    def curve(shared):
+        return FrcCurve(frc=falling, noise_curve=noise, ssnr=ring * 1.0, shared_ring=shared, smoothing_rings=1)
+
+    # The last ring before the fall is 6 of a box of 128 A.
+    assert curve(12).bound_angstrom(128.0) == pytest.approx(128 / 6)
+    assert curve(5).bound_angstrom(128.0) is None  # falls where halves are independent: that is a resolution
+    assert FrcCurve(frc=np.ones(17), noise_curve=noise, ssnr=noise, shared_ring=12).bound_angstrom(128.0) is None
+    data = make_classavg(frc={number: curve(12) for number in (1, 2, 3)})
+    assert "no independent resolution of 3 views, at best 21.3 Å (median)" in summary_sentence(data)
+    text = Reader(build_classavg_page(data)).text
+    assert text.count("no finer than 21.3 Å") == 3
+    assert "the resolution may be worse" in text
+    many = make_classavg(m=30, frc={number: curve(12) for number in range(1, 31)})
+    assert Reader(build_classavg_page(many)).text.count("20 · > 21.3 Å") == 30
 
 
 def test_views_stand_as_given_and_classes_by_size():
