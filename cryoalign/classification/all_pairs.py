@@ -98,7 +98,7 @@ def screen_pairs(
 
 
 def strongest_components(
-    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], most: int = 50, k_most: int = 8
+    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], most: int = 60, k_most: int = 10
 ) -> NDArray[np.int64]:
     """Choose components by which candidates can be told: the strongest ``most`` of frequencies up to ``k_most``."""
     power = np.mean(coefficients.real.astype(np.float64) ** 2 + coefficients.imag.astype(np.float64) ** 2, axis=0)

@@ -25,8 +25,6 @@ STEP_SD, RADIUS_STEPS = 1.1, 2
 """Spacing of the pattern in standard deviations of a centre's coordinate, and its radius in steps."""
 DIFFERENCE_SD = 1.4
 """Standard deviation of a difference of two centres, likewise: it varies twice as much as one."""
-MOST_COMPONENTS, K_MOST = 60, 10
-"""Components by which the best step is found."""
 HELD_BYTES = 1 << 28
 """Copies are held between the two passes while they take no more than this; else they are made anew."""
 _ROW = 64
@@ -123,7 +121,7 @@ def search_shifts(
             coefficients, frequency, rows, offset, others=copies(0, 0), mirror=mirror, threads=threads
         )  # fmt: skip
         return top_neighbours(rows, scores, k)
-    chosen = strongest_components(coefficients, frequency, MOST_COMPONENTS, K_MOST)
+    chosen = strongest_components(coefficients, frequency)
     best = _best_steps(
         np.ascontiguousarray(coefficients[:, chosen]), frequency[chosen], rows, copies, chosen, pattern, offset,
         mirror, threads,
