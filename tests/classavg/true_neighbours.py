@@ -15,7 +15,7 @@ from cryoalign.simulation.euler import euler_matrices
 
 def true_rotations(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rotation matrices of particles, of their mirror images, (n, 3, 3), and origins in pixels, (n, 2)."""
-    particles = read_particles([path])
+    particles = read_particles([path], check_stacks=False)
     rot, tilt = particles.numbers("rlnAngleRot"), particles.numbers("rlnAngleTilt")
     poses = particles.poses()
     plain = euler_matrices(rot, tilt, poses.psi)
