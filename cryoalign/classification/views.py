@@ -1,9 +1,12 @@
-"""Which views get an average: a covering set of well separated ones, the best first.
+"""Which views get an average: a covering set of well separated ones, the most coherent first.
+
+How far a view can be trusted is read from the graph: neighbours of a true view are each other's neighbours, those of an
+image of nothing lie anywhere, or among others of its kind, each with neighbours of its own.
 
 Views lie apart as far as their neighbour lists say: an edge is as long as the root of its rank, since a disc on the
 sphere of views holds as many images as its radius squared. So views are close together where there are many images, and
 mirrored views, which share their neighbours, count as one. Only edges that both ends list are walked, lest an image of
-nothing, whose neighbours lie anywhere, join views that are far apart. The greedy choice of centres by falling quality
+nothing, whose neighbours lie anywhere, join views that are far apart. The greedy choice of centres by falling score
 with a radius of exclusion is that of J. A. Hartigan's leader algorithm ("Clustering Algorithms", 1975, chapter 3).
 """
 
@@ -22,9 +25,10 @@ from cryoalign.core.errors import InputError
 
 MOST_VIEWS, IMAGES_PER_VIEW = 100, 50
 """Views that are chosen where nobody says how many: one for so many images, but no more than that."""
-MUTUAL_SHARE = 0.2
-"""An image that fewer of its neighbours list in turn than this is no centre while there are better ones."""
+COHERENT_SHARE = 0.5
+"""Views below this share of the coherence that a quarter of all exceed are no centres while there are better ones."""
 _HALVINGS = 16
+_ROWS = 2048
 
 
 def default_count(n: int) -> int:
@@ -49,7 +53,7 @@ def choose_views(
     Returns
     -------
     NDArray
-        Rows of the images in the middle of the views, best quality first, int64; fewer than ``count`` where there are
+        Rows of the images in the middle of the views, most coherent first, int64; fewer than ``count`` where there are
         not as many to choose from.
 
     Raises
@@ -57,16 +61,17 @@ def choose_views(
     InputError
         If no view has as many neighbours.
     """
-    lists, quality = classification.neighbours, classification.quality
+    lists = classification.neighbours
+    score = coherence(lists)
     wanted = default_count(len(lists)) if count is None else count
     usable = _usable(lists, min_class_size)
-    # Equal qualities: the first row first, so that no sort's whim decides.
-    order = np.lexsort((np.arange(len(quality)), -quality.astype(np.float64)))
+    # Short lists leave many alike: of these the image that agrees best with its neighbours, then the first row.
+    order = np.lexsort((np.arange(len(score)), -classification.quality.astype(np.float64), -score))
     order = order[usable[order]]
     if wanted >= len(order):
         return order.astype(np.int64)
     graph = mutual_graph(lists)
-    trusted = order[np.diff(graph.indptr)[order] >= MUTUAL_SHARE * lists.k]
+    trusted = order[score[order] >= COHERENT_SHARE * np.percentile(score[usable], 75)]
     candidates = trusted if len(trusted) >= wanted else order
     # The widest separation that leaves enough views; with none, the best of all would do.
     low, high = 0.0, float(np.sqrt(len(lists)))
@@ -97,6 +102,20 @@ def given_views(
     if len(outside):
         raise InputError(f"there are {n} images", value=int(asked[outside[0]]) + 1, hint="rows count from 1")
     return asked[_usable(classification.neighbours, min_class_size)[asked]].astype(np.int64)
+
+
+def coherence(lists: NeighbourLists) -> NDArray[np.float64]:
+    """Return the mean share of an image's neighbours that its neighbours list too, float64 (n,) in [0, 1]."""
+    n, k = lists.index.shape
+    present = lists.index >= 0
+    row = np.repeat(np.arange(n), present.sum(axis=1))
+    listed = csr_array((np.ones(len(row)), (row, lists.index[present].astype(np.int64))), shape=(n, n))
+    shared = np.zeros(n)
+    for start in range(0, n, _ROWS):
+        block = listed[start : start + _ROWS]
+        shared[start : start + _ROWS] = (block @ listed.T).multiply(block).sum(axis=1)
+    counts = np.maximum(present.sum(axis=1), 1)
+    return np.asarray(shared / counts / max(k, 1))
 
 
 def mutual_graph(lists: NeighbourLists) -> csr_array:

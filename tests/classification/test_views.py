@@ -7,7 +7,7 @@ import pytest
 
 from cryoalign.classification.classification import Classification, SignalTest
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.views import choose_views, default_count, given_views, mutual_graph
+from cryoalign.classification.views import choose_views, coherence, default_count, given_views, mutual_graph
 from cryoalign.core.errors import InputError
 
 
@@ -46,7 +46,7 @@ def test_views_are_apart_cover_the_sphere_and_come_best_first():
     made, views = sphere(3000, 50)
     chosen = choose_views(made)
     assert len(chosen) == 60 == default_count(3000)
-    assert (np.diff(made.quality[chosen]) <= 0).all()
+    assert (np.diff(coherence(made.neighbours)[chosen]) <= 0).all()
     between = angles(views[chosen], views[chosen])
     np.fill_diagonal(between, 180)
     # 60 caps on half a sphere, hexagonally packed, lie 19.8 degrees apart; at random, 60 have a pair within 2.
@@ -74,6 +74,22 @@ def test_junk_is_chosen_only_when_nothing_else_is_left():
     assert len(everything) == 2000
     junk = np.isnan(views[everything, 0])
     assert not junk[: int((~junk).sum())].any()
+
+
+@pytest.mark.parametrize("k", [5, 20, 50])
+def test_views_of_junk_are_not_coherent(k):
+    made, views = sphere(1000, k, seed=4, junk=0.2)
+    score = coherence(made.neighbours)
+    junk = np.isnan(views[:, 0])
+    assert 0 <= score.min() < score.max() <= 1
+    # Of all pairs of a good image and a bad one, nearly all stand in the right order.
+    assert np.mean(score[~junk][:, None] > score[junk]) > 0.99
+    np.testing.assert_allclose(
+        score[7],
+        np.mean(
+            [len(set(made.neighbours.index[7]) & set(made.neighbours.index[j])) / k for j in made.neighbours.index[7]]
+        ),
+    )
 
 
 def test_where_images_are_many_views_are_many():

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.alignment.marching import GAP
 from cryoalign.classification.classification import Classification
+from cryoalign.classification.views import coherence
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import format_number, text_column, text_series
 from cryoalign.io.particles import ParticleSet
@@ -39,7 +40,7 @@ class ViewMembers:
     spread_deg
         Root mean square of the angles between the members' views and the middle one, (m,); 0 where unknown.
     score
-        How well the image in the middle agrees with its neighbours, (m,).
+        How far each view can be trusted, see :func:`cryoalign.classification.views.coherence`, (m,) in [0, 1].
     """
 
     seeds: NDArray[np.int64]
@@ -104,7 +105,7 @@ def view_members(
     )  # fmt: skip
     return ViewMembers(
         np.asarray(rows, np.int64)[views], memberships, classification.distance[middle, rank].astype(np.float64),
-        spread, classification.quality[views].astype(np.float64),
+        spread, coherence(lists)[views],
     )  # fmt: skip
 
 
