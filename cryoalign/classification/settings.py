@@ -29,6 +29,8 @@ class SearchSettings:
         it from the data, 0 searches no shifts.
     candidates
         Images that invariants propose for the exact comparison; None chooses, 0 compares all pairs exactly.
+    radius_px
+        Radius of the disc that is compared, in prepared pixels; None takes the largest.
     threads
         Threads; they change no result.
     """
@@ -39,6 +41,7 @@ class SearchSettings:
     mirror: bool = True
     shift_sd_px: float | None = None
     candidates: int | None = None
+    radius_px: float | None = None
     threads: int = 1
 
 

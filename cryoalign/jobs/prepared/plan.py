@@ -25,6 +25,7 @@ from cryoalign.io.stacks import StackSource
 from cryoalign.jobs.noise import flat_noise_power, group_noise_power, noise_groups, undo_premultiplication
 from cryoalign.jobs.prepared.parameters import ComparisonParameters
 
+SOFT_EDGE_PX = 5.0
 _SAME = 0.003
 """Fields of view that agree to this share are taken as one."""
 
@@ -95,9 +96,15 @@ class PreparePlan:
         return self.raw_box / self.box
 
     @property
-    def mask_radius_px(self) -> float:
-        """Radius of the mask in pixels of the prepared images."""
-        return self.mask_diameter_angstrom / self.pixel_size_angstrom / 2
+    def radius_px(self) -> float | None:
+        """Radius of the disc that is compared, in prepared pixels: of a mask that was given, with half its soft edge.
+
+        None, the largest that fits, where no mask was given.
+        """
+        if self.parameters.mask_diameter is None:
+            return None
+        edge = 0.5 * SOFT_EDGE_PX / self.raw_per_prepared
+        return min(0.5 * self.mask_diameter_angstrom / self.pixel_size_angstrom + edge, 0.5 * (self.box - 1))
 
 
 def plan_preparation(

@@ -70,7 +70,7 @@ def search_settings(p: ComparisonParameters, prepared: Prepared, k: int, threads
     plan = prepared.plan
     return SearchSettings(
         k=k, score=p.score, features=p.metric, mirror=p.mirror, candidates=p.candidates, threads=threads,
-        shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box),
+        shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box), radius_px=plan.radius_px,
     )  # fmt: skip
 
 
