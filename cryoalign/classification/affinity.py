@@ -17,15 +17,18 @@ from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.classification.kd_candidates import tree_candidates, view_coordinates
+from cryoalign.classification.kd_candidates import neighbours_of_neighbours, tree_candidates, view_coordinates
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.tiles import TILE
 
 BRUTE_FORCE = 10_000
 """Up to this many images all pairs are looked at; beyond, those that a k-d tree proposes."""
 
-PROPOSED = 8
+PROPOSED = 3
 """Images the tree proposes for each image of the list."""
+
+STEPS, NEAR, REACH = 2, 10, 40
+"""Then, in steps, the first ``REACH`` of the lists of an image's first ``NEAR`` are proposed."""
 
 
 def affinity_features(embedding: Embedding, power: float = 2.0) -> NDArray[np.float32]:
@@ -83,7 +86,12 @@ def best_affine(
     proposed = None
     if embedding.n > brute_force:
         views = view_coordinates(features, embedding.mirror)
-        proposed = tree_candidates(views, embedding.mirror, PROPOSED * count + 50, threads=threads)
+        near = tree_candidates(views, embedding.mirror, PROPOSED * count + 50, threads=threads)
+        # What a few coordinates leave out is near something that they found.
+        for _ in range(STEPS):
+            first = _best(features, embedding, near, count, threads)
+            near = neighbours_of_neighbours(first.index, NEAR, REACH)
+        proposed = near
     found = _best(features, embedding, proposed, count, threads)
     frequency = np.asarray(embedding.frequency, np.int64)
 

@@ -113,3 +113,26 @@ def tree_candidates(coordinates: ViewCoordinates, mirror: bool, count: int, *, t
     # What is missing goes to the front: one entry at least, the image itself.
     found.sort(axis=1)
     return found[:, -count:].astype(np.int32)
+
+
+def neighbours_of_neighbours(index: NDArray[np.int32], near: int, reach: int) -> NDArray[np.int32]:
+    """Propose, beside each image's list, the first ``reach`` of the lists of its first ``near``; repeats become -1.
+
+    Parameters
+    ----------
+    index
+        Lists of n images, int32 (n, k), -1 for none.
+
+    Returns
+    -------
+    ndarray
+        int32 (n, k + near reach), ascending.
+    """
+    n = len(index)
+    nearest = index[:, :near]
+    second = np.where((nearest >= 0)[..., None], index[nearest, :reach], -1).reshape(n, -1)
+    found = np.concatenate([index, second], axis=1)
+    found[found == np.arange(n)[:, None]] = -1
+    found.sort(axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1
+    return found

@@ -1,17 +1,26 @@
-"""Where each image's view lies on the sphere, from the three leading eigenvectors at angular frequency 1.
+"""Where each image's view lies on the sphere: diffusion coordinates of the graph of affinities.
 
-On evenly spread views their rows are z = U (r_1 + i r_2) e^{-i psi}, r_1 and r_2 orthogonal unit vectors across the
-view and U one unitary matrix (Hadani and Singer, Ann. Math. 174:1219, 2011). So z^T S z = 0 with S = conj(U) conj(U)^T:
-S is the least singular vector of the products of the entries of z, its Takagi factors give U, and the view is
-r_1 x r_2. Mirror images of views, and the hand of the whole, cannot be told apart.
+Some hundred landmark images are joined with those of highest affinity. On evenly spread views the leading
+eigenvectors of the normalised graph are the harmonics of degree 1, which are the viewing direction (Coifman and Lafon,
+Appl. Comput. Harmon. Anal. 2006); with mirrors an edge to a mirrored image counts negatively, since a mirrored view is
+the antipode, and the constant drops out. The others follow the landmarks they are nearest to. The rotation of the
+whole is free, and so is its hand. (Theory also gives the directions from the three leading eigenvectors of W^(1), but
+these lie so near to the next ones that weak data mixes them.)
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from cryoalign.classification.affinity import affinity_features
+from cryoalign.classification.affinity_kernels import add_squares
 from cryoalign.classification.diffusion import Embedding
+from cryoalign.core.tiles import TILE
+
+LANDMARKS, JOINED, FOLLOWED = 1000, 25, 10
+"""Landmark images, landmarks that each is joined with, and landmarks that another image follows."""
 
 
 def view_directions(embedding: Embedding) -> NDArray[np.float32]:
@@ -20,30 +29,56 @@ def view_directions(embedding: Embedding) -> NDArray[np.float32]:
     Parameters
     ----------
     embedding
-        Eigenvectors; the first part must hold three of frequency 1, or all directions are 0.
+        Eigenvectors of n images. Mirrored views come out as antipodes.
     """
     n = embedding.n
-    if embedding.frequency[0] != 1 or embedding.vector[0].shape[1] < 3:
-        return np.zeros((n, 3), np.float32)
-    z = embedding.vector[0][:, :3].astype(np.complex128)
-    length = np.linalg.norm(z, axis=1)
-    z = z / np.where(length > 0, length, 1.0)[:, None]
-    rows, columns = np.triu_indices(3)
-    products = z[:, rows] * z[:, columns] * np.where(rows == columns, 1.0, 2.0)
-    least = np.linalg.eigh(products.conj().T @ products)[1][:, 0]
-    form = np.zeros((3, 3), np.complex128)
-    form[rows, columns] = form[columns, rows] = least
-    z = z @ _takagi(form)
-    across = np.cross(z.real, z.imag)
-    size = np.linalg.norm(across, axis=1)
-    return np.asarray(across / np.where(size > 0, size, 1.0)[:, None], dtype=np.float32)
+    features = affinity_features(embedding)
+    landmarks = np.unique(np.arange(LANDMARKS) * n // LANDMARKS)
+    marks = features[landmarks]
+    joined = np.zeros((len(landmarks), len(landmarks)))
+    directions = np.zeros((n, 3))
+    with threadpool_limits(1, user_api="blas"):
+        for first in range(0, len(landmarks), TILE):
+            affinity = _signed_affinity(marks[first : first + TILE], marks, embedding.mirror)
+            own = np.arange(len(affinity))
+            affinity[own, first + own] = 0
+            joined[first : first + TILE] = _largest(affinity, JOINED)
+        harmonics = _harmonics(joined, embedding.mirror)
+        for first in range(0, n, TILE):
+            affinity = _signed_affinity(features[first : first + TILE], marks, embedding.mirror)
+            directions[first : first + TILE] = _largest(affinity, FOLLOWED) @ harmonics
+    length = np.linalg.norm(directions, axis=1)
+    return (directions / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
 
 
-def _takagi(form: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Return W with form = W W^T but for its scale; then z^T form z = (W^T z)^T (W^T z), and rows z W are isotropic."""
-    # Eigenvectors of [[Re, Im], [Im, -Re]] for positive eigenvalues are (Re w, -Im w) with form conj(w) = s w.
-    real = np.block([[form.real, form.imag], [form.imag, -form.real]])
-    value, vector = np.linalg.eigh(real)
-    top = vector[:, np.argsort(-value, kind="stable")[:3]]
-    top = np.where(top[np.argmax(np.abs(top), axis=0), range(3)] < 0, -top, top)
-    return np.asarray(top[:3] + 1j * top[3:])
+def _signed_affinity(tile: NDArray[np.float32], marks: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:
+    """Affinities of a tile with all landmarks, (t, l): negative where the mirrored landmark is nearer."""
+    out = np.zeros((1 + mirror, len(tile), len(marks)), np.float32)
+    for k in range(tile.shape[1]):
+        ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
+        add_squares(ours @ marks[:, k, 0].T, ours @ marks[:, k, 1].T, np.float32(1 / tile.shape[1]), out)
+    return np.where(out[1] > out[0], -out[1], out[0]) if mirror else out[0]
+
+
+def _largest(affinity: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Keep the entries of largest size of each row."""
+    size = np.abs(affinity)
+    count = min(count, size.shape[1])
+    least = -np.partition(-size, count - 1, axis=1)[:, count - 1 : count]
+    return np.where(size >= least, affinity, 0)
+
+
+def _harmonics(joined: NDArray[np.float64], mirror: bool) -> NDArray[np.float64]:
+    """Return the three leading coordinates of the landmarks, of equal spread, (l, 3)."""
+    graph = (joined + joined.T) / 2
+    # Twice normalised: the first time so that crowded views weigh no more than others.
+    for power in (1.0, 0.5):
+        degree = np.abs(graph).sum(axis=1)
+        degree = np.where(degree > 0, degree, 1)
+        graph = graph / np.outer(degree, degree) ** power
+    vectors = np.linalg.eigh(graph)[1][:, ::-1]
+    chosen = vectors[:, :3] if mirror else vectors[:, 1:4]
+    coordinates = chosen / np.sqrt(degree)[:, None]
+    coordinates = np.pad(coordinates, ((0, 0), (0, 3 - coordinates.shape[1])))
+    spread = np.sqrt((coordinates**2).mean(axis=0))
+    return np.asarray(coordinates / np.where(spread > 0, spread, 1))

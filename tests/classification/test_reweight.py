@@ -23,17 +23,17 @@ def quality(frames, embedding):
 
 @pytest.fixture(scope="module")
 def rewired():
-    """Two thousand views, 80 neighbours, 14 % of the edges good."""
-    frames = random_frames(2000, 1)
-    return frames, rewired_graph(frames, 80, 0.14, seed=1)
+    """Fifteen hundred views, 80 neighbours, 16 % of the edges good."""
+    frames = random_frames(1500, 1)
+    return frames, rewired_graph(frames, 80, 0.16, seed=1)
 
 
 def test_reweighting_cleans_a_graph_with_random_errors(rewired):
     frames, edges = rewired
-    plain = quality(frames, diffuse(edges, 6, 50, tolerance=1e-2))
-    done = reweight(edges, 6, 50)
+    plain = quality(frames, diffuse(edges, 4, 50, tolerance=1e-2))
+    done = reweight(edges, 4, 50)
     weighted = quality(frames, done.embedding)
-    assert weighted[0] < 0.75 * plain[0] and weighted[0] < 17
+    assert weighted[0] < 0.75 * plain[0] and weighted[0] < 20
     assert weighted[1] > 0.45
     good = np.abs(wrap_degrees(edges.angle_deg - optimal_angle_deg(frames, edges.i, edges.j))) < 0.01
     assert done.probability[good].mean() > 0.9
