@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 
+import mrcfile
 import numpy as np
 import pytest
-from align_helpers import correlation, numbers, read_mrcs, results, run, table
+from align_helpers import correlation, numbers, read_mrcs, results, run, star, table
 from classavg_helpers import FILES, classavg, rows_of, simulate, view_angles
 
+from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import read_graph
 from cryoalign.simulation.phantom import built_in_phantom
@@ -195,3 +197,37 @@ def test_a_resumed_run_does_not_classify_again(few, monkeypatch):
     monkeypatch.setattr("cryoalign.jobs.classavg.classify.classify", never)
     classavg(few, *basic, "--resume", "-j", 2)
     assert results(few / "out") == expected
+
+
+def test_particles_of_two_pixel_sizes_are_averaged_together(tmp_path):
+    """The same particle at 3 A and 64 px, and at 4 A and 56 px: neighbours and averages know no difference."""
+    phantom = built_in_phantom(125.0, 5.0)
+    for name, n, box, pixel, seed in (("a", 200, 64, 3.0, 1), ("b", 120, 56, 4.0, 2)):
+        mrcfile.write(tmp_path / f"{name}.mrc", phantom.map(box, pixel), voxel_size=pixel)
+        words = ("simulate", "-q", "-o", name, "-n", n, "--map", f"{name}.mrc", "--noise", "white")
+        assert run(tmp_path, *words, "--snr", 1, "--shift-sd", 1, "--seed", seed, "-j", 1).status == 0
+    done = run(
+        tmp_path, "classavg", "-q", "-j", 1, "a/particles.star", "b/particles.star", "-o", "out", "-k", 10,
+        "--classes", 8,
+    )  # fmt: skip
+    assert done.status == 0 and any("2 geometries are compared at 64 px and 3 A" in line for line in done.lines)
+    members = table(tmp_path / "out/members.star", "members")
+    share = members["rlnImageName"].str.contains("b/").mean()
+    assert 0.15 < share < 0.6
+    graph = read_graph(tmp_path / "out/graph.npz")
+    from_b = graph.i >= 200
+    assert 0.15 < (graph.j[from_b] >= 200).mean() < 0.65
+    # Each class averaged from either set alone shows the same picture: angles, shifts and sizes are right in both.
+    halves = {}
+    for name in ("a", "b"):
+        rows = members["rlnImageName"].str.contains(f"{name}/")
+        star(tmp_path / f"{name}.star", members=members[rows].to_dict("list"))
+        words = ("average", "-q", "-j", 1, "a/particles.star", "b/particles.star", "--plain", "--members")
+        assert run(tmp_path, *words, f"{name}.star", "-o", f"only-{name}").status == 0
+        views = table(tmp_path / f"only-{name}/averages.star", "averages")
+        stack = read_mrcs(tmp_path / f"only-{name}/averages.mrcs")
+        halves[name] = dict(zip(views["rlnClassNumber"], stack, strict=True))
+    assert {one.shape for name in halves for one in halves[name].values()} == {(64, 64), (56, 56)}
+    both = [number for number in halves["a"] if number in halves["b"]]
+    small = {number: match_geometry(halves["a"][number][None], 3.0, 56, 4.0)[0] for number in both}
+    assert np.median([correlation(small[number], halves["b"][number], 17) for number in both]) > 0.75

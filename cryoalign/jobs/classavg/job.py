@@ -119,7 +119,7 @@ def _averages(
     plan = prepared.plan
     with run.stage("views"):
         seeds = _seeds(p, prepared, classification)
-        views = view_members(classification, seeds, plan.particles, prepared.rows, plan.box)
+        views = view_members(classification, seeds, plan.particles, prepared.rows, plan.box, plan.pixel_size_angstrom)
         run.log.info("%d views of %s particles", len(views), _sizes(views))
         average_plan = plan_views(
             treatment_of(p, plan.mask_diameter_angstrom), plan.particles, views, scratch=run.scratch("unpacked"),
@@ -128,9 +128,10 @@ def _averages(
     averages = average_views(average_plan, run)
     assert averages is not None  # none of it is done in parts of a job array
     moved = 0.0 if averages.moved_px is None else float(np.hypot(*averages.moved_px.T).max())
+    own_pixel = plan.particles.pixel_size_angstrom[prepared.rows]
     partition = make_partition(
         averages, _references(seeds, classification, p), run, rows=prepared.rows,
-        centre_px=classification.centre_px * plan.raw_per_prepared,
+        centre_px=classification.centre_px * (plan.pixel_size_angstrom / own_pixel)[:, None],
         max_shift_px=plan.raw_box / _SHIFT_SHARE + moved, band_ring=plan.box // 2, min_class_size=p.min_class_size,
         whiten=p.whiten,
     )  # fmt: skip

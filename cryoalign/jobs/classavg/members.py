@@ -60,6 +60,7 @@ def view_members(
     particles: ParticleSet,
     rows: NDArray[np.integer],
     prepared_box: int,
+    prepared_pixel_angstrom: float | None = None,
 ) -> ViewMembers:
     """Return the members of views.
 
@@ -75,6 +76,9 @@ def view_members(
         0-based particle row of each classified image, (n,).
     prepared_box
         Side of the prepared images in pixels.
+    prepared_pixel_angstrom
+        Their pixel size in A, which particles of several geometries share; None where the prepared images show the
+        whole of the particles' own.
 
     Notes
     -----
@@ -86,12 +90,15 @@ def view_members(
     middle = np.asarray(views, np.int64)[view]
     image = lists.index[middle, rank]
     particle = np.asarray(rows, np.int64)[image]
-    # Prepared pixels of i and j are as long as box / prepared_box of their own.
-    ratio = particles.box[particle] / prepared_box
+    pixel = particles.pixel_size_angstrom[particle]
+    # Prepared pixels of i and j are as long as so many of their own.
+    if prepared_pixel_angstrom is None:
+        ratio = particles.box[particle] / prepared_box
+    else:
+        ratio = prepared_pixel_angstrom / pixel
     shift, centre = lists.shift_px[middle, rank], classification.centre_px[middle]
     poses = Poses(lists.angle_deg[middle, rank], *shift.T.astype(np.float64), lists.mirror[middle, rank])
     poses = poses.then(Poses(np.zeros(len(view)), *centre.T.astype(np.float64)))
-    pixel = particles.pixel_size_angstrom[particle]
     poses = Poses(poses.psi, poses.dx * ratio, poses.dy * ratio, poses.mirror).as_written(pixel)
     weight = np.array([float(format_number(v)) for v in classification.weight[middle, rank].astype(np.float64)])
     angle = classification.viewing_angle_deg[middle, rank].astype(np.float64)
