@@ -26,7 +26,7 @@ from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import best_attainable, pair_distances, template_quality
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
-from cryoalign.classification.shift_scale import NOISE_PX, next_sd, pilot_sd, scatter, trusted_edges
+from cryoalign.classification.shift_scale import STILL_PX, are_shifted, next_sd, pilot_sd, scatter, trusted_edges
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
 from cryoalign.classification.signal_test import measure_signal
 from cryoalign.classification.translation import synchronise_shifts
@@ -50,6 +50,8 @@ VECTORS, FREQUENCIES = 80, 5
 TRUSTED = 100
 """Cleaned neighbours whose raw edges move the centres."""
 MOST_ROUNDS = 4
+LITTLE_PX = 0.1
+"""Shifts of noise that scatter by less do a graph no harm, in prepared pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +123,10 @@ def find_neighbours(
         lists = _raw_neighbours(features, settings, settings.k, expected, clock)
         if expected > 0 and settings.shift_sd_px is None:
             clock("shift scale")
-            found = scatter(synchronise_shifts(edges_from_lists(lists)))
-            if found < NOISE_PX:
-                expected, lists = 0.0, _raw_neighbours(features, settings, settings.k, 0.0, clock)
+            if are_shifted(features, lists):
+                expected = scatter(synchronise_shifts(edges_from_lists(lists)))
             else:
-                expected = found
+                expected, lists = 0.0, _raw_neighbours(features, settings, settings.k, 0.0, clock)
         best = best_attainable(features.coefficients, features.frequency, features.eigenvalue)
         clock("")
     return lists, features, SearchNotes(expected, best, clock.timings)
@@ -162,13 +163,9 @@ def classify(
     clock = _Clock(progress)
     centre = np.zeros((n, 2))
     with threadpool_limits(1, user_api="blas"):
-        known = search.shift_sd_px
+        known = 0.0 if graph is not None else search.shift_sd_px
         sd = pilot_sd(images.shape[-1]) if known is None else known
-        if graph is not None:
-            sd = 0.0
         most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
-        if graph is not None or sd == 0:
-            most = 1
         rounds = 0
         while True:
             rounds += 1
@@ -186,10 +183,14 @@ def classify(
             clock("centres")
             moved = synchronise_shifts(trusted_edges(raw, cleaned.nearest(TRUSTED)))
             step = scatter(moved)
-            if rounds == 1 and known is None and step < NOISE_PX:
-                break
+            if rounds == 1 and known is None and not are_shifted(features, cleaned):
+                if step < LITTLE_PX:
+                    break
+                # What was found is noise: once more, without shifts.
+                sd, known, rounds = 0.0, 0.0, 0
+                continue
             centre = centre + moved
-            if rounds >= most or step < NOISE_PX:
+            if rounds >= most or graph is not None or step < STILL_PX:
                 break
             sd = next_sd(step)
         if np.any(centre != features.centre_px):
@@ -204,7 +205,7 @@ def classify(
         )  # fmt: skip
         clock("")
     neighbours, distance, angle, quality = result
-    found_sd = scatter(centre) if known is None else known
+    found_sd = scatter(centre) if search.shift_sd_px is None else search.shift_sd_px
     weight = np.where(neighbours.index >= 0, np.float32(1), np.float32(0))
     return Classification(
         neighbours, distance, weight, angle, centre.astype(np.float32), raw, view_directions(embedding), quality,

@@ -1,8 +1,10 @@
-"""How far particles lie from their centres, from the data: a wide search, then the scatter of what was found.
+"""How far particles lie from their centres, from the data: a wide search, and whether what it found is real.
 
 The search over shifts does not need its scale to be right: a pattern for a standard deviation of a twenty-fourth of
-the box finds shifts of half and of twice as much, and finds none where there are none (its own noise is below
-`NOISE_PX`). What the synchronised centres scatter by is then the scale; the next rounds search what is left of it.
+the box finds shifts of half and of twice as much. Where there are none it finds noise, and the weaker the images the
+more. So each image is moved to where it agrees best with the mean of its neighbours. With slope b and mean curvature h
+of the log-likelihood ratio the step is b / h, of variance s^2 + 1 / h: what is beyond 1 / h are shifts. Differences
+between neighbouring views add a little, less than `LEAST_SHARE` of 1 / h or `LEAST_PX` squared on any set.
 """
 
 from __future__ import annotations
@@ -11,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.edges import EdgeList, edges_from_lists
+from cryoalign.classification.features import Features
+from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.ordering import TEMPLATE_MEMBERS, templates
 
 PILOT_SHARE = 1.0 / 24.0
 """Standard deviation of the first search where nothing is known, as a share of the box."""
-NOISE_PX = 0.15
-"""Centres that scatter by less, in prepared pixels, are taken as noise of the search."""
+STILL_PX = 0.15
+"""Centres that move by less in a round, in prepared pixels, stand still."""
+LEAST_SHARE, LEAST_PX = 1.0, 0.11
+"""Shifts are real where their variance is above this share of 1 / h and above the square of so many pixels."""
 REMAINING = 0.5
-"""Standard deviation of a later search, as a share of the last scatter; this and no less than `LEAST_PX`."""
-LEAST_PX = 0.4
+"""Standard deviation of a later search, as a share of the last scatter; but no less than this many pixels."""
+LEAST_SD_PX = 0.4
+_STEP_PX = 0.5
 
 
 def pilot_sd(box: int) -> float:
@@ -29,12 +37,54 @@ def pilot_sd(box: int) -> float:
 
 def next_sd(scatter_px: float) -> float:
     """Return the standard deviation of the next search after centres scattered by so many prepared pixels."""
-    return max(LEAST_PX, REMAINING * scatter_px)
+    return max(LEAST_SD_PX, REMAINING * scatter_px)
 
 
 def scatter(centre_px: NDArray[np.floating]) -> float:
     """Return the standard deviation of either coordinate of centres (n, 2) about 0."""
     return float(np.sqrt(np.mean(np.asarray(centre_px, np.float64) ** 2))) if len(centre_px) else 0.0
+
+
+def are_shifted(features: Features, cleaned: NeighbourLists) -> bool:
+    """Tell whether images lie off the centres of their neighbours by more than noise says.
+
+    Parameters
+    ----------
+    features
+        Of the images as they are.
+    cleaned
+        Nearest views, from a graph that allowed for shifts.
+    """
+    excess, noise = shift_variance(features, cleaned)
+    return excess > max(LEAST_SHARE * noise, LEAST_PX**2)
+
+
+def shift_variance(features: Features, cleaned: NeighbourLists) -> tuple[float, float]:
+    """Return the variance of shifts against neighbours beyond noise, and that of noise, in prepared pixels squared.
+
+    Parameters
+    ----------
+    features, cleaned
+        As for :func:`are_shifted`.
+    """
+    coefficients, frequency, eigenvalue = features.coefficients, features.frequency, features.eigenvalue
+    mean, _ = templates(coefficients, frequency, cleaned, threads=features.threads)
+    noise = eigenvalue + 1.0 / min(TEMPLATE_MEMBERS, cleaned.k)
+    weight = likelihood_weights(frequency, eigenvalue + 1.0, noise, eigenvalue).product.astype(np.float32)
+
+    def score(moved: NDArray[np.complex64]) -> NDArray[np.float64]:
+        return ((moved.real * mean.real + moved.imag * mean.imag) * weight).sum(axis=1).astype(np.float64)
+
+    here = score(coefficients)
+    found, expected = 0.0, 0.0
+    for x, y in ((_STEP_PX, 0.0), (0.0, _STEP_PX)):
+        ahead, behind = score(features.shifted((x, y))), score(features.shifted((-x, -y)))
+        curvature = float(np.mean(2.0 * here - ahead - behind)) / _STEP_PX**2
+        if curvature <= 0:
+            return 0.0, np.inf
+        found += 0.5 * float(np.var((ahead - behind) / (2.0 * _STEP_PX * curvature)))
+        expected += 0.5 / curvature
+    return max(found - expected, 0.0), expected
 
 
 def trusted_edges(raw: NeighbourLists, cleaned: NeighbourLists) -> EdgeList:
