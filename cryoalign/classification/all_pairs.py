@@ -100,10 +100,14 @@ def screen_pairs(
 def strongest_components(
     coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], most: int = 60, k_most: int = 10
 ) -> NDArray[np.int64]:
-    """Choose components by which candidates can be told: the strongest ``most`` of frequencies up to ``k_most``."""
+    """Choose components by which candidates can be told: the strongest ``most`` of frequencies up to ``k_most``.
+
+    Where there are none (in noise) the strongest of any frequency.
+    """
     power = np.mean(coefficients.real.astype(np.float64) ** 2 + coefficients.imag.astype(np.float64) ** 2, axis=0)
-    order = np.argsort(np.where(frequency <= k_most, -power, 0.0), kind="stable")[:most]
-    return np.sort(order[frequency[order] <= k_most])
+    low = frequency <= k_most
+    order = np.argsort(np.where(low | (not low.any()), -power, 0.0), kind="stable")[:most]
+    return np.sort(order[low[order]] if low.any() else order)
 
 
 def all_neighbours(
