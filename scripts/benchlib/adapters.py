@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import starfile
 from numpy.typing import NDArray
 
@@ -98,6 +99,25 @@ def read_members(output: Path) -> dict[str, NDArray]:
         full[view, rank] = values
         found[name] = full[order]
     return found
+
+
+def average_members(particles: Path, members: dict[str, NDArray], output: Path, pixel_size_angstrom: float) -> None:
+    """Average views of given members with ``cryoalign average --members``: index, mirror, psi, dx, dy (px), (m, k)."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    path = output.with_name(output.name + "_members.star")
+    view = np.repeat(np.arange(len(members["index"])), members["index"].shape[1])
+    flat = {name: members[name].ravel() for name in ("index", "mirror", "psi", "dx", "dy")}
+    names = starfile.read(particles, always_dict=True)["particles"]["rlnImageName"].to_numpy()
+    table = {
+        "rlnClassNumber": view + 1,
+        "rlnImageName": names[flat["index"]],
+        "rlnAnglePsi": flat["psi"],
+        "rlnOriginXAngst": flat["dx"] * pixel_size_angstrom,
+        "rlnOriginYAngst": flat["dy"] * pixel_size_angstrom,
+        "rlnIsFlip": flat["mirror"].astype(int),
+    }
+    starfile.write({"members": pd.DataFrame(table)}, path, overwrite=True)
+    average(particles, output, extra=("--members", str(path)))
 
 
 def read_graph(output: Path) -> dict[str, NDArray]:

@@ -111,7 +111,7 @@ def _case(
             peer = classavg_aspire.classified(settings.work, data, one)
             same_rows = Lists(*(v[found.lists.rows] for v in (peer.lists.rows, peer.lists.index, peer.lists.mirror)))
             peers.append((judge_lists(same_rows, views), judge_lists(peer.aligned, views)))
-            qualities.append(_qualities(data, found, peer, views, recipe.shift_sd > 0))
+            qualities.append(_qualities(settings, data, found, peer))
     label = recipe.label
     view = np.array([f.view10 for f in ours_found])
     note = f"@10/20/50 {_mean_views(ours_found)}{_spread(view)}; {np.mean(peaks):.1f} CPU s"
@@ -152,49 +152,53 @@ def _mirror_note(peers: list) -> str:
     return f"ASPIRE {np.mean([a.mirrored for a, _ in peers]):.3f}" if peers else ""
 
 
-def _qualities(
-    data: TruthSet, found: Ours, peer: classavg_aspire.Peer, views: Views, shifted: bool
-) -> dict[str, Quality]:
-    """Judge averages of the first rows: as both programs write them, and by the judge's own averaging."""
+def _qualities(settings: Settings, data: TruthSet, found: Ours, peer: classavg_aspire.Peer) -> dict[str, Quality]:
+    """Judge averages of the first rows: as the programs write them, and by the judge's own averaging.
+
+    "true" has the truly nearest with their true poses; "true, written" those, averaged by ``cryoalign average``.
+    """
     n = min(AVERAGED, len(peer.averages))
-    rows = np.arange(n)
     clean = files.read_stack(data.references)[:n]
-    near = views.nearest(rows, K)
-    valid = np.where(near.mirror, -1.0, 1.0)
-    shift = views.shift[near.index]
-    one = np.ones(near.index.shape)
-    true = Members(rows, near.index, near.mirror, near.psi, valid * shift[..., 0], shift[..., 1], one)
-    ours_first = Members(*(getattr(found.members, name)[:n] for name in Members.__dataclass_fields__))
-    result = {
-        "ours, written": judge_averages(found.averages[:n], clean),
-        "ASPIRE, written": judge_averages(peer.averages[:n], clean),
-        "true": judge_averages(average_members(data, true), clean),
-        "ours": judge_averages(average_members(data, ours_first), clean),
+    true = _true_members(data, n)
+    first = Members(*(getattr(found.members, name)[:n] for name in Members.__dataclass_fields__))
+    output = settings.runs / "true"
+    adapters.average_members(data.particles, vars(true), output, data.pixel_size_angstrom)
+    averages = {
+        "ours, written": found.averages[:n],
+        "true, written": files.read_stack(output / "averages.mrcs"),
+        "ours": average_members(data, first),
+        "true": average_members(data, true),
+        "ASPIRE": peer.averages[:n],
+        "ASPIRE, best averager": peer.best_averages[:n],
     }
-    if not shifted:  # where ASPIRE shifts members, its own averages are the only fair ones
-        a, zero = peer.aligned, np.zeros_like(one)
-        theirs = Members(rows, a.index[:n], a.mirror[:n], a.psi[:n], zero, zero, one)
-        result["ASPIRE"] = judge_averages(average_members(data, theirs), clean)
-    return result
+    return {name: judge_averages(values, clean) for name, values in averages.items()}
+
+
+def _true_members(data: TruthSet, n: int) -> Members:
+    views = Views(data.truth)
+    near = views.nearest(np.arange(n), K)
+    shift = views.shift[near.index]
+    x = np.where(near.mirror, -1.0, 1.0) * shift[..., 0]
+    return Members(near.rows, near.index, near.mirror, near.psi, x, shift[..., 1], np.ones(x.shape))
 
 
 GAPS = {0.1: 0.6, 0.05: 0.7, 0.02: 0.7}
 
 
 def _report_quality(room: Room, label: str, qualities: list[dict[str, Quality]], recipe: Recipe) -> None:
-    mean = lambda name, what: float(np.mean([getattr(q[name], what).mean() for q in qualities]))
-    peer = "ASPIRE" if "ASPIRE" in qualities[0] else "ASPIRE, written"
-    values = {name: mean(name, "correlation") for name in qualities[0]}
-    gap = values["true"] - values[peer]
-    note = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    value, ring = (
+        {name: float(np.mean([getattr(q[name], what).mean() for q in qualities])) for name in qualities[0]}
+        for what in ("correlation", "frc")
+    )
+    gap = lambda ours, true, peer: (value[ours] - value[peer]) / (value[true] - value[peer])
     judged = recipe.molecule == "ribosome" and recipe.n == 3000 and recipe.shift_sd == 0
-    bar = GAPS[recipe.snr] if judged else None
-    title = "averages, share of the gap to true neighbours"
-    room.add(f"{label}: {title}", (values["ours"] - values[peer]) / gap, bar, ">=", f"correlation: {note}")
-    rings = {name: mean(name, "frc") for name in qualities[0]}
-    note = ", ".join(f"{name} {value:.3f}" for name, value in rings.items())
-    difference = rings["ours, written"] - rings["ASPIRE, written"]
-    room.add(f"{label}: averages, mean-ring FRC minus ASPIRE's", difference, 0.0, ">=", note)
+    title = f"{label}: averages, share of the gap from ASPIRE to true neighbours"
+    note = "correlation: " + ", ".join(f"{name} {x:.3f}" for name, x in value.items())
+    room.add(title, gap("ours", "true", "ASPIRE"), GAPS[recipe.snr] if judged else None, ">=", note)
+    room.add(f"{title}, its best averager", gap("ours", "true", "ASPIRE, best averager"))
+    room.add(f"{title}, as written", gap("ours, written", "true, written", "ASPIRE"))
+    note = ", ".join(f"{name} {x:.3f}" for name, x in ring.items())
+    room.add(f"{label}: averages, mean-ring FRC minus ASPIRE's", ring["ours, written"] - ring["ASPIRE"], 0, ">=", note)
 
 
 def _without_shifts(settings: Settings, room: Room) -> None:

@@ -24,11 +24,14 @@ ROWS = 100  # classes that are aligned and averaged where only quality is asked
 
 @dataclass(frozen=True)
 class Peer:
-    """What ASPIRE found: lists of every row; lists with angles and averages of the first rows; CPU seconds by stage."""
+    """What ASPIRE found: lists of every row; lists with angles of the first rows and their averages, as the default
+    source makes them and by the averager that does best; CPU seconds by stage.
+    """
 
     lists: Lists
     aligned: Lists
     averages: NDArray[np.float32]
+    best_averages: NDArray[np.float32]
     stages: dict[str, float]
     peak_mb: float
 
@@ -58,7 +61,23 @@ def classified(work: Path, data: TruthSet, recipe: Recipe, k: int = 50) -> Peer:
     keep = np.argsort(~self_free, axis=1, kind="stable")[:, :k]
     take = lambda values: np.take_along_axis(values, keep, axis=1)
     aligned = Lists(first.rows, take(turned.index), take(turned.mirror), take(turned.psi))
-    return Peer(lists, aligned, found["averages"], cost["stages"], cost["peak_mb"])
+    # Its signs of the CTF are the opposite of RELION's: phases are flipped to the other contrast.
+    sign = -1.0 if recipe.ctf else 1.0
+    averages = sign * _default_averages(work, data, recipe)
+    return Peer(lists, aligned, averages, sign * found["averages"], cost["stages"], cost["peak_mb"])
+
+
+def _default_averages(work: Path, data: TruthSet, recipe: Recipe) -> NDArray[np.float32]:
+    """Average the same classes as the default source does, with its search of shifts."""
+    classes = data.folder / "aspire_classes.npz"
+    path = data.folder / "aspire_averages.npz"
+    if recipe.shift_sd > 0:
+        path = classes
+    elif not path.exists():
+        task = {"mode": "average", "classes": str(classes.resolve()), "rows": min(ROWS, recipe.n), "averager": "BFT"}
+        _run(work, data, {**task, "prepare": prepare_steps(recipe)}, path)
+    with np.load(path) as stored:
+        return stored["averages"]
 
 
 def whole_run(work: Path, data: TruthSet, recipe: Recipe, k: int) -> dict:

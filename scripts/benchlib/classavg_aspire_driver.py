@@ -1,6 +1,7 @@
 """Run by ASPIRE's own Python: one JSON argument; classifies a STAR file and averages, and prints costs as a JSON line.
 
-{"mode": "classify" or "default", "star": FILE, "out": FILE.npz, "prepare": [...], "neighbours": k with the image
+{"mode": "classify", "average" (classes from "classes": FILE.npz) or "default", "star": FILE,
+ "out": FILE.npz, "prepare": [...], "neighbours": k with the image
 itself, "rows": number of classes to align and average, "averager": "BFT" (2 px, as in the
 Default source) or "BFT0" (rotations alone, as in the Legacy source)}
 """
@@ -55,6 +56,7 @@ def main() -> None:
         stages[name], mark = now - mark, now
 
     import numpy as np
+    from aspire.basis import FFBBasis2D
     from aspire.classification import BFTAverager2D, RIRClass2D
     from aspire.denoising import DefaultClassAvgSource
 
@@ -66,42 +68,42 @@ def main() -> None:
         np.savez(task["out"], averages=averages.images[:].asnumpy())
         stage("default source")
     else:
-        # The parameters that DebugClassAvgSource and DefaultClassAvgSource share.
-        classifier = RIRClass2D(
-            source,
-            fspca_components=400,
-            bispectrum_components=300,
-            n_nbor=task["neighbours"],
-            large_pca_implementation="legacy",
-            nn_implementation=task.get("nearest", "sklearn"),
-            bispectrum_implementation="legacy",
-            seed=1,
-        )
-        classes, mirrored, distances = classifier.classify()
-        stage("classification")
+        if task["mode"] == "average":
+            with np.load(task["classes"]) as stored:
+                classes, mirrored, distances = (stored[name] for name in ("index", "mirror", "distance"))
+        else:
+            # The parameters that DebugClassAvgSource and DefaultClassAvgSource share.
+            classifier = RIRClass2D(
+                source,
+                fspca_components=400,
+                bispectrum_components=300,
+                n_nbor=task["neighbours"],
+                large_pca_implementation="legacy",
+                nn_implementation="sklearn",
+                bispectrum_implementation="legacy",
+                seed=1,
+            )
+            classes, mirrored, distances = classifier.classify()
+            stage("classification")
         found = {"index": classes, "mirror": mirrored, "distance": distances}
-        if task["rows"]:
-            basis = classifier.pca_basis.basis
-            radius = {"BFT0": 0, "BFT": None}[task["averager"]]
-            averager = BFTAverager2D(basis, source, radius=radius)
-            rows = slice(0, task["rows"])
-            timed, align = {}, averager.align
+        radius = {"BFT0": 0, "BFT": None}[task["averager"]]
+        averager = BFTAverager2D(FFBBasis2D(source.L, dtype=source.dtype), source, radius=radius)
+        rows = slice(0, task["rows"])
+        timed, align = {}, averager.align
 
-            def timed_align(*given):
-                start = cpu_seconds()
-                result = align(*given)
-                timed["align"] = cpu_seconds() - start
-                return result
+        def timed_align(*given):
+            start = cpu_seconds()
+            result = align(*given)
+            timed["align"] = cpu_seconds() - start
+            return result
 
-            averager.align = timed_align
-            images = averager.average(classes[rows], mirrored[rows]).asnumpy()
-            stage("average")
-            stages["align"] = timed["align"]
-            stages["average"] -= timed["align"]
-            found["averages"] = images
-            found["rotation"] = np.array([averager.rotations[c] for c in classes[rows, 0]])
-            if averager.shifts:
-                found["shift"] = np.array([averager.shifts[c] for c in classes[rows, 0]])
+        averager.align = timed_align
+        found["averages"] = averager.average(classes[rows], mirrored[rows]).asnumpy()
+        stage("average")
+        stages["align"] = timed["align"]
+        stages["average"] -= timed["align"]
+        found["rotation"] = np.array([averager.rotations[c] for c in classes[rows, 0]])
+        found["shift"] = np.array([averager.shifts[c] for c in classes[rows, 0]])
         np.savez(task["out"], **found)
     print(json.dumps({"stages": stages, "cpu": cpu_seconds()}))
 

@@ -51,10 +51,22 @@ def judge_averages(averages: NDArray, clean: NDArray) -> Quality:
     for average, truth in zip(averages.astype(np.float64), clean.astype(np.float64), strict=True):
         moved = _registered(truth, average)
         correlations.append(np.corrcoef(average[inside], moved[inside])[0, 1])
-        a, b = (np.fft.fft2((v - v[inside].mean()) * soft).ravel() for v in (average, moved))
+        levelled = _as_strong(average, moved, ring)
+        a, b = (np.fft.fft2((v - v[inside].mean()) * soft).ravel() for v in (levelled, moved))
         sums = [np.bincount(ring, v)[1 : box // 2] for v in ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2)]
         rings.append(np.mean(sums[0] / np.sqrt(sums[1] * sums[2])))
     return Quality(np.array(correlations), np.array(rings))
+
+
+def _as_strong(image: NDArray, model: NDArray, ring: NDArray) -> NDArray[np.float64]:
+    """Give every ring of an image the power it has in another: a filter by ring then changes no ring correlation.
+
+    Without it the mask would smear strong rings over those that a filter took away.
+    """
+    spectrum, wanted = (np.fft.fft2(v).ravel() for v in (image, model))
+    power, goal = (np.bincount(ring, np.abs(v) ** 2) for v in (spectrum, wanted))
+    gain = np.sqrt(goal / np.maximum(power, 1e-12 * power.max()))
+    return np.fft.ifft2((spectrum * gain[ring]).reshape(image.shape)).real
 
 
 def _registered(image: NDArray, target: NDArray, finer: int = 8, reach_px: int = 4) -> NDArray[np.float64]:
