@@ -21,8 +21,10 @@ from . import (
     guard,
     halves,
     mirrors,
+    neighbours,
     signal_test,
     speed,
+    structure,
     system,
 )
 from .measure import ChildFailed
@@ -46,6 +48,8 @@ ROOMS = {
     "halves": halves.run_halves,
     "guard": guard.run_guard,
     "average_speed": average_speed.run_average_speed,
+    "neighbours": neighbours.run_neighbours,
+    "structure": structure.run_structure,
     "classavg": classavg.run_classavg,
     "mirrors": mirrors.run_mirrors,
     "partition": classavg_relion.run_partition,
