@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
-from cryoalign.core.cascade import refine_tile
 
-
-def say_if_kernels_must_compile(log: logging.Logger) -> None:
-    """Log one line where no compiled kernel is in the cache yet."""
-    folder = Path(refine_tile.stats.cache_path)
-    if not any(folder.glob("*refine_tile*.nbi")):
+def say_if_kernels_must_compile(log: logging.Logger, kernel: Any) -> None:
+    """Log one line where a compiled kernel that the run needs is not in the cache yet; it stands for the others."""
+    folder = Path(kernel.stats.cache_path)
+    if not any(folder.glob(f"*.{kernel.py_func.__name__}-*.nbi")):
         log.info("compiling the numerical kernels, once on this machine (less than a minute)")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.cascade import refine_tile
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.contrast import inverted_contrast
@@ -65,7 +66,7 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             particles = _read(p, run)
             references, reference_pixel = _read_references(p, particles, run)
         with run.stage("plan"):
-            say_if_kernels_must_compile(run.log)
+            say_if_kernels_must_compile(run.log, refine_tile)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
             if inverted_contrast(plan):

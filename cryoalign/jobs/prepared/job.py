@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.classification.pair_kernels import score_rows
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
 from cryoalign.io.mrc import HEADER_BYTES
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.stack_writer import StackWriter
 from cryoalign.jobs.cpus import threads_within
+from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.lock import exclusive
 from cryoalign.jobs.parts import plan_parts, run_parts, select_parts
 from cryoalign.jobs.prepared.parameters import ComparisonParameters
@@ -84,6 +86,7 @@ def prepare(
         For anything the user can mend; where fewer than four particles are usable.
     """
     with run.stage("plan"):
+        say_if_kernels_must_compile(run.log, score_rows)
         plan = plan_preparation(p, particles, scratch=run.scratch("unpacked"), warn=run.warn)
         _log_plan(plan, run)
     n, path = len(particles), run.scratch() / "prepared.mrcs"
