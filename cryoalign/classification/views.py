@@ -25,7 +25,7 @@ from cryoalign.core.errors import InputError
 
 MOST_VIEWS, IMAGES_PER_VIEW = 100, 50
 """Views that are chosen where nobody says how many: one for so many images, but no more than that."""
-COHERENT_SHARE = 0.5
+COHERENT_SHARE = 0.6
 """Views below this share of the coherence that a quarter of all exceed are no centres while there are better ones."""
 _HALVINGS = 16
 _ROWS = 2048
