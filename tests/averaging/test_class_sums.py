@@ -277,3 +277,16 @@ def test_settings_do_not_change_under_ones_feet():
     assert replace(one, treatment="flip").treatment == "flip"
     with pytest.raises(AttributeError):
         one.box = 3
+
+
+@pytest.mark.parametrize("normalize", [None, 40.0])
+@pytest.mark.parametrize("treatment", ["wiener", "plain"])
+def test_images_added_more_than_once_leave_the_same_bytes(treatment, normalize):
+    image_of = np.sort(np.random.default_rng(15).integers(0, 9, N))
+    images, ctf, poses, cells = noise(9), some_ctf(9), some_poses(), cells_of()
+    weights = np.random.default_rng(16).uniform(0.1, 2, N)
+    options = {"treatment": treatment, "normalize_diameter_px": normalize}
+    wanted = summed(images[image_of], poses, cells, ctf.take(image_of), weights, **options)
+    found = ClassSums(settings(**options))
+    found.add(images, poses, cells, ctf, weights, image_of)
+    assert packed_bytes(found) == packed_bytes(wanted)

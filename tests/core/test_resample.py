@@ -308,3 +308,28 @@ def test_gains_that_do_not_fit_are_refused():
         resample(images, poses, interpolation="linear", gains=np.ones((2, 16, 8), np.float32))
     with pytest.raises(ValueError, match="do not fit"):
         resample(images, poses, gains=np.ones((2, 16, 9), np.float32))
+
+
+@pytest.mark.parametrize("interpolation", ["fourier", "linear"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_image_with_several_poses_is_resampled_to_the_same_bits(interpolation, threads):
+    rng = np.random.default_rng(3)
+    images = rng.standard_normal((5, 20, 20)).astype(np.float32)
+    image_of = np.array([0, 0, 0, 3, 3, 1, 4, 0] * 5)
+    poses = Poses(rng.uniform(-180, 180, 40), *rng.normal(0, 2, (2, 40)), rng.random(40) < 0.5)
+    wanted = resample(images[image_of], poses, interpolation=interpolation)
+    found = resample(images, poses, interpolation=interpolation, image_of=image_of, threads=threads)
+    np.testing.assert_array_equal(found, wanted)
+    if interpolation == "fourier":
+        gains = rng.uniform(0.5, 1, (5, 20, 10)).astype(np.float32)
+        wanted = resample(images[image_of], poses, gains=gains[image_of])
+        found = resample(images, poses, gains=gains, image_of=image_of, threads=threads)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_poses_must_be_of_images_that_are_there():
+    images = np.zeros((2, 16, 16), np.float32)
+    with pytest.raises(ValueError, match="among 2"):
+        resample(images, Poses.identity(3), image_of=np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match="2 images for 3 poses"):
+        resample(images, Poses.identity(3), image_of=np.array([0, 1]))
