@@ -62,6 +62,11 @@ class ClassificationSettings:
         Highest angular frequency of the graph's matrices; None chooses.
     rounds
         Rounds of search, classification and shifts; None chooses by the data.
+    reweight
+        Weigh edges by how well they agree with the others first. For graphs with many false edges that were not made
+        from images: on these it does harm.
+    clusters
+        Clusters of "kmeans"; None takes one for some 50 images.
     threads
         Threads; they change no result.
     """
@@ -71,4 +76,6 @@ class ClassificationSettings:
     algorithm: Algorithm = "mfvdm"
     k_max: int | None = None
     rounds: int | None = None
+    reweight: bool = False
+    clusters: int | None = None
     threads: int = 1

@@ -151,6 +151,19 @@ def test_a_graph_can_be_given(few):
     assert any(entry["path"].endswith("graph.npz") for entry in record["inputs"])
     graph = read_graph(few / "out/graph.npz")
     assert np.median(view_angles(few, graph.i, graph.j)) < 20
+    classavg(few, "-k", 8, "--classes", 5, "--graph", "graph/graph.npz", "--reweight", "--overwrite")
+    again = read_graph(few / "out/graph.npz")
+    assert not np.array_equal(graph.j, again.j) and np.median(view_angles(few, again.i, again.j)) < 25
+
+
+@pytest.mark.parametrize("algorithm", ["mfca", "vdm", "kmeans"])
+def test_published_algorithms_side_by_side(few, algorithm):
+    classavg(few, "-k", 6, "--classes", 8, "--algorithm", algorithm, "--no-shifts")
+    members = table(few / "out/members.star", "members")
+    seeds = rows_of(table(few / "out/averages.star", "averages")["cryoalignSeedImage"])
+    angle = view_angles(few, seeds[members["rlnClassNumber"].astype(int) - 1], rows_of(members["rlnImageName"]))
+    # Views at random would be 60 degrees apart.
+    assert np.median(angle) < 40
 
 
 def test_without_mirrors_nothing_is_flipped(few):

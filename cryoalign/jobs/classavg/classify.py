@@ -73,7 +73,14 @@ def classification_settings(p: ClassavgParameters, prepared: Prepared, k: int) -
     edges = min(DEFAULT_K, len(prepared.rows) - 1)
     search = search_settings(p, prepared, edges, p.threads)
     return ClassificationSettings(
-        search=search, k=k, algorithm=p.algorithm, k_max=p.k_max, rounds=p.rounds, threads=p.threads
+        search=search,
+        k=k,
+        algorithm=p.algorithm,
+        k_max=p.k_max,
+        rounds=p.rounds,
+        reweight=p.reweight,
+        clusters=p.classes,
+        threads=p.threads,
     )
 
 

@@ -1,0 +1,108 @@
+"""The ways to find views in a graph of neighbours, side by side: the published algorithms, and plain clustering.
+
+"mfvdm" and "vdm" compare images by multi- and single-frequency vector diffusion maps, "mfca" by the few eigenvectors
+that evenly spread views have, "kmeans" by rotation invariants of the images alone, without the graph.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.classification.affinity import best_affine
+from cryoalign.classification.diffusion import Embedding, diffuse
+from cryoalign.classification.edges import EdgeList
+from cryoalign.classification.features import Features
+from cryoalign.classification.invariants import candidate_vectors
+from cryoalign.classification.kmeans import kmeans
+from cryoalign.classification.llr import pair_weights
+from cryoalign.classification.mfca import POWER, class_averaging_vectors
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.reweight import reweight
+from cryoalign.classification.settings import ClassificationSettings
+from cryoalign.classification.vdm import vector_diffusion
+
+VECTORS, FREQUENCIES = 80, 5
+"""Eigenvectors at each frequency, and frequencies, of the diffusion maps."""
+CLUSTER_SIZE = 50
+"""Images to a cluster, on average, where nobody says how many clusters."""
+_CANDIDATES = 4
+"""Images of a cluster that are compared exactly with each: so many times the neighbours wanted, the most alike."""
+
+
+def embed(edges: EdgeList, settings: ClassificationSettings) -> Embedding:
+    """Return the eigenvectors of the graph that an algorithm uses; k-means has those of "mfvdm", to draw.
+
+    Parameters
+    ----------
+    edges
+        The raw graph.
+    settings
+        The algorithm, its highest frequency, whether edges are weighted anew.
+    """
+    k_max = FREQUENCIES if settings.k_max is None else settings.k_max
+    vectors = max(3, min(VECTORS, edges.n // 4))
+    threads = settings.threads
+    if settings.reweight:
+        again = reweight(edges, k_max, vectors, threads=threads)
+        if settings.algorithm in ("mfvdm", "kmeans"):
+            return again.embedding
+        edges = again.edges
+    if settings.algorithm == "mfca":
+        return class_averaging_vectors(edges, min(k_max, max(1, (edges.n // 4 - 1) // 2)), threads=threads)
+    if settings.algorithm == "vdm":
+        return vector_diffusion(edges, vectors, threads=threads)
+    return diffuse(edges, k_max, vectors, threads=threads)
+
+
+def nearest_views(
+    embedding: Embedding, features: Features, settings: ClassificationSettings, count: int
+) -> NeighbourLists:
+    """Return the nearest views of each image as an algorithm has it.
+
+    Parameters
+    ----------
+    embedding
+        From :func:`embed`.
+    features
+        The images, which k-means alone looks at.
+    settings
+        The algorithm.
+    count
+        Length of the lists.
+    """
+    if settings.algorithm == "kmeans":
+        return _cluster_mates(features, settings, min(count, len(features) - 1))
+    if settings.algorithm == "mfca":
+        return best_affine(embedding, count, power=POWER, threads=settings.threads)
+    return best_affine(embedding, count, threads=settings.threads)
+
+
+def _cluster_mates(features: Features, settings: ClassificationSettings, count: int) -> NeighbourLists:
+    """Return the nearest images of each one's own cluster, by exact score; lists may be short."""
+    plain, mirrored = candidate_vectors(features)
+    if settings.search.mirror:
+        # What a mirror leaves alone: an image and its mirror image fall into one cluster.
+        plain = np.ascontiguousarray(plain[:, (plain == mirrored).all(axis=0)])
+    n = len(features)
+    clusters = settings.clusters or max(1, n // CLUSTER_SIZE)
+    label = kmeans(plain, min(clusters, n)).label
+    rows = np.full((n, min(_CANDIDATES * count, n)), -1, np.int32)
+    for cluster in range(int(label.max()) + 1):
+        members = np.flatnonzero(label == cluster)
+        kept = min(len(members), rows.shape[1])
+        rows[members, :kept] = members[_most_alike(plain[members], kept)]
+    weights = pair_weights(settings.search.score, features.frequency, features.eigenvalue)
+    scores = score_pairs(
+        weights.weighted(features.coefficients), features.frequency, rows, weights.own_terms(features.coefficients),
+        mirror=settings.search.mirror, threads=settings.threads,
+    )  # fmt: skip
+    return top_neighbours(rows, scores, count)
+
+
+def _most_alike(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the places of the ``count`` points with the largest product for each, itself among them, (m, count)."""
+    if count == len(points):
+        return np.broadcast_to(np.arange(count), (count, count))
+    return np.argsort(-(points @ points.T), axis=1, kind="stable")[:, :count]
