@@ -195,6 +195,24 @@ def searcher(
     return call
 
 
+def classifiers(
+    images: NDArray[np.float32], k: int = 50
+) -> tuple[Callable[[], dict[str, float]], Callable[[], dict[str, float]]]:
+    """Return the neighbour search of `rid-distance`, and the classification, one round, graph included; no shifts.
+
+    Images (n, L, L) have white noise of variance 1; they are cropped to 32 px here. Both calls return CPU seconds by
+    stage.
+    """
+    from cryoalign.classification.pipeline import classify, find_neighbours
+    from cryoalign.classification.settings import ClassificationSettings, SearchSettings
+    from cryoalign.core.white_crop import white_crop
+
+    small = white_crop(images, 32, None)
+    search = SearchSettings(k=k, shift_sd_px=0.0)
+    settings = ClassificationSettings(search=search, k=k, rounds=1)
+    return lambda: find_neighbours(small, search)[2].timings, lambda: classify(small, settings).timings
+
+
 def resampler() -> Callable[[NDArray[np.float32], dict[str, NDArray]], NDArray]:
     """Return the default-interpolation resampling: images (n, L, L) and poses to images."""
     from cryoalign.core.poses import Poses

@@ -45,24 +45,29 @@ def judge_averages(averages: NDArray, clean: NDArray) -> Quality:
     radius = np.hypot(*np.meshgrid(offset, offset))
     inside = radius < 0.45 * box
     soft = 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 0.42 * box) / (0.08 * box), 0, 1))
-    k = np.fft.fftfreq(box, 1.0 / box)
-    ring = np.rint(np.hypot(*np.meshgrid(k, k))).astype(int).ravel()
+    ring = _rings(box)
     correlations, rings = [], []
     for average, truth in zip(averages.astype(np.float64), clean.astype(np.float64), strict=True):
         moved = _registered(truth, average)
         correlations.append(np.corrcoef(average[inside], moved[inside])[0, 1])
-        levelled = _as_strong(average, moved, ring)
+        levelled = level_rings(average, moved)
         a, b = (np.fft.fft2((v - v[inside].mean()) * soft).ravel() for v in (levelled, moved))
         sums = [np.bincount(ring, v)[1 : box // 2] for v in ((a * b.conj()).real, np.abs(a) ** 2, np.abs(b) ** 2)]
         rings.append(np.mean(sums[0] / np.sqrt(sums[1] * sums[2])))
     return Quality(np.array(correlations), np.array(rings))
 
 
-def _as_strong(image: NDArray, model: NDArray, ring: NDArray) -> NDArray[np.float64]:
+def _rings(box: int) -> NDArray[np.int64]:
+    k = np.fft.fftfreq(box, 1.0 / box)
+    return np.rint(np.hypot(*np.meshgrid(k, k))).astype(int).ravel()
+
+
+def level_rings(image: NDArray, model: NDArray) -> NDArray[np.float64]:
     """Give every ring of an image the power it has in another: a filter by ring then changes no ring correlation.
 
     Without it the mask would smear strong rings over those that a filter took away.
     """
+    ring = _rings(len(image))
     spectrum, wanted = (np.fft.fft2(v).ravel() for v in (image, model))
     power, goal = (np.bincount(ring, np.abs(v) ** 2) for v in (spectrum, wanted))
     gain = np.sqrt(goal / np.maximum(power, 1e-12 * power.max()))
@@ -147,9 +152,8 @@ def _ctf_power(data: TruthSet, members: Members, m: int, valid: NDArray) -> NDAr
 def _inverse_ssnr(data: TruthSet) -> NDArray[np.float64]:
     """Return noise over signal power of one image before its CTF, by frequency."""
     clean = files.read_stack(data.references)[:200]
-    k = np.fft.fftfreq(data.box, 1.0 / data.box)
-    ring = np.rint(np.hypot(*np.meshgrid(k, k))).astype(int)
+    ring = _rings(data.box)
     power = (np.abs(np.fft.fft2(clean)) ** 2).mean(axis=0) / data.box**2
-    by_ring = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
+    by_ring = np.bincount(ring, power.ravel()) / np.bincount(ring)
     noise = np.interp(np.arange(len(by_ring)), np.arange(len(data.truth["noise_power"])), data.truth["noise_power"])
-    return (noise / np.maximum(by_ring, 1e-9))[ring]
+    return (noise / np.maximum(by_ring, 1e-9))[ring].reshape(data.box, data.box)

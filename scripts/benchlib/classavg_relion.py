@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from . import adapters, files, measure, relion
 from .classavg_judge import Views
+from .classavg_quality import level_rings
 from .classavg_truth import Recipe, class_set
 from .judge import wrap
 from .results import Room
@@ -88,7 +89,8 @@ def judge_classes(found: dict[str, NDArray], views: Views, n_pairs: int = 200_00
 def reconstruct_agreement(folder: Path, run: Path, data: TruthSet) -> NDArray[np.float64]:
     """Correlate relion_reconstruct of every class of run_data.star with our image of it, inside the mask.
 
-    It averages in two dimensions, without a Wiener filter's regularisation.
+    It averages in two dimensions and does not filter; our images are filtered by ring, which is taken back: rings get
+    the power that RELION's have.
     """
     classes = files.read_stack(run / "run_classes.mrcs")
     offset = np.arange(data.box) - data.box // 2
@@ -100,7 +102,7 @@ def reconstruct_agreement(folder: Path, run: Path, data: TruthSet) -> NDArray[np
         # The names of images in run_data.star are relative to the folder in which classavg ran.
         measure.run([*command, "--class", k], cwd=data.folder, env=measure.ONE_THREAD)
         other = files.read_stack(folder / "one.mrc")[0]
-        found.append(np.corrcoef(image[inside], other[inside])[0, 1])
+        found.append(np.corrcoef(level_rings(image, other)[inside], other[inside])[0, 1])
     return np.array(found)
 
 
@@ -109,7 +111,8 @@ def run_partition(settings: Settings) -> Room:
     room = settings.room("partition")
     data = class_set(settings.work, Recipe(n=1000))
     output = settings.runs / "partition"
-    cost = adapters.classavg(data.particles, output, extra=("--classes", str(CLASSES)))
+    cost = adapters.classavg(data.particles, output, extra=("--classes", str(CLASSES // 2)))  # with mirrors
+
     views = Views(data.truth)
     mine = judge_classes(files.read_poses(output / "run_data.star"), views)
     peer = None
