@@ -71,6 +71,13 @@ class Features:
         x, y = (float(d) for d in shift_px)
         return _components(self.images, self.centre_px, self.basis, self.pca, (x, y), self.threads)
 
+    def moved_to(self, centre_px: NDArray[np.floating], rows: NDArray[np.integer]) -> NDArray[np.complex64]:
+        """Return the components of some images, moved to other centres (m, 2): complex64 (m, P)."""
+        images = np.asarray(self.images[rows], dtype=np.float32)
+        return _components(
+            images, np.asarray(centre_px, np.float64), self.basis, self.pca, (0.0, 0.0), self.threads
+        )  # fmt: skip
+
     def synthesize(self, components: NDArray[np.complexfloating]) -> NDArray[np.float32]:
         """Return images (n, L, L) of components (n, P), the mean image put back; 0 outside the disc."""
         return self.basis.synthesize(self.pca.back(components))

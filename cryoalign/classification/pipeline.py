@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cryoalign.classification.affinity import best_affine, pair_affinities, viewing_angle_deg
+from cryoalign.classification.affinity import pair_affinities, viewing_angle_deg
+from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.all_pairs import all_neighbours, screen_pairs, strongest_components
 from cryoalign.classification.classification import Classification
-from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList, edges_from_lists
+from cryoalign.classification.diffusion import Embedding
+from cryoalign.classification.edges import edges_from_lists
 from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
@@ -45,8 +46,6 @@ SHIFTED_CANDIDATES = 200
 """Images to which shifts are searched for each."""
 EDGES = 50
 """Raw neighbours of each image that become edges."""
-VECTORS, FREQUENCIES = 80, 5
-"""Eigenvectors at each frequency, and frequencies, of the diffusion maps."""
 TRUSTED = 100
 """Cleaned neighbours whose raw edges move the centres."""
 MOST_ROUNDS = 4
@@ -121,12 +120,10 @@ def find_neighbours(
         features = prepare_features(images, settings)
         expected = pilot_sd(images.shape[-1]) if settings.shift_sd_px is None else settings.shift_sd_px
         lists = _raw_neighbours(features, settings, settings.k, expected, clock)
-        if expected > 0 and settings.shift_sd_px is None:
-            clock("shift scale")
-            if are_shifted(features, lists):
-                expected = scatter(synchronise_shifts(edges_from_lists(lists)))
-            else:
-                expected, lists = 0.0, _raw_neighbours(features, settings, settings.k, 0.0, clock)
+        if settings.shift_sd_px is None:
+            expected = _shift_scale(features, lists, threads=features.threads, clock=clock)
+            if expected == 0:
+                lists = _raw_neighbours(features, settings, settings.k, 0.0, clock)
         best = best_attainable(features.coefficients, features.frequency, features.eigenvalue)
         clock("")
     return lists, features, SearchNotes(expected, best, clock.timings)
@@ -175,15 +172,15 @@ def classify(
             if raw is None:
                 raw = _raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, clock)
             clock("diffusion maps")
-            embedding = _diffuse(edges_from_lists(raw.nearest(EDGES)), settings)
+            embedding = embed(edges_from_lists(raw.nearest(EDGES) if graph is None else raw), settings)
             clock("nearest views")
-            cleaned = best_affine(embedding, max(settings.k, TRUSTED), threads=settings.threads)
+            cleaned = nearest_views(embedding, features, settings, max(settings.k, TRUSTED))
             if not np.any(raw.shift_px):
                 break
             clock("centres")
             moved = synchronise_shifts(trusted_edges(raw, cleaned.nearest(TRUSTED)))
             step = scatter(moved)
-            if rounds == 1 and known is None and not are_shifted(features, cleaned):
+            if rounds == 1 and known is None and not are_shifted(features, cleaned, moved):
                 if step < LITTLE_PX:
                     break
                 # What was found is noise: once more, without shifts.
@@ -252,6 +249,16 @@ def _raw_neighbours(
     return search_shifts(weighted, frequency, rows, moved, pattern, k, own, mirror=mirror, threads=threads)
 
 
+def _shift_scale(features: Features, raw: NeighbourLists, threads: int, clock: _Clock) -> float:
+    """Return the deviation of the images' centres, from neighbours found with shifts; 0 where that is noise."""
+    clock("shift scale")
+    settings = ClassificationSettings(threads=threads)
+    embedding = embed(edges_from_lists(raw.nearest(EDGES)), settings)
+    cleaned = nearest_views(embedding, features, settings, TRUSTED)
+    moved = synchronise_shifts(trusted_edges(raw, cleaned))
+    return scatter(moved) if are_shifted(features, cleaned, moved) else 0.0
+
+
 def _candidates(
     weighted: NDArray[np.complex64],
     frequency: NDArray[np.int64],
@@ -264,12 +271,6 @@ def _candidates(
     strong = strongest_components(weighted, frequency)
     few = np.ascontiguousarray(weighted[:, strong])
     return screen_pairs(few, frequency[strong], count, own, mirror=settings.mirror, threads=threads)
-
-
-def _diffuse(edges: EdgeList, settings: ClassificationSettings) -> Embedding:
-    k_max = FREQUENCIES if settings.k_max is None else settings.k_max
-    vectors = max(3, min(VECTORS, edges.n // 4))
-    return diffuse(edges, k_max, vectors, threads=settings.threads)
 
 
 def _describe(

@@ -3,8 +3,9 @@
 The search over shifts does not need its scale to be right: a pattern for a standard deviation of a twenty-fourth of
 the box finds shifts of half and of twice as much. Where there are none it finds noise, and the weaker the images the
 more. So each image is moved to where it agrees best with the mean of its neighbours. With slope b and mean curvature h
-of the log-likelihood ratio the step is b / h, of variance s^2 + 1 / h: what is beyond 1 / h are shifts. Differences
-between neighbouring views add a little, less than `LEAST_SHARE` of 1 / h or `LEAST_PX` squared on any set.
+of the log-likelihood ratio the step is b / h, of variance s^2 + 1 / h: shifts show as more than 1 / h. So do
+differences between neighbouring views; but centres that are real also make neighbours agree more in components that
+did not choose them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from cryoalign.classification.edges import EdgeList, edges_from_lists
 from cryoalign.classification.features import Features
 from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.ordering import TEMPLATE_MEMBERS, templates
+from cryoalign.classification.ordering import templates
+from cryoalign.classification.signal_test import measure_signal
 
 PILOT_SHARE = 1.0 / 24.0
 """Standard deviation of the first search where nothing is known, as a share of the box."""
 STILL_PX = 0.15
 """Centres that move by less in a round, in prepared pixels, stand still."""
-LEAST_SHARE, LEAST_PX = 1.0, 0.11
-"""Shifts are real where their variance is above this share of 1 / h and above the square of so many pixels."""
+LEAST_VARIANCE, LEAST_GAIN = 0.75, 1.1
+"""Shifts are real where their variance is above this share of 1 / h, and the held-out share grows by this factor."""
+MEMBERS = 10
+"""Neighbours in a mean: few, so that they are near."""
+TESTED = 1500
+"""Images whose held-out share is compared."""
 REMAINING = 0.5
 """Standard deviation of a later search, as a share of the last scatter; but no less than this many pixels."""
 LEAST_SD_PX = 0.4
@@ -45,8 +51,8 @@ def scatter(centre_px: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(np.asarray(centre_px, np.float64) ** 2))) if len(centre_px) else 0.0
 
 
-def are_shifted(features: Features, cleaned: NeighbourLists) -> bool:
-    """Tell whether images lie off the centres of their neighbours by more than noise says.
+def are_shifted(features: Features, cleaned: NeighbourLists, moved_px: NDArray[np.floating]) -> bool:
+    """Tell whether the centres that were found are more than noise.
 
     Parameters
     ----------
@@ -54,9 +60,19 @@ def are_shifted(features: Features, cleaned: NeighbourLists) -> bool:
         Of the images as they are.
     cleaned
         Nearest views, from a graph that allowed for shifts.
+    moved_px
+        The centres, (n, 2).
     """
     excess, noise = shift_variance(features, cleaned)
-    return excess > max(LEAST_SHARE * noise, LEAST_PX**2)
+    if not excess > LEAST_VARIANCE * noise:
+        return False
+    n = len(features)
+    rows = np.arange(min(n, TESTED)) * n // min(n, TESTED)
+    shares = []
+    for centre in (features.centre_px[rows], features.centre_px[rows] + moved_px[rows]):
+        part = features.moved_to(centre, rows)
+        shares.append(measure_signal(part, features.frequency, features.eigenvalue, threads=features.threads).share)
+    return shares[1] > LEAST_GAIN * max(shares[0], 0.0)
 
 
 def shift_variance(features: Features, cleaned: NeighbourLists) -> tuple[float, float]:
@@ -67,9 +83,10 @@ def shift_variance(features: Features, cleaned: NeighbourLists) -> tuple[float, 
     features, cleaned
         As for :func:`are_shifted`.
     """
+    members = min(MEMBERS, cleaned.k)
     coefficients, frequency, eigenvalue = features.coefficients, features.frequency, features.eigenvalue
-    mean, _ = templates(coefficients, frequency, cleaned, threads=features.threads)
-    noise = eigenvalue + 1.0 / min(TEMPLATE_MEMBERS, cleaned.k)
+    mean, _ = templates(coefficients, frequency, cleaned, members, threads=features.threads)
+    noise = eigenvalue + 1.0 / members
     weight = likelihood_weights(frequency, eigenvalue + 1.0, noise, eigenvalue).product.astype(np.float32)
 
     def score(moved: NDArray[np.complex64]) -> NDArray[np.float64]:
