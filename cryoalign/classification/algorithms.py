@@ -87,7 +87,7 @@ def _cluster_mates(features: Features, settings: ClassificationSettings, count: 
         plain = np.ascontiguousarray(plain[:, (plain == mirrored).all(axis=0)])
     n = len(features)
     clusters = settings.clusters or max(1, n // CLUSTER_SIZE)
-    label = kmeans(plain, min(clusters, n)).label
+    label = kmeans(plain, min(clusters, n), seed=settings.seed).label
     rows = np.full((n, min(_CANDIDATES * count, n)), -1, np.int32)
     for cluster in range(int(label.max()) + 1):
         members = np.flatnonzero(label == cluster)

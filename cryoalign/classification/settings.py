@@ -67,6 +67,8 @@ class ClassificationSettings:
         from images: on these it does harm.
     clusters
         Clusters of "kmeans"; None takes one for some 50 images.
+    seed
+        Of the first centres of "kmeans": nothing else is random.
     threads
         Threads; they change no result.
     """
@@ -78,4 +80,5 @@ class ClassificationSettings:
     rounds: int | None = None
     reweight: bool = False
     clusters: int | None = None
+    seed: int = 0
     threads: int = 1

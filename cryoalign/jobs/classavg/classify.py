@@ -80,6 +80,7 @@ def classification_settings(p: ClassavgParameters, prepared: Prepared, k: int) -
         rounds=p.rounds,
         reweight=p.reweight,
         clusters=p.classes,
+        seed=p.seed,
         threads=p.threads,
     )
 
