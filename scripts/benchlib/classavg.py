@@ -72,6 +72,7 @@ CASES = (  # recipe, bar of the view error relative to ASPIRE's, bar of the in-p
     (Recipe(shift_sd=1.5), 0.36, None, None),
     (Recipe(n=1000, shift_sd=1.5, ctf=True), 0.25, None, None),
     (Recipe("elongated", shift_sd=1.0, ctf=True, coloured=True), 0.18, None, None),
+    (Recipe("rod", shift_sd=1.0, ctf=True, coloured=True), None, None, None),
     (Recipe("80S", snr=0.05), None, None, None),
     (Recipe(n=10_000, snr=0.05), None, None, 4.2),
 )
@@ -131,7 +132,7 @@ def _case(
         note="members of views, rms length, less one 3-D shift",
     )  # fmt: skip
     share = np.array([f.mirrored for f in ours_found])
-    if recipe.molecule != "elongated":
+    if recipe.molecule in ("ribosome", "80S"):
         room.add(f"{label}: mirrored, at least", share.mean(), 0.48, ">=", _mirror_note(peers))
         room.add(f"{label}: mirrored, at most", share.mean(), 0.52)
     if qualities:

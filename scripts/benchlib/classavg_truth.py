@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import files, noise, relion, truth
 from .phantom import Phantom
 
-PIXEL = {"ribosome": 5.0, "80S": 6.0, "elongated": 3.0}  # A
+PIXEL = {"ribosome": 5.0, "80S": 6.0, "elongated": 3.0, "rod": 3.0}  # A
 BLOCK = 10_000
 
 
@@ -40,11 +40,11 @@ class Recipe:
 
 
 def density(molecule: str, box: int) -> NDArray[np.float32]:
-    """Return a map of (box, box, box): all three are asymmetric.
+    """Return a map of (box, box, box): none has a symmetry.
 
     "ribosome": 70S, 65 px at 5 A (64: without the last slice of each axis, empty to 3 %, the centre stays on pixel
     32). "80S": 80 px at 4 A, padded with zeros to 96 px, then cropped in Fourier space to 64 px at 6 A. "elongated":
-    Gaussian atoms of our own along a bent rod.
+    Gaussian atoms of our own, twice as long as wide, two lobes at one end; "rod": along a thin bent rod, 3.4 to 1.
     """
     if molecule == "ribosome":
         volume = files.read_stack(truth.data_folder() / "aspire" / "clean70SRibosome_vol_65p.mrc")
@@ -56,10 +56,29 @@ def density(molecule: str, box: int) -> NDArray[np.float32]:
         spectrum = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(volume)))[middle, middle, middle]
         volume = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(spectrum)).real)
         return (volume / volume.std()).astype(np.float32)
-    return _elongated().density(box)
+    return (_elongated() if molecule == "elongated" else _rod()).density(box)
 
 
 def _elongated() -> Phantom:
+    """Draw 240 atoms: a stem, two unlike lobes at its end that lie side by side, and a knob at the other."""
+    rng = np.random.default_rng(41)
+    parts = (  # atoms, centre, half axes, in box fractions
+        (110, (0.0, 0.0, -0.05), (0.10, 0.13, 0.22)),
+        (60, (0.08, 0.03, 0.22), (0.09, 0.07, 0.09)),
+        (45, (-0.09, -0.04, 0.19), (0.07, 0.08, 0.07)),
+        (25, (0.04, -0.09, -0.27), (0.06, 0.05, 0.05)),
+    )
+    centres = []
+    for count, centre, axes in parts:
+        ball = rng.normal(size=(count, 3))
+        ball *= (rng.random(count) ** (1 / 3) / np.linalg.norm(ball, axis=1))[:, None]
+        centres.append(np.array(centre) + ball * np.array(axes))
+    points = np.concatenate(centres)
+    count = len(points)
+    return Phantom(points - points.mean(axis=0), rng.uniform(0.014, 0.026, count), rng.uniform(0.5, 1.5, count))
+
+
+def _rod() -> Phantom:
     """Draw 200 atoms along a bent rod of 3.4 to 1, heavier at one end, with an arm on one side."""
     rng = np.random.default_rng(31)
     along = rng.uniform(-0.33, 0.33, 160)
