@@ -23,7 +23,7 @@ def run_mirrors(settings: Settings) -> Room:
     for box in (64, 65):
         differences = []
         for seed in settings.seeds:
-            data = class_set(settings.work, Recipe(n=1000, seed=seed, box=box))
+            data = class_set(settings.work, Recipe(n=1000, seed=seed, box=box, shift_sd=1.5))
             left, mirror = shift_residuals(ours(settings, data, rows=300), Views(data.truth))
             differences.append(left[mirror].mean(axis=0) - left[~mirror].mean(axis=0))
         bias = np.mean(differences, axis=0)
