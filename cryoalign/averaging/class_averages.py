@@ -132,11 +132,12 @@ def finish_in_chunks(
     ring_power = np.zeros((m, box // 2 + 1))
     for c, total, power in _each_class(read, m, classes_at_once):
         masked = np.zeros((2, box, box))
-        for half in np.flatnonzero(counts[c]):
-            image = _unfiltered(total[half], power[half], treatment)
+        there = np.flatnonzero(counts[c])
+        for half, image in zip(there, _unfiltered(total[there], power[there], treatment), strict=True):
             level = image[frame.outside].mean()
-            masked[half] = (image - level) * frame.mask
-            halves[half, c] = image - level if treatment == "wiener" else image
+            centred = image - level
+            masked[half] = centred * frame.mask
+            halves[half, c] = centred if treatment == "wiener" else image
         found = ring_products(*masked)
         products.cross[c], products.first[c], products.second[c] = found.cross, found.first, found.second
         ring_power[c] = ring_sums(conjugate_weight(box) * power.sum(axis=0), box) / ring_counts(box)
@@ -248,17 +249,15 @@ class _Frame:
 
 
 def _unfiltered(total: NDArray[np.float64], power: NDArray[np.float64], treatment: str) -> NDArray[np.float64]:
-    """Return the mean of a half: sum C F / (sum C^2 + a little), or the plain mean."""
+    """Return the mean of each half (h, L, L): sum C F / (sum C^2 + a little), or the plain mean."""
     box = total.shape[-1]
     if treatment != "wiener":
-        return np.asarray(total / power[0, 0])
+        return np.asarray(total / power[:, :1, :1])
     ring = ring_sums(conjugate_weight(box) * power, box) / ring_counts(box)
-    floor = HALF_FLOOR * np.maximum(ring, ring.mean())
-    return np.asarray(scipy.fft.irfft2(scipy.fft.rfft2(total) / (power + _spread(floor, box)), s=(box, box)))
-
-
-def _spread(ring: NDArray[np.float64], box: int) -> NDArray[np.float64]:
-    return ring_gain_image(ring, box).astype(np.float64)
+    floor = HALF_FLOOR * np.maximum(ring, ring.mean(axis=-1, keepdims=True))
+    spectrum = scipy.fft.rfft2(total)
+    spectrum *= 1.0 / (power + ring_gain_image(floor, box))
+    return np.asarray(scipy.fft.irfft2(spectrum, s=(box, box), overwrite_x=True))
 
 
 def _of_class(products: RingProducts, c: int) -> RingProducts:

@@ -20,6 +20,14 @@ def fixed_point_scale(deviation: float) -> float:
     return float(2.0 ** (_BITS - np.floor(np.log2(deviation)))) if deviation > 0 else float(2.0**_BITS)
 
 
+def present(counts: NDArray[np.int64]) -> NDArray[np.int64] | slice:
+    """Return where counts are not 0; as a slice where these are neighbours, as that takes a view and not a copy."""
+    places = np.flatnonzero(counts)
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
 class ExactSums:
     """Sums of images for m classes.
 
@@ -51,10 +59,10 @@ class ExactSums:
 
     def pack(self) -> dict[str, NDArray]:
         """Return arrays for a part file: only classes that have members."""
-        present = np.flatnonzero(self.counts)
-        return {"classes": present, "counts": self.counts[present], "sums": self.sums[present]}
+        taken = present(self.counts)
+        return {"classes": np.flatnonzero(self.counts), "counts": self.counts[taken], "sums": self.sums[taken]}
 
-    def add_packed(self, classes: NDArray, counts: NDArray, sums: NDArray) -> None:
+    def add_packed(self, classes: NDArray | slice, counts: NDArray, sums: NDArray) -> None:
         """Add what :meth:`pack` returned."""
         self.sums[classes] += sums
         self.counts[classes] += counts

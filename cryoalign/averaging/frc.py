@@ -7,6 +7,7 @@ threshold: Rosenthal & Henderson, J. Mol. Biol. 333:721 (2003). SSNR of the full
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -49,7 +50,7 @@ class RingProducts:
 def ring_products(a: NDArray[np.floating], b: NDArray[np.floating]) -> RingProducts:
     """Sum products of the spectra of images (..., L, L) over rings."""
     box = a.shape[-1]
-    one, other = (scipy.fft.rfft2(np.asarray(v, np.float64), axes=(-2, -1)) for v in (a, b))
+    one, other = scipy.fft.rfft2(np.stack([a, b]).astype(np.float64, copy=False), axes=(-2, -1))
     weight = conjugate_weight(box)
     return RingProducts(
         ring_sums(weight * (one.real * other.real + one.imag * other.imag), box),
@@ -95,6 +96,7 @@ def pool_rings(values: NDArray[np.floating], rings: int = SMOOTHING_RINGS) -> ND
     return np.concatenate([values[..., :1], total[..., high] - total[..., low - 1]], axis=-1)
 
 
+@lru_cache(maxsize=32)
 def noise_curve(box: int, mask_fraction: float, rings: int = 1, first_ring: int = 0) -> NDArray[np.float64]:
     """Return 3 standard deviations of the FRC of two images that hold nothing but noise: 3 / sqrt(n_ring sqrt(f)).
 
@@ -115,11 +117,13 @@ def noise_curve(box: int, mask_fraction: float, rings: int = 1, first_ring: int 
     Returns
     -------
     NDArray
-        float64, shape (L // 2 + 1,), at most 1.
+        float64, shape (L // 2 + 1,), at most 1; it cannot be written to, as all callers share it.
     """
     counts = np.where(np.arange(box // 2 + 1) >= first_ring, ring_counts(box), 0).astype(np.float64)
     samples = pool_rings(counts, rings) * mask_fraction ** (0.5 if rings == 1 else 0.75)
-    return 3.0 / np.sqrt(np.maximum(samples, 9.0))
+    curve = 3.0 / np.sqrt(np.maximum(samples, 9.0))
+    curve.setflags(write=False)
+    return np.asarray(curve)
 
 
 def mask_fraction(mask: NDArray[np.floating]) -> float:

@@ -49,6 +49,12 @@ def ring_counts(box: int) -> NDArray[np.int64]:
     return np.asarray(counts)
 
 
+@lru_cache(maxsize=8)
+def _gain_index(box: int) -> NDArray[np.int64]:
+    """Return whose gain each frequency of an ``rfft2`` has: its ring's, in the corners the last ring's."""
+    return np.minimum(ring_index(box), box // 2)
+
+
 def radial_average(power: NDArray[np.floating], box: int) -> NDArray[np.float64]:
     """Average over rings.
 
@@ -75,7 +81,7 @@ def radial_average(power: NDArray[np.floating], box: int) -> NDArray[np.float64]
 
 def ring_gain_image(gain: NDArray[np.floating], box: int) -> NDArray[np.float32]:
     """Spread a gain per ring (..., L // 2 + 1) over the frequencies of an ``rfft2``: float32 (..., L, L // 2 + 1)."""
-    return np.asarray(gain, dtype=np.float32)[..., np.minimum(ring_index(box), box // 2)]
+    return np.asarray(gain, dtype=np.float32)[..., _gain_index(box)]
 
 
 def apply_ring_gain(images: NDArray[np.floating], gain: NDArray[np.floating]) -> NDArray[np.float32]:

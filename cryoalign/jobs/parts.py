@@ -6,27 +6,24 @@ only, never on which parts ran before, so results are the same for any number of
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import os
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
-from cryoalign.io.npz import write_npz
+from cryoalign.io.npz import map_npz, write_npz
 from cryoalign.jobs.interrupt import Interrupted
 
 _PLAN = "plan.json"
-_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -102,13 +99,13 @@ class PartStore:
         """
         temporary = self.directory / f"new-{os.getpid()}-{index:06d}"
         with temporary.open("wb") as handle:
-            write_npz(handle, arrays)
+            write_npz(handle, arrays, aligned=True)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(self._path(index))
 
     def load(self, index: int) -> dict[str, NDArray]:
-        """Read the arrays of one part; they cannot be written to.
+        """Return the arrays of one part as they lie in its file; they cannot be written to.
 
         Raises
         ------
@@ -117,11 +114,10 @@ class PartStore:
         """
         path = self._path(index)
         try:
-            with path.open("rb") as handle, zipfile.ZipFile(handle) as archive:
-                return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
+            return map_npz(path)
         except FileNotFoundError:
             raise InputError("this part is not finished", path=path, hint="run again with --resume") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
             raise InputError("damaged part file", path=path, hint="remove it and run again with --resume") from None
 
     def load_all(self, ranges: Sequence[PartRange]) -> Iterator[tuple[PartRange, dict[str, NDArray]]]:
@@ -164,19 +160,6 @@ class PartStore:
 
     def _path(self, index: int) -> Path:
         return self.directory / f"part-{index:06d}.npz"
-
-
-def _array(data: bytes) -> NDArray:
-    """Return the array of a .npy file where its bytes lie: NumPy's own reader copies it piece by piece."""
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in _NPY_HEADERS:
-        raise ValueError(f"an array file of version {version}")
-    shape, fortran, dtype = _NPY_HEADERS[version](stream)
-    if dtype.hasobject:
-        raise ValueError("an array of Python objects")
-    flat = np.frombuffer(data, dtype, count=math.prod(shape), offset=stream.tell())
-    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def run_parts(

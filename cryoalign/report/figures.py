@@ -94,19 +94,26 @@ def svg_uri(figure: Figure) -> str:
     return data_uri(text.encode("utf-8"), "image/svg+xml")
 
 
-def png_bytes(grey: NDArray[np.uint8]) -> bytes:
+def png_bytes(grey: NDArray[np.uint8], *, quick: bool = False) -> bytes:
     """Encode an 8-bit grey picture (h, w) as PNG (PNG specification, 3rd edition, sections 9 and 11).
 
     Two of its filters are tried, for all rows: none, and the difference to the mean of the pixels left and above, which
-    makes smooth pictures a third smaller.
+    makes smooth pictures a third smaller. `quick` takes the difference to the pixel above, with little search for
+    repeats: for large sheets, at a fraction of the time.
     """
     height, width = grey.shape
-    framed = np.zeros((height + 1, width + 1), np.int16)
-    framed[1:, 1:] = grey
-    plain, smooth = np.zeros((height, width + 1), np.uint8), np.full((height, width + 1), 3, np.uint8)
-    plain[:, 1:] = grey  # the filter's type heads every row
-    smooth[:, 1:] = framed[1:, 1:] - (framed[1:, :-1] + framed[:-1, 1:]) // 2
-    packed = min((zlib.compress(rows.tobytes(), 6) for rows in (plain, smooth)), key=len)
+    rows = np.zeros((height, width + 1), np.uint8)  # the filter's type heads every row
+    rows[:, 1:] = grey
+    if quick:
+        rows[:, 0] = 2
+        rows[1:, 1:] -= grey[:-1]
+        packed = zlib.compress(rows, 1)
+    else:
+        framed = np.zeros((height + 1, width + 1), np.int16)
+        framed[1:, 1:] = grey
+        smooth = np.full((height, width + 1), 3, np.uint8)
+        smooth[:, 1:] = framed[1:, 1:] - (framed[1:, :-1] + framed[:-1, 1:]) // 2
+        packed = min((zlib.compress(one, 6) for one in (rows, smooth)), key=len)
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
         (b"IDAT", packed),
@@ -120,7 +127,9 @@ def png_bytes(grey: NDArray[np.uint8]) -> bytes:
 
 def grey_levels(image: NDArray) -> NDArray[np.uint8]:
     """Map an image to 0..255 between its 0.3 and 99.7 percentiles; a flat or empty image becomes mid-grey."""
-    image = np.nan_to_num(np.asarray(image, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    image = np.asarray(image, np.float32)
+    if not np.isfinite(image.sum()):
+        image = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = np.percentile(image, (0.3, 99.7))
     if not high > low:
         return np.full(image.shape, 128, np.uint8)

@@ -9,17 +9,8 @@ from textwrap import wrap
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.report.figures import (
-    INK,
-    MUTED,
-    draw_bar,
-    grey_levels,
-    new_figure,
-    png_bytes,
-    resize,
-    scale_bar_angstrom,
-    style,
-)
+from cryoalign.report.figures import INK, MUTED, draw_bar, grey_levels, png_bytes, resize, scale_bar_angstrom
+from cryoalign.report.lettering import write_line
 
 _MARGIN, _GAP, _LABEL, _HEADER, _LINE = 24, 20, 42, 66, 17
 MOST_CLASSES = 400
@@ -75,7 +66,7 @@ def plan_sheet(classes: int, per_class: int = 2, legend: str = "") -> SheetPlan:
     """Choose a layout for 1 to some hundred classes: at most about 2400 pixels wide, nearly 4:3, large tiles."""
     tile = 300 if classes <= 2 else 230 if classes <= 6 else 180 if classes <= 20 else 130 if classes <= 60 else 104
     if per_class == 1:
-        tile = max(tile, 140)  # as wide as its words
+        tile = max(tile, 140 if classes <= 100 else 112)  # as wide as its words
     group_width, group_height = per_class * (tile + 4) - 4 + _GAP, tile + _LABEL + _GAP
     even = np.sqrt(classes * group_height / group_width * 4 / 3)
     columns = int(np.clip(np.ceil(even - 0.25), 1, min(classes, max(1, 2400 // group_width))))
@@ -128,11 +119,10 @@ def draw_montage(
     legend = f"White bar: {bar:g} Å. {legend}"
     plan = plan_sheet(len(pictures), len(pictures[0]), legend)
     sheet = np.full((plan.height, plan.width), 255, np.uint8)
-    texts: list[tuple[float, float, str, dict]] = [
-        (_MARGIN, 24, heading, {"fontsize": 15, "fontweight": "bold"}),
-    ]
+    ink, muted = _grey(INK), _grey(MUTED)
+    write_line(sheet, _MARGIN, 24, heading, size=15, grey=ink, bold=True)
     for line, words in enumerate(_wrapped(legend, plan.width)):
-        texts.append((_MARGIN, 46 + _LINE * line, words, {"fontsize": 12, "color": MUTED}))
+        write_line(sheet, _MARGIN, 46 + _LINE * line, words, size=12, grey=muted)
     for index, (group, lines) in enumerate(zip(pictures, labels, strict=True)):
         x, y = plan.corner(index)
         for place, image in enumerate(group):
@@ -141,26 +131,15 @@ def draw_montage(
             if image is None:
                 square[:] = 240
                 words = (missing or {}).get(index, "no members")
-                middle = {"fontsize": 12, "color": MUTED, "ha": "center"}
-                texts.append((left + plan.tile / 2, y + plan.tile / 2, words, middle))
+                write_line(square, plan.tile / 2, plan.tile / 2, words, size=12, grey=muted, centred=True)
                 continue
             square[:] = grey_levels(resize(image, plan.tile))
             draw_bar(square, round(plan.tile * bar / width_angstrom))
-        texts.append((x, y + plan.tile + 12, lines[0], {"fontsize": 12, "fontweight": "bold"}))
-        texts.append((x, y + plan.tile + 29, lines[1], {"fontsize": 11, "color": MUTED}))
-    return _encode(sheet, texts)
+        write_line(sheet, x, y + plan.tile + 12, lines[0], size=12, grey=ink, bold=True)
+        write_line(sheet, x, y + plan.tile + 29, lines[1], size=11, grey=muted)
+    return png_bytes(sheet, quick=True)
 
 
-def _encode(sheet: NDArray[np.uint8], texts: Sequence[tuple[float, float, str, dict]]) -> bytes:
-    """Write words over the sheet and return it as PNG; words are drawn apart, so pictures are never resampled."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    height, width = sheet.shape
-    with style():
-        figure = new_figure(width, height)
-        for x, y, words, options in texts:
-            figure.text(x / width, 1 - y / height, words, va="center", **({"color": INK} | options))
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        ink = np.asarray(canvas.buffer_rgba())[..., 1]
-    return png_bytes(np.minimum(sheet, ink))
+def _grey(colour: str) -> int:
+    """Return the green part of a colour: a sheet has no other."""
+    return int(colour[3:5], 16)

@@ -180,3 +180,27 @@ def test_parts_of_another_cut_are_refused(tmp_path):
     run_parts(plan_parts(300, 64), squares, PartStore(tmp_path), workers=1, which=(1, 3))
     with pytest.raises(InputError, match=r"cut differently.*--block-size"):
         run_parts(plan_parts(300, 128), squares, PartStore(tmp_path), workers=1)
+
+
+def test_a_changed_byte_is_damage(tmp_path):
+    store = PartStore(tmp_path)
+    store.save(0, {"a": np.arange(1000), "b": np.zeros(0)})
+    path = tmp_path / "part-000000.npz"
+    data = bytearray(path.read_bytes())
+    data[4000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"part-000000\.npz.*damaged"):
+        store.load(0)
+
+
+def test_arrays_are_used_where_they_lie_in_the_file(tmp_path):
+    store = PartStore(tmp_path)
+    rng = np.random.default_rng(0)
+    given = {"a": rng.random((3, 5, 7)), "bb": np.arange(5, dtype=np.int8), "ccc": np.zeros((0, 4)), "d": np.float32(2)}
+    store.save(0, given)
+    found = store.load(0)
+    for name, array in given.items():
+        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+        assert found[name].flags.aligned and not found[name].flags.writeable
+    with np.load(tmp_path / "part-000000.npz") as archive:
+        assert np.array_equal(archive["a"], given["a"])

@@ -94,7 +94,9 @@ class _ByClass:
 
 def _together(sums: list[ClassSums], m: int, box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Add the sums of all geometries, giving back the memory of each."""
-    totals, power = np.zeros((2 * m, box, box)), np.zeros((2 * m, box, box // 2 + 1))
+    first = sums.pop(0)
+    totals, power = first.totals(), first.ctf_power()
+    del first
     while sums:
         geometry_sums = sums.pop(0)
         totals += geometry_sums.totals()
