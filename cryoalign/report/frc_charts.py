@@ -6,6 +6,7 @@ Rings on which both halves were aligned to the same thing are drawn grey and das
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,14 @@ from cryoalign.report.figures import (
     ORANGE,
     RULE,
     VERMILLION,
+    data_uri,
     new_axes,
     new_figure,
     style,
+    svg_text,
     svg_uri,
 )
+from cryoalign.report.frame import Frame
 from cryoalign.report.numbers import plural, text_number
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 THRESHOLD, THRESHOLD_HALF = 0.143, 0.5
 SSNR_FLOOR = 0.01
 """What lies below, drawn at the floor, says no more than the floor."""
+_MARGINS, _HIGHEST = (50, 88, 42, 50), 1.3
+"""Of charts of FRC: left, bottom, right, top in pixels; the upper end of the axis."""
 _DASHED, _DOTTED = (0, (4, 2.5)), (0, (1, 1.6))
 _INDEPENDENT, _SHARED, _NOISE = "independent halves", "shared reference: no evidence", "noise alone, 3 sigma"
 
@@ -48,24 +54,44 @@ def ring_frequencies(rings: int, box: int, pixel_size_angstrom: float) -> NDArra
 def frc_chart(curve: FrcCurve, box: int, pixel_size_angstrom: float) -> str:
     """Draw the FRC of one class with its noise curve, thresholds and resolutions."""
     frequency = ring_frequencies(len(curve.frc), box, pixel_size_angstrom)
+    frc = np.nan_to_num(np.asarray(curve.frc, np.float64))
+    frame = Frame(NARROW, 320, *_MARGINS, float(frequency[-1]), _lowest(frc[1:]), _HIGHEST)
+    ring = np.arange(len(frequency))
+    shared = (ring >= 1) & (ring <= curve.shared_ring)
+    # The step from the last shared ring to the first independent one belongs to neither: it is drawn as shared.
+    joined = shared | (ring == curve.shared_ring + 1) if shared.any() else shared
+    own = ring > curve.shared_ring
+    marks = [
+        frame.line(frequency[joined], frc[joined], MUTED, 1.6, dashed=True),
+        frame.line(frequency[own], frc[own], BLUE, 2),
+    ]
+    if curve.independent:
+        marks += _resolutions(frame, curve)
+    noise = np.asarray(curve.noise_curve, np.float64)
+    drawn = _frc_frame(frame, int(curve.shared_ring), curve.independent, noise.tobytes())
+    return data_uri(drawn.replace("</svg>", f"<g>{''.join(marks)}</g></svg>").encode("utf-8"), "image/svg+xml")
+
+
+@lru_cache(maxsize=4)  # most curves of a page have all in common but the curve
+def _frc_frame(frame: Frame, shared_ring: int, independent: bool, noise: bytes) -> str:
+    """Draw everything of a chart but the curve and its resolutions, as an SVG element."""
+    curve = np.frombuffer(noise)
+    frequency = np.linspace(0, frame.highest_x, len(curve))
+    ring = np.arange(len(curve))
     with style():
-        figure = new_figure(NARROW, 320)
-        axes = _frc_axes(figure, frequency, curve.frc[1:], apart=0.14)
-        ring = np.arange(len(frequency))
-        shared = (ring >= 1) & (ring <= curve.shared_ring)
-        # The step from the last shared ring to the first independent one belongs to neither: it is drawn as shared.
-        joined = shared | (ring == curve.shared_ring + 1) if shared.any() else shared
-        _line(axes, frequency, curve.frc, joined, MUTED, _SHARED, linestyle=_DASHED, linewidth=1.6)
-        _line(axes, frequency, curve.frc, ring > curve.shared_ring, BLUE, _INDEPENDENT, linewidth=2)
-        _line(axes, frequency, curve.noise_curve, ring >= 1, ORANGE, _NOISE, linestyle=_DOTTED, linewidth=1.6)
-        if shared.any():
-            axes.axvspan(0, frequency[min(curve.shared_ring, ring[-1])], color=RULE, alpha=0.45, linewidth=0)
-        if curve.independent:
-            _mark_resolutions(axes, curve)
+        figure = new_figure(frame.width, frame.height)
+        axes = _frc_axes(figure, frequency, np.full(1, frame.low), apart=0.14)
+        axes.set_ylim(frame.low, frame.high)
+        if shared_ring > 0:
+            axes.plot([], [], color=MUTED, label=_SHARED, linestyle=_DASHED, linewidth=1.6)
+            axes.axvspan(0, frequency[min(shared_ring, ring[-1])], color=RULE, alpha=0.45, linewidth=0)
+        if independent:
+            axes.plot([], [], color=BLUE, label=_INDEPENDENT, linewidth=2)
         else:
             _no_resolution(axes)
+        _line(axes, frequency, curve, ring >= 1, ORANGE, _NOISE, linestyle=_DOTTED, linewidth=1.6)
         legend_below(axes)
-        return svg_uri(figure)
+        return svg_text(figure)
 
 
 def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float, *, word: str = "class") -> str:
@@ -155,8 +181,14 @@ def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[flo
 _SMALL = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
 
 
+def _lowest(frc: NDArray) -> float:
+    """Return the lower end of the axis, in steps of a tenth from -0.3 on."""
+    return max(-1.0, min(-0.3, float(np.floor(10 * np.nanmin(frc, initial=0.0) - 0.4)) / 10))
+
+
 def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
-    axes = new_axes(figure, left=50, bottom=88, right=42, top=50)
+    left, bottom, right, top = _MARGINS
+    axes = new_axes(figure, left=left, bottom=bottom, right=right, top=top)
     highest = float(frequency[-1])
     for level in (THRESHOLD, THRESHOLD_HALF):
         axes.axhline(level, color=GREEN, linewidth=1, linestyle=_DASHED)
@@ -166,7 +198,7 @@ def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set_xlim(0, highest)
     # Room above 1 for the words about resolution, so that they never hide a curve.
-    axes.set_ylim(max(-1.0, min(-0.3, float(np.nanmin(frc, initial=0.0)) - 0.04)), 1.3)
+    axes.set_ylim(_lowest(frc), _HIGHEST)
     finish_axes(axes, "spatial frequency (1/Å)", "FRC (no unit)")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.yaxis.set_major_formatter("{x:g}")
@@ -174,28 +206,24 @@ def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float)
     return axes
 
 
-def _mark_resolutions(axes: Axes, curve: FrcCurve) -> None:
-    highest = axes.get_xlim()[1]
+def _resolutions(frame: Frame, curve: FrcCurve) -> list[str]:
+    highest = frame.highest_x
     # Words go to the side with room, and the line on the other side is the taller one: so no line crosses them.
     left = 1 / curve.resolution_angstrom < 0.6 * highest
     low, high = (1.05, 1.17) if left else (1.17, 1.05)
+    marks = []
     for height, threshold, length in (
         (low, THRESHOLD, curve.resolution_angstrom),
         (high, THRESHOLD_HALF, curve.resolution_half_angstrom),
     ):
         if not length < NOT_RESOLVED_ANGSTROM:
-            axes.text(0.99 * highest, height, f"{threshold:g}: not resolved", ha="right", color=VERMILLION, fontsize=11)
+            marks.append(frame.text(0.99 * highest, height, f"{threshold:g}: not resolved", VERMILLION, end=True))
             continue
         x = 1 / length
-        axes.plot((x, x), (0, height + 0.08), color=VERMILLION, linewidth=1.2)
-        axes.text(
-            x + (0.012 if left else -0.012) * highest,
-            height,
-            f"{threshold:g}: {text_number(length)} Å",
-            ha="left" if left else "right",
-            color=VERMILLION,
-            fontsize=11,
-        )
+        marks.append(frame.line(np.array([x, x]), np.array([0, height + 0.08]), VERMILLION, 1.2))
+        words = f"{threshold:g}: {text_number(length)} Å"
+        marks.append(frame.text(x + (0.012 if left else -0.012) * highest, height, words, VERMILLION, end=not left))
+    return marks
 
 
 def _no_resolution(axes: Axes) -> None:

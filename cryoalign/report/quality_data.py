@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -81,16 +82,21 @@ class FrcCurve:
         width_angstrom
             Box times pixel size.
         """
+        fall = self._fall
+        return None if fall is None else width_angstrom / float(fall - 1)
+
+    @cached_property
+    def _fall(self) -> int | None:
+        """The first ring, from 3 on, where halves fall apart; None where they do not, or on rings of their own."""
         rings = self.smoothing_rings
-        pooled = np.convolve(np.pad(self.frc, rings // 2, mode="edge"), np.ones(rings) / rings, "valid")[
-            : len(self.frc)
-        ]
+        frc = np.asarray(self.frc, np.float64)
+        half = rings // 2
+        padded = np.concatenate([np.full(half, frc[0]), frc, np.full(half, frc[-1])])
+        pooled = np.convolve(padded, np.ones(rings) / rings, "valid")[: len(frc)]
         below = np.flatnonzero(pooled < np.maximum(0.143, np.asarray(self.noise_curve) / np.sqrt(rings)))
         # Ring 1 and those beside it hold too few pixels to tell anything.
         below = below[below >= 3]
-        if not len(below) or below[0] > self.shared_ring:
-            return None
-        return width_angstrom / float(below[0] - 1)
+        return None if not len(below) or below[0] > self.shared_ring else int(below[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from cryoalign.report.guard_section import number_text
 from cryoalign.report.html import escape, picture
 from cryoalign.report.montage import MOST_CLASSES, draw_montage
 from cryoalign.report.naming import RELION_CLASSES, VIEWS
-from cryoalign.report.numbers import finite, plural, text_number, text_percent
+from cryoalign.report.numbers import plural, text_number, text_percent
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
 
@@ -23,11 +24,11 @@ def view_spread_deg(data: ClassavgReportData) -> dict[int, float]:
     members = data.members
     if members is None or members.viewing_angle_deg is None:
         return {}
-    order = np.argsort(members.view, kind="stable")
-    views, starts = np.unique(np.asarray(members.view)[order], return_index=True)
-    groups = np.split(np.asarray(members.viewing_angle_deg, np.float64)[order], starts[1:])
-    known = {int(view): finite(group) for view, group in zip(views, groups, strict=True)}
-    return {view: float(np.sqrt(np.mean(angles**2))) for view, angles in known.items() if len(angles)}
+    angles = np.asarray(members.viewing_angle_deg, np.float64)
+    known = np.isfinite(angles)
+    views, place = np.unique(np.asarray(members.view)[known], return_inverse=True)
+    square = np.bincount(place, angles[known] ** 2) / np.maximum(np.bincount(place), 1)
+    return dict(zip(views.tolist(), np.sqrt(square).tolist(), strict=True))
 
 
 def view_section(data: ClassavgReportData) -> str:
@@ -75,11 +76,10 @@ def class_section(data: ClassavgReportData) -> str:
 
 def draw_view_montage(data: ClassavgReportData) -> bytes:
     """Return montage.png: views, best first; the 400 best of very many."""
-    entries = view_entries(data)
-    shown = entries[:MOST_CLASSES]
+    shown = view_entries(data, MOST_CLASSES)
     words = ""
-    if len(entries) > len(shown):
-        others = f"{len(entries) - len(shown):,} more are not shown, averages.mrcs has them"
+    if len(data.views) > len(shown):
+        others = f"{len(data.views) - len(shown):,} more are not shown, averages.mrcs has them"
         words = f"The {len(shown)} best views, best first; {others}. "
     return draw_montage(
         [[entry.pictures[0][0]] for entry in shown],
@@ -91,11 +91,11 @@ def draw_view_montage(data: ClassavgReportData) -> bytes:
     )  # fmt: skip
 
 
-def view_entries(data: ClassavgReportData) -> list[GalleryEntry]:
-    """Return the views in the order given."""
+def view_entries(data: ClassavgReportData, most: int | None = None) -> list[GalleryEntry]:
+    """Return the views in the order given, all or so many."""
     spread = view_spread_deg(data)
     entries = []
-    for number, image in data.views.items():
+    for number, image in islice(data.views.items(), most):
         remarks = []
         if number in data.view_quality:
             remarks.append(f"quality {number_text(data.view_quality[number])}")

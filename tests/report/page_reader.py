@@ -92,7 +92,11 @@ def sound_page(text: str) -> tuple[Reader, int]:
     return page, pictures
 
 
+def chart_svg(uri: str) -> ElementTree.Element:
+    """Return an SVG chart as elements."""
+    return ElementTree.fromstring(base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,"), validate=True))
+
+
 def chart_words(uri: str) -> str:
     """Return the words in an SVG chart."""
-    content = base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,"), validate=True)
-    return " | ".join(text.strip() for text in ElementTree.fromstring(content).itertext() if text.strip())
+    return " | ".join(text.strip() for text in chart_svg(uri).itertext() if text.strip())

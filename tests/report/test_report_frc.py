@@ -6,9 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from page_reader import Reader, chart_words
+from page_reader import Reader, chart_svg, chart_words
 from quality_samples import make_curve, make_growth
 
+from cryoalign.report.figures import BLUE, MUTED
 from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ring_frequencies, ssnr_chart
 from cryoalign.report.frc_section import frc_section, resolution_words
 from cryoalign.report.growth_section import growth_chart, growth_picture, ratio_of_one_image
@@ -59,30 +60,32 @@ def test_without_shared_rings_no_legend_speaks_of_them():
 
 def test_rings_are_parted_at_the_shared_ring():
     drawn = drawn_lines(make_curve(box=32, shared=5))
-    assert drawn == {SHARED: list(range(1, 7)), "independent halves": list(range(6, 17)), "noise": list(range(1, 17))}
+    assert drawn == {SHARED: list(range(1, 7)), "independent halves": list(range(6, 17))}
     assert "independent halves" not in drawn_lines(make_curve(box=32, shared=16))
     assert SHARED not in drawn_lines(make_curve(box=33, shared=0))
 
 
 def drawn_lines(curve: FrcCurve) -> dict[str, list[int]]:
-    """Return the rings of each line, as matplotlib was told."""
-    from matplotlib.axes import Axes
+    """Return the rings of each curve, from where its points lie between the ends of the axis."""
+    svg = chart_svg(frc_chart(curve, 32, 4.0))
+    lines = {}
+    for line in svg.iter("{http://www.w3.org/2000/svg}polyline"):
+        points = np.array([[float(v) for v in point.split(",")] for point in line.get("points").split()])
+        if line.get("stroke") in (BLUE, MUTED):
+            # Axes reach from 50 to 303 pixels, and from 232 up to 50 for an FRC of -0.3 to 1.3.
+            rings = (points[:, 0] - 50) / 253 * 16
+            assert np.allclose(rings, np.rint(rings), atol=1e-3)
+            found = (232 - points[:, 1]) / 182 * 1.6 - 0.3
+            assert np.allclose(found, curve.frc[np.rint(rings).astype(int)], atol=1e-3)
+            lines[SHARED if line.get("stroke-dasharray") else "independent halves"] = np.rint(rings).tolist()
+    return lines
 
-    box, found = 32, {}
-    original = Axes.plot
 
-    def spy(self, *args, label=None, **options):
-        if label and len(args) == 2 and len(args[0]):
-            rings = np.rint(np.asarray(args[0]) * 32 * 4.0).astype(int)
-            found["noise" if label.startswith("noise") else label] = rings.tolist()
-        return original(self, *args, label=label, **options)
-
-    Axes.plot = spy
-    try:
-        frc_chart(curve, box, 4.0)
-    finally:
-        Axes.plot = original
-    return found
+def test_charts_that_share_their_frame_have_their_own_curves():
+    first, second = make_curve(shared=5), make_curve(shared=5, resolution=20.0)
+    assert frc_chart(first, 32, 4.0) != frc_chart(second, 32, 4.0)
+    assert "0.143: 20.0 Å" in chart_words(frc_chart(second, 32, 4.0))
+    assert frc_chart(first, 32, 4.0) == frc_chart(first, 32, 4.0)
 
 
 @pytest.mark.parametrize("box", [32, 33])
