@@ -107,6 +107,7 @@ def finish_in_chunks(
     treatment: str,
     ssnr: float | None = None,
     shared_ring: int,
+    halves: NDArray[np.float32] | None = None,
 ) -> ClassAverages:
     """Do what :func:`finish_averages` does without all sums in memory; chunks of any size give the same bytes.
 
@@ -123,11 +124,13 @@ def finish_in_chunks(
         Side L of the sums in pixels, and how many classes are read at a time.
     mask_diameter_px, pixel_size_angstrom, treatment, ssnr, shared_ring
         As for :func:`finish_averages`.
+    halves
+        Zeros (2, m, L, L) that the halves are written to, such as those of a mapped file; None for new ones.
     """
     counts = np.asarray(counts, np.int64)
     m = len(counts)
     frame = _Frame(box, mask_diameter_px)
-    halves = np.zeros((2, m, box, box), np.float32)
+    halves = np.zeros((2, m, box, box), np.float32) if halves is None else halves
     products = RingProducts(*np.zeros((3, m, box // 2 + 1)))
     ring_power = np.zeros((m, box // 2 + 1))
     for c, total, power in _each_class(read, m, classes_at_once):

@@ -59,11 +59,17 @@ def turning_kernel() -> NDArray[np.float32]:
     advance = np.linspace(-np.pi / FINE, np.pi / FINE, 401)[:, None]
     taps = np.arange(TAPS) - (TAPS // 2 - 1)
     held = np.exp(1j * advance * taps) / kaiser_bessel_transform(advance / (2 * np.pi), TAPS, beta)
-    wanted = np.concatenate([(1j * advance) ** d * np.exp(1j * advance * fraction) for d in range(3)], axis=1)
     weight = 1.0 / (0.02 + np.abs(advance))
-    left, right = (np.concatenate([(v * weight).real, (v * weight).imag]) for v in (held, wanted))
-    solution = np.linalg.lstsq(left, right, rcond=None)[0]
-    return np.ascontiguousarray(solution.reshape(TAPS, 3, -1).transpose(2, 1, 0), dtype=np.float32)
+    left = _parts(held * weight)
+    solution = np.empty((TAPS, 3, _STEPS + 1))
+    for d in range(3):  # one by one, as three at once take their memory thrice
+        wanted = (1j * advance) ** d * np.exp(1j * advance * fraction)
+        solution[:, d] = np.linalg.lstsq(left, _parts(wanted * weight), rcond=None)[0]
+    return np.ascontiguousarray(solution.transpose(2, 1, 0), dtype=np.float32)
+
+
+def _parts(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    return np.concatenate([values.real, values.imag])
 
 
 @dataclass(frozen=True, eq=False)

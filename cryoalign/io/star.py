@@ -12,7 +12,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -93,6 +93,27 @@ def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table | Loop])
     """Write a STAR file; see ``star_text``."""
     text = star_text(blocks)
     Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def write_star_blocks(path: str | os.PathLike[str], blocks: Iterable[tuple[str, Table | Loop]]) -> None:
+    """Write a STAR file of many blocks as they come: the same bytes as ``write_star``, with one block in memory."""
+    with Path(path).open("wb") as handle:
+        for place, (name, block) in enumerate(blocks):
+            text = ("\n" if place else "") + _block_text(name, block)
+            handle.write(text.encode("utf-8", "surrogateescape"))
+
+
+def write_star_loop(path: str | os.PathLike[str], name: str, pieces: Iterable[Loop]) -> None:
+    """Write a STAR file of one loop whose rows come in pieces, at least one: the same bytes as ``write_star``."""
+    with Path(path).open("wb") as handle:
+        start = 0
+        for columns in pieces:
+            columns = {label: list(column) for label, column in columns.items()}
+            lines = [_VERSION, "", f"data_{name}", *_loop_head(tuple(columns))] if start == 0 else []
+            lines += _loop_rows(columns, start)
+            start += len(next(iter(columns.values()), ()))
+            handle.write(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+        handle.write(b"\n")
 
 
 def _is_plain(block: Block) -> bool:
@@ -180,13 +201,17 @@ def _block_text(name: str, block: Table | Loop) -> str:
 
 
 def _loop_text(name: str, columns: Mapping[str, list]) -> str:
+    # The library writes the head; row by row it would be slow, and the rows are plain text by now.
+    lines = [f"data_{name}", *_loop_head(tuple(columns)), *_loop_rows(columns)]
+    return f"{_VERSION}\n\n" + "\n".join(lines) + "\n\n"
+
+
+def _loop_rows(columns: Mapping[str, list], start: int = 0) -> Iterator[str]:
+    """Return the lines of rows, the first of which is row `start` of its loop; cells are quoted in place."""
     for label, column in columns.items():
         for row in _rows_that_need_care(column):
-            column[row] = _quoted(column[row], label, row)
-    # The library writes the head; row by row it would be slow, and the rows are plain text by now.
-    lines = [f"data_{name}", *_loop_head(tuple(columns))]
-    lines += map("\t".join, zip(*columns.values(), strict=True))
-    return f"{_VERSION}\n\n" + "\n".join(lines) + "\n\n"
+            column[row] = _quoted(column[row], label, start + row)
+    return map("\t".join, zip(*columns.values(), strict=True))
 
 
 @lru_cache(maxsize=8)

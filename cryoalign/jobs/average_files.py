@@ -5,7 +5,7 @@ Classes without members have no image and no row; the others keep their numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
-from cryoalign.io.star import Loop, write_star
+from cryoalign.io.star import Loop, write_star, write_star_blocks
 from cryoalign.jobs.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def write_average_files(
     present = np.flatnonzero(counts > 0)
     if not len(present):
         raise ValueError("no class has members")
-    write_stack(run.staged("averages.mrcs"), averages.averages[present], pixel_size_angstrom)
+    shown = slice(None) if len(present) == len(counts) else present  # all of them need no copy
+    write_stack(run.staged("averages.mrcs"), averages.averages[shown], pixel_size_angstrom)
     for half in (0, 1):
-        write_stack(run.staged(f"averages_half{half + 1}.mrcs"), averages.halves[half][present], pixel_size_angstrom)
+        write_stack(run.staged(f"averages_half{half + 1}.mrcs"), averages.halves[half][shown], pixel_size_angstrom)
     frc = [averages.frc[c] for c in present]
     stack = name_from_here(run.path / "averages.mrcs")
     columns: dict[str, ArrayLike] = {
@@ -92,10 +93,24 @@ def write_average_files(
     columns["rlnImagePixelSize"] = np.full(len(present), pixel_size_angstrom)
     write_star(run.staged("averages.star"), {"averages": _table(columns)})
     rings = _ring_columns(averages.averages.shape[-1], pixel_size_angstrom)
-    blocks = {
-        f"class_{numbers[c]:06d}": rings | _frc_columns(f) for c, f in zip(present, frc, strict=True) if f is not None
-    }
-    write_star(run.staged("frc.star"), blocks or {"class_none": _table({"cryoalignRing": []})})
+    write_star_blocks(run.staged("frc.star"), _frc_blocks(rings, numbers[present], frc))
+
+
+def _frc_blocks(
+    rings: Loop, numbers: NDArray[np.int64], frc: Sequence[ClassFrc | None]
+) -> Iterator[tuple[str, Loop | pd.DataFrame]]:
+    """Yield the blocks of frc.star, one in memory at a time."""
+    noise: tuple[object, list[str]] = (None, [])
+    found = False
+    for number, one in zip(numbers.tolist(), frc, strict=True):
+        if one is None:
+            continue
+        found = True
+        if one.noise_curve is not noise[0]:  # classes share it
+            noise = (one.noise_curve, text_column("cryoalignNoiseCurve", one.noise_curve))
+        yield f"class_{number:06d}", rings | _frc_columns(one, noise[1])
+    if not found:
+        yield "class_none", _table({"cryoalignRing": []})
 
 
 def _ring_columns(box: int, pixel_size_angstrom: float) -> Loop:
@@ -108,14 +123,15 @@ def _ring_columns(box: int, pixel_size_angstrom: float) -> Loop:
     return {label: text_column(label, values) for label, values in columns.items()}
 
 
-def _frc_columns(frc: ClassFrc) -> Loop:
-    """Return the columns of one class."""
+def _frc_columns(frc: ClassFrc, noise: list[str]) -> Loop:
+    """Return the columns of one class, with the text of its noise curve."""
     shared, rings = frc.shared_ring + 1, len(frc.frc)
-    columns = {"cryoalignNoiseCurve": frc.noise_curve, "cryoalignSsnr": frc.ssnr}
     return {
         "cryoalignFrc": text_column("cryoalignFrc", frc.frc),
         "cryoalignFrcKind": ([COMMON] * shared + [INDEPENDENT] * rings)[:rings],
-    } | {label: text_column(label, values) for label, values in columns.items()}
+        "cryoalignNoiseCurve": noise,
+        "cryoalignSsnr": text_column("cryoalignSsnr", frc.ssnr),
+    }
 
 
 def class_scores(scores: NDArray[np.float64] | None, classes: NDArray[np.int64], n_classes: int) -> dict[str, NDArray]:

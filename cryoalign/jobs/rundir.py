@@ -24,7 +24,7 @@ from cryoalign.jobs.claim import claim
 from cryoalign.jobs.digests import describe_changes, digest_inputs
 from cryoalign.jobs.interrupt import Interrupted, sigterm_raises
 from cryoalign.jobs.lock import RunLock, exclusive
-from cryoalign.jobs.memory import PeakMemory
+from cryoalign.jobs.memory import PeakMemory, give_back
 from cryoalign.jobs.parts import PartStore
 from cryoalign.jobs.record import RUN_JSON, RUN_LOG, SCHEMA_VERSION, WORK, read_record, software_versions, write_record
 from cryoalign.jobs.runlog import close_log, log_to_file, open_log
@@ -198,11 +198,12 @@ class RunDirectory:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the seconds of this block to `timings_s`."""
+        """Add the seconds of this block to `timings_s`; afterwards the system has back what it freed."""
         start = time.monotonic()
         try:
             yield
         finally:
+            give_back()
             self.timings_s[name] = self.timings_s.get(name, 0.0) + time.monotonic() - start
 
     def aborted(self) -> bool:

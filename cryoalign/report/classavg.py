@@ -21,6 +21,6 @@ def write_classavg_report(output_html: Path, montage_png: Path, data: ClassavgRe
     """
     from cryoalign.report.classavg_page import build_classavg_page, draw_view_montage
 
-    page, sheet = build_classavg_page(data), draw_view_montage(data)
-    Path(output_html).write_text(page, encoding="utf-8")
-    Path(montage_png).write_bytes(sheet)
+    # The sheet first, and let go of before figures are drawn: neither is small.
+    Path(montage_png).write_bytes(draw_view_montage(data))
+    Path(output_html).write_text(build_classavg_page(data), encoding="utf-8")

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.star import read_star, star_text, write_star
+from cryoalign.io.star import read_star, star_text, write_star, write_star_blocks, write_star_loop
 
 CELLS = [
     "01", "1.2e-7", "nan", "NaN", "<NA>", "", " ", "a b", "O'Brien", "#x", "x#y", "_x", "data_1", "loop_", "None",
@@ -95,3 +95,15 @@ def test_any_table_survives_the_round_trip(tmp_path, blocks):
     assert list(found) == list(blocks)
     for name, table in blocks.items():
         assert found[name].to_dict("list") == table.to_dict("list")
+
+
+def test_files_written_in_pieces_are_those_written_at_once(tmp_path):
+    columns = {"rlnA": [str(i) for i in range(10)], "rlnB": ["a", "two words", *"cdefghi", ""]}
+    blocks = {"one": columns, "two": {"rlnC": ["1"]}}
+    write_star(tmp_path / "whole.star", blocks)
+    write_star_blocks(tmp_path / "blocks.star", iter(blocks.items()))
+    assert (tmp_path / "blocks.star").read_bytes() == (tmp_path / "whole.star").read_bytes()
+    write_star(tmp_path / "loop.star", {"one": columns})
+    pieces = ({label: cells[k : k + 4] for label, cells in columns.items()} for k in (0, 4, 8))
+    write_star_loop(tmp_path / "pieces.star", "one", pieces)
+    assert (tmp_path / "pieces.star").read_bytes() == (tmp_path / "loop.star").read_bytes()

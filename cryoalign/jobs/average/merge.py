@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from cryoalign.jobs.parts import PartRange, PartStore
 
 MERGE_BYTES = 32 * 2**20
 """Sums that are put together at a time, where those of all classes would be large."""
+HALVES_BYTES = 16 * 2**20
+"""Images of halves that are larger than this go to a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +108,25 @@ def _together(sums: list[ClassSums], m: int, box: int) -> tuple[NDArray[np.float
     return totals.reshape(m, 2, box, box), power.reshape(m, 2, box, box // 2 + 1)
 
 
-def averages_of(plan: AveragePlan, sums: MergedSums) -> ClassAverages:
-    """Finish the averages: divided by their weights, filtered, with the FRC of their halves."""
+def averages_of(plan: AveragePlan, sums: MergedSums, scratch: Path | None = None) -> ClassAverages:
+    """Finish the averages: divided by their weights, filtered, with the FRC of their halves.
+
+    Parameters
+    ----------
+    plan, sums
+        The plan and its sums.
+    scratch
+        Folder for the images of halves where there are many: they are as large as all else together, and are written
+        once and read once.
+    """
+    shape = (2, plan.n_classes, plan.out_box, plan.out_box)
+    halves = None
+    if scratch is not None and 4 * np.prod(shape, dtype=np.int64) > HALVES_BYTES:
+        # The name goes at once: the file is there for as long as the array is.
+        with tempfile.TemporaryFile(dir=scratch) as handle:
+            halves = np.asarray(np.memmap(handle, np.float32, "w+", shape=shape))
     return finish_in_chunks(
         sums.read, sums.counts, box=plan.out_box, classes_at_once=sums.classes_at_once,
         mask_diameter_px=plan.mask_diameter_px, pixel_size_angstrom=plan.out_pixel_size,
-        treatment=plan.parameters.treatment, ssnr=plan.parameters.ssnr, shared_ring=plan.shared_ring,
+        treatment=plan.parameters.treatment, ssnr=plan.parameters.ssnr, shared_ring=plan.shared_ring, halves=halves,
     )  # fmt: skip

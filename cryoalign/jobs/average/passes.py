@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,11 @@ class AverageResult:
     intensities: Intensities | None = None
     variance: NDArray[np.float32] | None = None
 
+    def without_halves(self) -> AverageResult:
+        """Return the same without the halves' images, which are twice as large as all averages."""
+        none = np.zeros((2, 0, *self.averages.halves.shape[2:]), np.float32)
+        return replace(self, averages=replace(self.averages, halves=none))
+
 
 class Passes:
     """Passes over the particles: each in parts of its own, kept until the run is committed."""
@@ -68,7 +73,7 @@ class Passes:
             return None
         with self.run.stage("merge"):
             sums = merge_sums(plan, self.run.parts(store), ranges)
-            return AverageResult(plan, sums, averages_of(plan, sums))
+            return AverageResult(plan, sums, averages_of(plan, sums, self.run.scratch("halves")))
 
     def second(
         self, plan: AveragePlan, name: str, work: Callable[[PartRange], Mapping[str, NDArray]], words: str

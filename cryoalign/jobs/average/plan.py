@@ -29,7 +29,7 @@ from cryoalign.jobs.pixel_scale import sum_scale
 
 SUMS_BYTES = 256 * 2**20
 """Sums of all classes larger than this are not kept at once: memberships are sorted by blocks of classes instead."""
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 8 * 2**20
 """Sums of a block of classes; where particles are in many classes, sums larger than this are made in blocks too."""
 _MEMORY_SHARE = 8
 """With --memory, the sums of one thread may take one part in so many of it."""

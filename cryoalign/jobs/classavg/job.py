@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, default_count, given_views
@@ -58,6 +59,7 @@ class ClassavgResult:
     partition: Partition
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # threads of its own would only wait for each other here
 def run_classavg(
     parameters: ClassavgParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
 ) -> int:
@@ -108,8 +110,8 @@ def run_classavg(
             run.leave_partial()
             return 0
         classification = classify_particles(p, prepared, graph, run)
-        found = _averages(p, prepared, classification, run)
-        return _finish(p, found, run, argv)
+        # No name here holds what is found: `_finish` lets go of halves before it draws.
+        return _finish(p, _averages(p, prepared, classification, run), run, argv)
 
 
 def _averages(
@@ -189,6 +191,7 @@ def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory, arg
         write_graph(run.staged("graph.npz"), graph)
         files["graph.npz"] = "the neighbours of every particle: distance, weight and pose"
         files |= write_skipped(run, found.prepared.particles, found.prepared.skipped)
+    found = replace(found, averages=found.averages.without_halves())
     with run.stage("report"):
         write_report(p, found, run, argv, counts, files)
     stages = ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items())

@@ -9,20 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.alignment.marching import GAP
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import coherence
 from cryoalign.core.poses import Poses
-from cryoalign.io.columns import format_number, text_column, text_series
+from cryoalign.io.columns import format_number, text_column
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.star import write_star
+from cryoalign.io.star import Loop, write_star_loop
 from cryoalign.jobs.average.member_table import WEIGHT
 from cryoalign.jobs.average.members import Memberships
 from cryoalign.jobs.halves import SHARED_RESOLUTION
 from cryoalign.jobs.rundir import RunDirectory
+
+_PIECE = 8192
+"""Rows of members.star that are text at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,23 +136,39 @@ def write_members(
     half
         Half set (0 or 1) of each particle, (n,).
     """
-    rows, poses = memberships.particle, memberships.poses
-    pixel = particles.pixel_size_angstrom[rows]
     names = particles.image_names()
+    cuts = range(0, max(len(memberships), 1), _PIECE)
+    pieces = (
+        _piece(np.arange(first, min(first + _PIECE, len(memberships))), views, memberships, particles, half, names)
+        for first in cuts
+    )
+    write_star_loop(run.staged("members.star"), "members", pieces)
+
+
+def _piece(
+    piece: NDArray[np.int64],
+    views: ViewMembers,
+    memberships: Memberships,
+    particles: ParticleSet,
+    half: NDArray[np.int8],
+    names: list[str],
+) -> Loop:
+    """Return some rows of members.star."""
+    rows, poses = memberships.particle[piece], memberships.poses.take(piece)
+    pixel = particles.pixel_size_angstrom[rows]
     columns: dict[str, ArrayLike] = {
-        "rlnClassNumber": memberships.class_numbers[memberships.class_index],
+        "rlnClassNumber": memberships.class_numbers[memberships.class_index[piece]],
         "rlnImageName": [names[row] for row in rows.tolist()],
         "rlnAnglePsi": poses.psi,
         "rlnOriginXAngst": poses.dx * pixel,
         "rlnOriginYAngst": poses.dy * pixel,
         "rlnIsFlip": poses.mirror.astype(np.int64),
         "rlnRandomSubset": half[rows].astype(np.int64) + 1,
-        "cryoalignDistance": views.distance,
-        WEIGHT: np.ones(len(rows)) if memberships.weight is None else memberships.weight,
+        "cryoalignDistance": views.distance[piece],
+        WEIGHT: np.ones(len(rows)) if memberships.weight is None else memberships.weight[piece],
         SHARED_RESOLUTION: np.full(len(rows), memberships.shared_angstrom),
     }
-    table = pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})
-    write_star(run.staged("members.star"), {"members": table})
+    return {label: text_column(label, values) for label, values in columns.items()}
 
 
 def _shared_angstrom(
