@@ -57,7 +57,7 @@ def embed(edges: EdgeList, settings: ClassificationSettings) -> Embedding:
 
 
 def nearest_views(
-    embedding: Embedding, features: Features, settings: ClassificationSettings, count: int
+    embedding: Embedding, features: Features, settings: ClassificationSettings, count: int, *, power: float = 2.0
 ) -> NeighbourLists:
     """Return the nearest views of each image as an algorithm has it.
 
@@ -71,12 +71,14 @@ def nearest_views(
         The algorithm.
     count
         Length of the lists.
+    power
+        Power of the eigenvalues in the affinity of the diffusion maps.
     """
     if settings.algorithm == "kmeans":
         return _cluster_mates(features, settings, min(count, len(features) - 1))
     if settings.algorithm == "mfca":
         return best_affine(embedding, count, power=POWER, threads=settings.threads)
-    return best_affine(embedding, count, threads=settings.threads)
+    return best_affine(embedding, count, power=power, threads=settings.threads)
 
 
 def _cluster_mates(features: Features, settings: ClassificationSettings, count: int) -> NeighbourLists:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cryoalign.classification.affinity import pair_affinities, viewing_angle_deg
 from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.all_pairs import all_neighbours, screen_pairs, strongest_components
 from cryoalign.classification.classification import Classification
@@ -23,13 +22,16 @@ from cryoalign.classification.diffusion import Embedding
 from cryoalign.classification.edges import edges_from_lists
 from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.llr import pair_weights
+from cryoalign.classification.mfca import viewing_angles_deg
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import best_attainable, pair_distances, template_quality
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.second_graph import AMONG, WEAK_SHARE, second_pass
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
 from cryoalign.classification.shift_scale import STILL_PX, are_shifted, next_sd, pilot_sd, scatter, trusted_edges
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
 from cryoalign.classification.signal_test import measure_signal
+from cryoalign.classification.template_angles import MEMBERS, template_turns_deg, turned_lists
 from cryoalign.classification.translation import synchronise_shifts
 from cryoalign.classification.view_directions import view_directions
 from cryoalign.core.errors import InputError
@@ -174,7 +176,7 @@ def classify(
             clock("diffusion maps")
             embedding = embed(edges_from_lists(raw.nearest(EDGES) if graph is None else raw), settings)
             clock("nearest views")
-            cleaned = nearest_views(embedding, features, settings, max(settings.k, TRUSTED))
+            cleaned = nearest_views(embedding, features, settings, max(settings.k, AMONG))
             if not np.any(raw.shift_px):
                 break
             clock("centres")
@@ -193,13 +195,19 @@ def classify(
         if np.any(centre != features.centre_px):
             clock("features")
             features = prepare_features(images, search, centre, threads=settings.threads)
-        clock("order")
-        result = _describe(features, embedding, cleaned.nearest(settings.k), settings)
         clock("signal test")
         signal = measure_signal(
             features.coefficients, features.frequency, features.eigenvalue, mirror=search.mirror,
             threads=settings.threads,
         )  # fmt: skip
+        if graph is None and signal.share < WEAK_SHARE and settings.algorithm != "kmeans":
+            clock("second graph")
+            embedding, cleaned = second_pass(features, cleaned, settings, EDGES, max(settings.k, TRUSTED))
+        clock("order")
+        turns = template_turns_deg(
+            features.coefficients, features.frequency, cleaned, min(MEMBERS, cleaned.k), settings.threads
+        )
+        result = _describe(features, embedding, turned_lists(cleaned.nearest(settings.k), turns), settings)
         clock("")
     neighbours, distance, angle, quality = result
     found_sd = scatter(centre) if search.shift_sd_px is None else search.shift_sd_px
@@ -283,11 +291,7 @@ def _describe(
     best = best_attainable(coefficients, frequency, eigenvalue)
     distance = pair_distances(coefficients, frequency, weights, best, nearest, threads)
     quality = template_quality(coefficients, frequency, eigenvalue, nearest, threads=threads)
-    first = Embedding(
-        embedding.mirror, embedding.frequency[:1], (embedding.eigenvalue[0][:3],), (embedding.vector[0][:, :3],)
-    )
-    affinity = np.sqrt(pair_affinities(first, nearest.index, nearest.mirror, power=0.0)[..., 0])
-    angle = np.where(nearest.index >= 0, viewing_angle_deg(affinity, 1), np.nan).astype(np.float32)
+    angle = viewing_angles_deg(embedding, nearest.index, nearest.mirror)
     return _with_shifts(nearest, features.centre_px), distance, angle, quality
 
 
