@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from cryoalign.classification import pipeline
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pipeline import classify, find_neighbours
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
@@ -162,6 +163,16 @@ def test_proposed_candidates_are_nearly_as_good_as_all_pairs(centred, classified
     view, _ = true_pairs(centred[1], classify(centred[0], ClassificationSettings(search=search, k=10)).neighbours)
     ours, _ = true_pairs(centred[1], classified.neighbours)
     assert view.mean() < 1.1 * ours.mean()
+
+
+@pytest.mark.parametrize("candidates", [0, 250])
+def test_a_first_centring_brings_better_pairs(candidates, monkeypatch):
+    images, frames, _ = particles(1000, 0.8, shift_sd_px=1.5, seed=6)
+    settings = SearchSettings(k=20, shift_sd_px=1.5, candidates=candidates)
+    ours, _ = true_pairs(frames, find_neighbours(images, settings)[0])
+    monkeypatch.setattr(pipeline, "centre_by_round_mean", lambda stack, *_, **__: np.zeros((len(stack), 2)))
+    without, _ = true_pairs(frames, find_neighbours(images, settings)[0])
+    assert ours.mean() < 0.92 * without.mean()
 
 
 def test_fewer_particles_than_neighbours_are_refused(centred):
