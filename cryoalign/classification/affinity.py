@@ -27,7 +27,7 @@ BRUTE_FORCE = 10_000
 PROPOSED = 1
 """Images the tree proposes for each image of the list: a query costs as much as the images it returns."""
 
-STEPS, NEAR, REACH = 3, 10, 40
+STEPS, NEAR, REACH = 2, 10, 40
 """Then, in steps, the first ``REACH`` of the lists of an image's first ``NEAR`` are proposed."""
 
 
