@@ -49,13 +49,13 @@ ALL_PAIRS = 150_000
 an SNR of .02 two of five, and the error of views rises by a quarter."""
 CANDIDATES = 400
 """Images that invariants propose for each, beyond that."""
-SHIFTED_CANDIDATES = 200
-"""Images to which shifts are searched for each."""
+SHIFTED_CANDIDATES = 400
+"""Images to which shifts are searched for each: without shifts, true neighbours stand further down the lists."""
 EDGES = 50
 """Raw neighbours of each image that become edges."""
 TRUSTED = 100
 """Cleaned neighbours whose raw edges move the centres."""
-MOST_ROUNDS = 4
+MOST_ROUNDS = 6
 LITTLE_PX = 0.1
 """Shifts of noise that scatter by less do a graph no harm, in prepared pixels."""
 
@@ -244,7 +244,8 @@ def _raw_neighbours(
         rows = propose(*_vectors(features, settings), max(count, k), threads)
         scores = score_pairs(weighted, frequency, rows, own, mirror=mirror, threads=threads)
         return top_neighbours(rows, scores, k)
-    rows = _shifted_candidates(features, settings, count, max(SHIFTED_CANDIDATES, k), shift_sd_px)
+    most = min(SHIFTED_CANDIDATES, count) if count else SHIFTED_CANDIDATES
+    rows = _shifted_candidates(features, settings, count, max(most, k), shift_sd_px)
     clock("shifts")
     weights, weighted, own = _weighted(features, settings)
     pattern = shift_pattern(shift_sd_px)
@@ -272,13 +273,27 @@ def _vectors(features: Features, settings: SearchSettings) -> tuple[NDArray[np.f
 def _shifted_candidates(
     features: Features, settings: SearchSettings, count: int, most: int, shift_sd_px: float
 ) -> NDArray[np.int32]:
-    """List the images to which shifts are searched, (n, most): the best without shifts, all images being centred."""
-    threads = features.threads
-    if not np.any(features.centre_px):
-        # A picking error spoils the likeness of equal views, and what the round mean finds is far less of it.
-        centre = centre_by_round_mean(features.images, shift_sd_px, radius_px=settings.radius_px, threads=threads)
-        features = prepare_features(features.images, settings, centre, threads=threads)
+    """List the images to which shifts are searched, (n, most) or fewer: the best without shifts."""
+    if np.any(features.centre_px):
+        return _best_as_they_are(features, settings, count, most)
+    # A picking error spoils the likeness of equal views, and what the round mean leaves of it is far less. Of weak
+    # images, or of a molecule that is not round, it leaves more: so the best of both.
+    centre = centre_by_round_mean(
+        features.images, shift_sd_px, radius_px=settings.radius_px, threads=features.threads
+    )  # fmt: skip
+    centred = prepare_features(features.images, settings, centre, threads=features.threads)
+    if count:  # invariants suffer more from shifts than exact scores do
+        return _best_as_they_are(centred, settings, count, most)
+    both = [_best_as_they_are(part, settings, count, -(-most // 2)) for part in (features, centred)]
+    rows = np.sort(np.concatenate(both, axis=1), axis=1)
+    rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
+    return rows
+
+
+def _best_as_they_are(features: Features, settings: SearchSettings, count: int, most: int) -> NDArray[np.int32]:
+    """List the best others of each image without shifts, int32 (n, most): of all, or of those that invariants name."""
     _, weighted, own = _weighted(features, settings)
+    threads = features.threads
     if count == 0:
         return screen_pairs(weighted, features.frequency, most, own, mirror=settings.mirror, threads=threads)
     rows = propose(*_vectors(features, settings), max(count, most), threads)

@@ -22,7 +22,7 @@ from cryoalign.classification.signal_test import measure_signal
 
 PILOT_SHARE = 1.0 / 24.0
 """Standard deviation of the first search where nothing is known, as a share of the box."""
-STILL_PX = 0.15
+STILL_PX = 0.1
 """Centres that move by less in a round, in prepared pixels, stand still."""
 LEAST_VARIANCE, LEAST_GAIN = 0.75, 1.1
 """Shifts are real where their variance is above this share of 1 / h, and the held-out share grows by this factor."""
