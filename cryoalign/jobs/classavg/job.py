@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,15 @@ from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, default_count, given_views
 from cryoalign.core.errors import InputError
 from cryoalign.io.graph_file import write_graph
-from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.classavg.averages import VIEW_FILES, average_views, plan_views, write_views
 from cryoalign.jobs.classavg.classify import classify_particles, given_graph, treatment_of
 from cryoalign.jobs.classavg.members import ViewMembers, view_members
 from cryoalign.jobs.classavg.model_files import MODEL_FILES, write_model
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
-from cryoalign.jobs.classavg.partition import Partition, make_partition
+from cryoalign.jobs.classavg.partition import make_partition
 from cryoalign.jobs.classavg.report import write_report
+from cryoalign.jobs.classavg.result import ClassavgResult
 from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
 from cryoalign.jobs.prepared.graph import graph_of_lists
@@ -33,30 +33,6 @@ MOST_REFERENCES = 200
 """Views that the partition aligns to, at most: of more than these it takes a covering set."""
 _SHIFT_SHARE = 20
 """The partition searches shifts of up to one part in so many of the box, round the centres that were found."""
-
-
-@dataclass(frozen=True, eq=False)
-class ClassavgResult:
-    """What a run found.
-
-    Parameters
-    ----------
-    prepared, classification
-        The particles that could be used, and what they are neighbours of.
-    seeds
-        Usable images in the middle of the views, (m,).
-    views, averages
-        The members of the views, and their averages.
-    partition
-        The particles in classes, for RELION.
-    """
-
-    prepared: Prepared
-    classification: Classification
-    seeds: NDArray[np.int64]
-    views: ViewMembers
-    averages: AverageResult
-    partition: Partition
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # threads of its own would only wait for each other here

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import cryoalign
 from cryoalign.jobs.average.report import kind_of_average
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
+from cryoalign.jobs.classavg.result import ClassavgResult
 from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.jobs.rid_distance.search import UNITS
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.classavg import ClassavgReportData, SignalSummary, ViewMembers, write_classavg_report
-
-if TYPE_CHECKING:
-    from cryoalign.jobs.classavg.job import ClassavgResult
 
 
 def write_report(
