@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import sys
-import types
 from pathlib import Path
 
 import click
@@ -18,27 +16,7 @@ from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.cpus import available_cpus
 
 BASIC = "a.star -o out"
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Stand in for the job; returns the calls, and fails or answers as told by `.outcome`."""
-
-    class Calls(list):
-        outcome = 0
-
-    calls = Calls()
-
-    def run_average(parameters, *, argv, verbosity, merge_only=False):
-        calls.append((parameters, list(argv), verbosity))
-        if isinstance(calls.outcome, Exception):
-            raise calls.outcome
-        return calls.outcome
-
-    module = types.ModuleType("cryoalign.jobs.average.job")
-    module.run_average = run_average
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.average.job", module)
-    return calls
+JOB = "average"
 
 
 def parameters_of(called, words: str) -> AverageParameters:

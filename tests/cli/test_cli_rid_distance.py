@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import sys
-import types
 from pathlib import Path
 
 import click
@@ -18,27 +16,7 @@ from cryoalign.jobs.cpus import available_cpus
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 
 BASIC = "a.star -o out"
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Stand in for the job; returns the calls, and fails or answers as told by `.outcome`."""
-
-    class Calls(list):
-        outcome = 0
-
-    calls = Calls()
-
-    def run_job(parameters, *, argv, verbosity, merge_only=False):
-        calls.append((parameters, list(argv), verbosity))
-        if isinstance(calls.outcome, Exception):
-            raise calls.outcome
-        return calls.outcome
-
-    module = types.ModuleType("cryoalign.jobs.rid_distance.job")
-    module.run_rid_distance = run_job
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.rid_distance.job", module)
-    return calls
+JOB = "rid_distance"
 
 
 def parameters_of(called, words: str) -> RidDistanceParameters:

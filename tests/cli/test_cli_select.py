@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-import sys
-import types
 from pathlib import Path
 
 import click
@@ -19,27 +17,7 @@ from cryoalign.jobs.cpus import available_cpus
 from cryoalign.jobs.select.parameters import SelectParameters
 
 BASIC = "a.star -o out --classes 1"
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Stand in for the selection; returns the calls, and fails or answers as told by `.outcome`."""
-
-    class Calls(list):
-        outcome = 0
-
-    calls = Calls()
-
-    def run_select(parameters, *, argv, verbosity):
-        calls.append((parameters, list(argv), verbosity))
-        if isinstance(calls.outcome, Exception):
-            raise calls.outcome
-        return calls.outcome
-
-    module = types.ModuleType("cryoalign.jobs.select.job")
-    module.run_select = run_select
-    monkeypatch.setitem(sys.modules, "cryoalign.jobs.select.job", module)
-    return calls
+JOB = "select"
 
 
 def parameters_of(called, words: str) -> SelectParameters:

@@ -1,0 +1,33 @@
+"""A stand-in for the job behind a command, so that only the command line is tested."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+
+
+@pytest.fixture
+def called(request, monkeypatch):
+    """Stand in for the job that the test's module names as JOB.
+
+    Returns the calls (parameters, words, verbosity), and fails or answers as told by `.outcome`.
+    """
+
+    class Calls(list):
+        outcome = 0
+
+    calls = Calls()
+
+    def run_job(parameters, *, argv, verbosity, merge_only=False):
+        calls.append((parameters, list(argv), verbosity))
+        if isinstance(calls.outcome, Exception):
+            raise calls.outcome
+        return calls.outcome
+
+    name = f"cryoalign.jobs.{request.module.JOB}.job"
+    module = types.ModuleType(name)
+    setattr(module, f"run_{request.module.JOB}", run_job)
+    monkeypatch.setitem(sys.modules, name, module)
+    return calls
