@@ -3,7 +3,8 @@
 A round: components of the images at their present centres, raw neighbours by exact scores of all pairs (of those that
 rotation invariants propose, for very many images), shifts if any are expected, multi-frequency vector diffusion maps on
 the raw graph, centres from the shifts on its trusted edges. Rounds end when centres stand still; images without shifts
-take one. Before the first search for shifts, pairs are chosen from images as they are and as the round mean centres them.
+take one. Before the first search for shifts, pairs are chosen from images as they are and as the round mean centres
+them.
 """
 
 from __future__ import annotations
