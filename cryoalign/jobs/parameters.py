@@ -79,6 +79,30 @@ def check_part(part: tuple[int, int] | None, *, overwrite: bool) -> None:
         )
 
 
+def refuse_together(
+    parameters: Any,
+    *pairs: tuple[str, str],
+    option: Callable[[str], str] = option_of,
+    hint: str = "give one of them",
+) -> None:
+    """Refuse options that exclude each other.
+
+    Parameters
+    ----------
+    parameters
+        What has the fields.
+    pairs
+        Names of fields of which one at most may be given: not None and not False.
+    option
+        What the option of a field is called.
+    hint
+        What to do about it.
+    """
+    for one, other in pairs:
+        if getattr(parameters, one) not in (None, False) and getattr(parameters, other) not in (None, False):
+            raise InputError(f"{option(one)} and {option(other)} exclude each other", hint=hint)
+
+
 def parameters_to_json(parameters: Any) -> dict[str, Any]:
     """Return a frozen dataclass of parameters as a dictionary that JSON can hold; paths become text, tuples lists."""
     return {field.name: _plain(getattr(parameters, field.name)) for field in fields(parameters)}

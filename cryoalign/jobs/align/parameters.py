@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import check_part, check_values, option_of, parameters_from_json, parameters_to_json
+from cryoalign.jobs.parameters import (
+    check_part,
+    check_values,
+    option_of,
+    parameters_from_json,
+    parameters_to_json,
+    refuse_together,
+)
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -128,8 +135,7 @@ class AlignParameters:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{option_of(name)} must not be negative", value=value)
-        if self.max_shift is not None and self.max_shift_px is not None:
-            raise InputError("--max-shift and --max-shift-px exclude each other", hint="give one of them")
+        refuse_together(self, ("max_shift", "max_shift_px"))
         if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
             raise InputError(
                 "no band is left between --highpass and --lowpass",
@@ -142,8 +148,7 @@ class AlignParameters:
             raise InputError("--local and --mirror exclude each other", hint="the input angle holds for one handedness")
         if self.local_flip and self.local is None:
             raise InputError("--local-flip needs --local DEG")
-        if self.resume and self.overwrite:
-            raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
+        refuse_together(self, ("resume", "overwrite"))
         check_part(self.part, overwrite=self.overwrite)
         if self.part is not None and self.rounds > 1:
             raise InputError(

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import check_part, check_values, parameters_from_json, parameters_to_json
+from cryoalign.jobs.parameters import (
+    check_part,
+    check_values,
+    parameters_from_json,
+    parameters_to_json,
+    refuse_together,
+)
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -112,13 +118,12 @@ class AverageParameters:
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
-        for one, other in (
-            ("plain", "phase_flip"), ("plain", "ssnr"), ("phase_flip", "ssnr"), ("by", "one_class"),
-            ("resume", "overwrite"), ("robust", "weights"), ("robust", "scale"),
-        ):  # fmt: skip
-            if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
-                hint = "a robust mean takes all members alike" if one == "robust" else "give one of them"
-                raise InputError(f"{option_of(one)} and {option_of(other)} exclude each other", hint=hint)
+        refuse_together(
+            self, ("plain", "phase_flip"), ("plain", "ssnr"), ("phase_flip", "ssnr"), ("by", "one_class"),
+            ("resume", "overwrite"), option=option_of,
+        )  # fmt: skip
+        alike = "a robust mean takes all members alike"
+        refuse_together(self, ("robust", "weights"), ("robust", "scale"), option=option_of, hint=alike)
         if self.sigma_clip is not None and self.robust != "sigma-clip":
             raise InputError("--sigma-clip goes with --robust sigma-clip", value=self.sigma_clip)
         if self.one_class and self.classes is not None:

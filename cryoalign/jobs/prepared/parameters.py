@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cryoalign.classification.settings import Features, Score
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import check_part, check_values, option_of
+from cryoalign.jobs.parameters import check_part, check_values, option_of, refuse_together
 
 OnBadImage = Literal["error", "skip"]
 NoiseGroup = Literal["optics", "micrograph"]
@@ -113,10 +113,7 @@ class ComparisonParameters:
 
     def refuse_together(self, *pairs: tuple[str, str]) -> None:
         """Refuse options that exclude each other."""
-        for one, other in pairs:
-            if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
-                names = [_OPTIONS.get(name, option_of(name)) for name in (one, other)]
-                raise InputError(f"{names[0]} and {names[1]} exclude each other", hint="give one of them")
+        refuse_together(self, *pairs, option=lambda name: _OPTIONS.get(name, option_of(name)))
 
     def shift_sd_prepared(self, box: int, prepared_box: int) -> float | None:
         """Return the standard deviation to search, in pixels of the prepared images; None = from the data."""

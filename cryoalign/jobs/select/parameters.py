@@ -9,7 +9,7 @@ from typing import Any
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.class_lists import parse_classes
-from cryoalign.jobs.parameters import option_of, parameters_to_json
+from cryoalign.jobs.parameters import option_of, parameters_to_json, refuse_together
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
@@ -141,8 +141,7 @@ class SelectParameters:
                 "--class-table is not used", value=str(self.class_table),
                 hint="give --min-class-quality, --max-class-resolution or --class-where; --classes-from takes a list",
             )  # fmt: skip
-        if self.resume and self.overwrite:
-            raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
+        refuse_together(self, ("resume", "overwrite"))
 
     def _check_number(self, name: str, least: float, what: str, *, strict: bool) -> None:
         value = getattr(self, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import parameters_to_json
+from cryoalign.jobs.parameters import parameters_to_json, refuse_together
 
 UNIFORM, SINGLE = "uniform", "single"
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"
@@ -116,8 +116,7 @@ class SimulateParameters:
             raise InputError("--map-angpix needs --map")
         if not 0 <= self.seed < 2**64:
             raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
-        if self.resume and self.overwrite:
-            raise InputError("--resume and --overwrite exclude each other", hint="give one of them")
+        refuse_together(self, ("resume", "overwrite"))
 
     @property
     def views_file(self) -> Path | None:
