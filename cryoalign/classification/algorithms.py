@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.affinity import best_affine
 from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList
 from cryoalign.classification.features import Features
 from cryoalign.classification.invariants import candidate_vectors
 from cryoalign.classification.kmeans import kmeans
@@ -22,6 +21,7 @@ from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.reweight import reweight
 from cryoalign.classification.settings import ClassificationSettings
 from cryoalign.classification.vdm import vector_diffusion
+from cryoalign.synchronization.edges import EdgeList
 
 VECTORS, FREQUENCIES = 80, 5
 """Eigenvectors at each frequency, and frequencies, of the diffusion maps."""

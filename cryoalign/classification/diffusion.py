@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
-from cryoalign.classification.edges import Adjacency, EdgeList, adjacency
 from cryoalign.core.errors import InputError
+from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.affinity import pair_affinities
 from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList
+from cryoalign.synchronization.edges import EdgeList
 
 POWER = 0.0
 """Power of the eigenvalues in the affinity: they are equal in theory."""

@@ -23,9 +23,9 @@ from cryoalign.classification.candidates import propose
 from cryoalign.classification.centring import centre_by_round_mean
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.classification.edges import edges_from_lists
 from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.invariants import candidate_vectors
+from cryoalign.classification.list_edges import edges_from_lists
 from cryoalign.classification.llr import ScoreWeights, pair_weights
 from cryoalign.classification.mfca import viewing_angles_deg
 from cryoalign.classification.neighbours import NeighbourLists
@@ -37,10 +37,10 @@ from cryoalign.classification.shift_scale import STILL_PX, are_shifted, next_sd,
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
 from cryoalign.classification.signal_test import measure_signal
 from cryoalign.classification.template_angles import MEMBERS, template_turns_deg, turned_lists
-from cryoalign.classification.translation import synchronise_shifts
 from cryoalign.classification.view_directions import view_directions
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import rotate_points
+from cryoalign.synchronization.translation import synchronise_shifts
 
 Progress = Callable[[str], None]
 """Called with the name of each stage when it begins."""

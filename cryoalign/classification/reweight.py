@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import agreement
 from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList
+from cryoalign.synchronization.edges import EdgeList
 
 _BINS = 256
 _SMOOTHING_BINS = 3.0

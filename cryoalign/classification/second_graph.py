@@ -11,8 +11,8 @@ import numpy as np
 
 from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.classification.edges import edges_from_lists
 from cryoalign.classification.features import Features
+from cryoalign.classification.list_edges import edges_from_lists
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pair_score import score_pairs, top_neighbours

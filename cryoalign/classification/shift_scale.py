@@ -13,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.edges import EdgeList, edges_from_lists
 from cryoalign.classification.features import Features
+from cryoalign.classification.list_edges import edges_from_lists
 from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import templates
 from cryoalign.classification.signal_test import measure_signal
+from cryoalign.synchronization.edges import EdgeList
 
 PILOT_SHARE = 1.0 / 24.0
 """Standard deviation of the first search where nothing is known, as a share of the box."""

@@ -7,7 +7,7 @@ Sci. 2011.)
 from __future__ import annotations
 
 from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList
+from cryoalign.synchronization.edges import EdgeList
 
 
 def vector_diffusion(edges: EdgeList, n_vectors: int = 50, *, tolerance: float = 1e-2, threads: int = 1) -> Embedding:

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from cryoalign.classification.affinity import best_affine, pair_angles_deg
 from cryoalign.classification.diffusion import Embedding, diffuse
-from cryoalign.classification.edges import EdgeList, undirected
 from cryoalign.classification.reweight import reweight
 from cryoalign.core.poses import wrap_degrees
+from cryoalign.synchronization.edges import EdgeList, undirected
 
 from .results import Room
 from .settings import Settings

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from cryoalign.classification.edges import EdgeList, undirected
+from cryoalign.synchronization.edges import EdgeList, undirected
 
 
 def random_frames(n: int, seed: int) -> NDArray[np.float64]:

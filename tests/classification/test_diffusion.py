@@ -7,8 +7,8 @@ import pytest
 from sphere_graphs import angle_between_deg, cap_graph, fibonacci_frames, random_frames, rewired_graph
 
 from cryoalign.classification.diffusion import diffuse
-from cryoalign.classification.edges import undirected
 from cryoalign.core.errors import InputError
+from cryoalign.synchronization.edges import undirected
 
 
 @pytest.fixture(scope="module")

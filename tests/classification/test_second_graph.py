@@ -7,8 +7,8 @@ import pytest
 
 from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.all_pairs import all_neighbours
-from cryoalign.classification.edges import edges_from_lists
 from cryoalign.classification.features import prepare_features
+from cryoalign.classification.list_edges import edges_from_lists
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.second_graph import AMONG, second_pass
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings

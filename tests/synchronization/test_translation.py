@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sphere_graphs import nearest_views, optimal_angle_deg, random_frames
 
-from cryoalign.classification.edges import EdgeList, undirected
-from cryoalign.classification.translation import synchronise_shifts
 from cryoalign.core.poses import Poses
+from cryoalign.synchronization.edges import EdgeList, undirected
+from cryoalign.synchronization.translation import synchronise_shifts
 
 
 def shifted_graph(n: int, noise_px: float) -> tuple[np.ndarray, np.ndarray, EdgeList]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg
 
-from cryoalign.classification.edges import EdgeList
 from cryoalign.core.poses import rotate_points
+from cryoalign.synchronization.edges import EdgeList
 
 
 def synchronise_shifts(edges: EdgeList, *, mu: float = 0.03, tolerance: float = 1e-4) -> NDArray[np.float32]:

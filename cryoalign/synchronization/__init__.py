@@ -1,0 +1,1 @@
+"""Global angles, handedness and centres of images from what is known of pairs of them."""
