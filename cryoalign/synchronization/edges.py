@@ -1,7 +1,8 @@
-"""Edges of a graph of images: each pair once, weighted by how near the two are.
+"""Edges of a graph of images, i < j, weighted by how near the two are.
 
-A k-nearest list is directed and lists many pairs twice. Here every pair stands once, i < j, with the pose that brings
-image j onto image i; the other direction is the inverse pose.
+A k-nearest list is directed and lists many pairs twice. Here an edge stands as i < j, with the pose that brings image
+j onto image i; the other direction is the inverse pose. `undirected` keeps the best edge of a pair, `every_edge` all
+that say different things.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.poses import Poses
+from cryoalign.core.poses import Poses, wrap_degrees
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeList:
-    """Undirected edges between n images, sorted by (i, j), each pair once; make one with `undirected`.
+    """Undirected edges between n images, sorted by (i, j); make one with `undirected` or `every_edge`.
 
     Parameters
     ----------
@@ -113,6 +114,77 @@ def undirected(
     InputError
         A row is not in 0..n-1, or a weight is negative or not finite.
     """
+    first, second, angles, flips, shifts, weights = _columns(n, i, j, angle_deg, mirror, shift_px, weight)
+    order = _best_first(n, first, second, weights if rank is None else np.asarray(rank))
+    key = (np.minimum(first, second) * n + np.maximum(first, second))[order]
+    head = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
+    highest = np.maximum.reduceat(weights[order], head) if len(head) else np.zeros(0, np.float32)
+    rows = order[head]
+    first, second, angles, flips, shifts = first[rows], second[rows], angles[rows], flips[rows], shifts[rows]
+    low, high, angles, shifts = _ascending(first, second, angles, flips, shifts)
+    return EdgeList(n, low, high, angles, flips, shifts, highest)
+
+
+def every_edge(
+    n: int,
+    i: ArrayLike,
+    j: ArrayLike,
+    angle_deg: ArrayLike,
+    mirror: ArrayLike | None = None,
+    shift_px: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+) -> EdgeList:
+    """Turn directed edges into an edge list that keeps edges of one pair that disagree.
+
+    Edges with i > j are inverted. Edges from an image to itself are dropped, and so is an edge that repeats another
+    exactly (same two images, same pose to 1e-3 degrees and pixels after inversion, same weight).
+
+    Parameters
+    ----------
+    n
+        Number of images.
+    i, j, angle_deg, mirror, shift_px, weight
+        As in `EdgeList`, in any order, (E,) and (E, 2); no mirrors, no shifts and weights of 1 if omitted.
+
+    Raises
+    ------
+    InputError
+        A row is not in 0..n-1, an angle or shift is not finite, or a weight is negative or not finite.
+    """
+    first, second, angles, flips, shifts, weights = _columns(n, i, j, angle_deg, mirror, shift_px, weight)
+    wrong = np.flatnonzero(~(np.isfinite(angles) & np.isfinite(shifts).all(axis=1)))
+    if len(wrong):
+        raise InputError(f"edge {wrong[0] + 1} has an unusable angle or shift", value=float(angles[wrong[0]]))
+    kept = np.flatnonzero(first != second)
+    first, second, angles, flips, shifts, weights = (
+        part[kept] for part in (first, second, angles, flips, shifts, weights)
+    )
+    low, high, angles, shifts = _ascending(first, second, angles, flips, shifts)
+    angles = wrap_degrees(angles).astype(np.float32)
+    order = np.lexsort((weights, shifts[:, 1], shifts[:, 0], angles, flips, high, low))
+    low, high, angles, flips, shifts, weights = (part[order] for part in (low, high, angles, flips, shifts, weights))
+    repeat = np.zeros(len(low), bool)
+    repeat[1:] = (
+        (low[1:] == low[:-1])
+        & (high[1:] == high[:-1])
+        & (flips[1:] == flips[:-1])
+        & (np.abs(np.diff(angles)) < 1e-3)
+        & (np.abs(np.diff(shifts, axis=0)) < 1e-3).all(axis=1)
+        & (weights[1:] == weights[:-1])
+    )
+    return EdgeList(n, low, high, angles, flips, shifts, weights).take(~repeat)
+
+
+def _columns(
+    n: int,
+    i: ArrayLike,
+    j: ArrayLike,
+    angle_deg: ArrayLike,
+    mirror: ArrayLike | None,
+    shift_px: ArrayLike | None,
+    weight: ArrayLike | None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray]:
+    """Bring the columns of an edge table to their types, with defaults, and check rows and weights."""
     first, second = (np.asarray(rows, dtype=np.int64).ravel() for rows in (i, j))
     count = len(first)
     for rows in (first, second):
@@ -128,17 +200,22 @@ def undirected(
     shifts = np.zeros((count, 2), np.float32) if shift_px is None else np.asarray(shift_px, dtype=np.float32)
     flips = np.zeros(count, bool) if mirror is None else np.asarray(mirror, dtype=bool)
     angles = np.asarray(angle_deg, dtype=np.float32).ravel()
-    order = _best_first(n, first, second, weights if rank is None else np.asarray(rank))
-    key = (np.minimum(first, second) * n + np.maximum(first, second))[order]
-    head = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
-    highest = np.maximum.reduceat(weights[order], head) if len(head) else np.zeros(0, np.float32)
-    rows = order[head]
-    first, second, angles, flips, shifts = first[rows], second[rows], angles[rows], flips[rows], shifts[rows]
+    return first, second, angles, flips, shifts, weights
+
+
+def _ascending(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    angles: NDArray[np.float32],
+    flips: NDArray[np.bool_],
+    shifts: NDArray[np.float32],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Invert the edges with i > j; angles and shifts are changed in place."""
     turned = first > second
     back = Poses(angles[turned], shifts[turned, 0], shifts[turned, 1], flips[turned]).inverse()
     angles[turned], shifts[turned, 0], shifts[turned, 1] = back.psi, back.dx, back.dy
     low, high = np.minimum(first, second).astype(np.int32), np.maximum(first, second).astype(np.int32)
-    return EdgeList(n, low, high, angles, flips, shifts, highest)
+    return low, high, angles, shifts
 
 
 def _best_first(n: int, first: NDArray, second: NDArray, rank: NDArray) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import pytest
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
-from cryoalign.synchronization.edges import adjacency, undirected
+from cryoalign.synchronization.edges import adjacency, every_edge, undirected
 
 
 def test_edges_against_the_order_are_inverted():
@@ -44,3 +44,15 @@ def test_unusable_edges_are_refused_and_loops_dropped():
     with pytest.raises(InputError, match="edge 1 has an unusable weight"):
         undirected(5, [0, 2], [1, 1], [0, 0], weight=[np.nan, 1])
     assert len(undirected(5, [2], [2], [0])) == 0
+
+
+def test_every_edge_keeps_edges_that_disagree_and_drops_repeats_and_loops():
+    edges = every_edge(
+        4, [0, 1, 1, 2, 3, 0], [1, 0, 0, 2, 1, 1], [30, -30, -50, 5, 400, 30], weight=[1, 1, 1, 1, 1, 0.5]
+    )
+    assert list(zip(edges.i.tolist(), edges.j.tolist(), strict=True)) == [(0, 1)] * 3 + [(1, 3)]
+    np.testing.assert_allclose(edges.angle_deg, [30, 30, 50, -40], rtol=1e-6)
+    assert edges.weight.tolist() == [0.5, 1, 1, 1]
+    with pytest.raises(InputError, match="edge 2 has an unusable angle"):
+        every_edge(3, [0, 1], [1, 2], [0, np.nan])
+    assert len(every_edge(1, [], [], [])) == 0
