@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "rid-distance": "Find each particle's nearest neighbours, whatever their rotation.",
     "select": "Keep particles by class, score, distance or chance.",
     "simulate": "Make particles whose truth is known.",
+    "simulate-graph": "Make a graph of pairwise angles whose truth is known.",
 }
 """Subcommands and their one-line help; each lives in the module of its name, as `command`."""
 

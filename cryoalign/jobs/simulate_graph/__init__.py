@@ -1,0 +1,1 @@
+"""``simulate-graph``: from options to a graph whose truth is known."""
