@@ -1,0 +1,119 @@
+"""The particles that a graph is of: given, or named by the run that made the graph; their names are checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.edge_table import EdgeTable, with_named_rows, with_rows
+from cryoalign.io.particle_tables import read_particle_tables
+from cryoalign.io.particles import ParticleSet
+from cryoalign.jobs.record import read_record
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.sync.parameters import SyncParameters
+
+_MAKERS = ("rid-distance", "classavg")
+
+
+def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tuple[EdgeTable, ParticleSet | None]:
+    """Return the edges, as edges between particles where these are known, and the particles.
+
+    Given particles must be those of the graph. Those that the run of the graph names are used if they are still there
+    and are the same; else a warning says why not.
+
+    Raises
+    ------
+    InputError
+        If the given particles are not those of the graph.
+    """
+    if p.particles:
+        run.add_inputs(p.particles)
+        return _attached(table, _read(p.particles, p.datadir, p.angpix, run), run)
+    named = _named_by_run(table.path)
+    if named is None:
+        return table, None
+    paths, datadir, angpix = named
+    missing = [path for path in paths if not path.is_file()]
+    try:
+        if missing:
+            raise InputError("not found from here", path=missing[0])
+        particles = _read(paths, p.datadir or datadir, p.angpix or angpix, run)
+        found = _attached(table, particles, run)
+    except InputError as error:
+        run.warn(f"no particles.star: the particles of this graph cannot be used ({error}); give them with --particles")
+        return table, None
+    run.add_inputs(paths)
+    run.log.info("particles of the graph: %s", ", ".join(map(str, paths)))
+    return found
+
+
+def _read(paths: Sequence[Path], datadir: Path | None, angpix: float | None, run: RunDirectory) -> ParticleSet:
+    particles, _ = read_particle_tables(paths, datadir=datadir, angpix=angpix)
+    for text in particles.warnings:
+        run.warn(text)
+    return particles
+
+
+def _named_by_run(path: Path) -> tuple[list[Path], Path | None, float | None] | None:
+    """Return what run.json beside a graph.npz says of its particles: files, --datadir and --angpix."""
+    if path.name != "graph.npz":
+        return None
+    try:
+        record = read_record(path.parent)
+    except InputError:
+        return None
+    if record is None or record.get("command") not in _MAKERS or path.name not in record.get("files", ()):
+        return None
+    parameters = record["parameters"]
+    there = Path(record["working_directory"])
+
+    def from_here(word: str) -> Path:
+        """Return a path as it stands, or as it was meant in the folder that the run was started in."""
+        plain = Path(word)
+        return plain if plain.exists() or not (there / plain).exists() else Path(os.path.relpath(there / plain))
+
+    datadir = parameters.get("datadir")
+    return [from_here(word) for word in parameters["inputs"]], datadir and from_here(datadir), parameters.get("angpix")
+
+
+def _attached(table: EdgeTable, particles: ParticleSet, run: RunDirectory) -> tuple[EdgeTable, ParticleSet]:
+    """Return the edges as edges between particles, and the particles that are nodes."""
+    names = np.array(particles.image_names(), dtype=np.str_)
+    of = f"of {len(names)} particles"
+    if table.node.dtype.kind != "i":
+        return with_named_rows(table, names, of), particles
+    if not table.rows_of_particles:
+        return with_rows(table, len(names), names, of), particles
+    n = table.n
+    if n > len(names):
+        raise _others(f"a graph of {n} particles, not of these {len(names)}", table)
+    if table.name is not None:
+        _refuse_other_names(table, names[:n])
+    elif n != len(names):
+        raise _others(f"a graph of {n} nodes without names, and {len(names)} particles", table)
+    if n < len(names):
+        run.warn(f"the graph is of the first {n} of {len(names)} particles: the others are left out")
+        particles = particles.take(np.arange(n))
+    return with_rows(table, n, names[:n], of), particles
+
+
+def _refuse_other_names(table: EdgeTable, names: NDArray[np.str_]) -> None:
+    """Refuse particles with other names; the same images of the same stacks in another folder are welcome."""
+    assert table.name is not None
+    for row in np.flatnonzero(table.name != names).tolist():
+        if _without_folder(table.name[row]) != _without_folder(names[row]):
+            raise _others(f"a graph of other particles: row {row + 1} is {table.name[row]}, not {names[row]}", table)
+
+
+def _without_folder(name: str) -> str:
+    number, at, stack = name.rpartition("@")
+    return number.lstrip("0") + at + PurePosixPath(stack).name
+
+
+def _others(what: str, table: EdgeTable) -> InputError:
+    return InputError(what, path=table.path, hint="give the particles, in the order, from which the graph was made")
