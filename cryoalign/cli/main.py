@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "select": "Keep particles by class, score, distance or chance.",
     "simulate": "Make particles whose truth is known.",
     "simulate-graph": "Make a graph of pairwise angles whose truth is known.",
+    "sync": "Find one angle for every node of a graph from those of its edges.",
 }
 """Subcommands and their one-line help; each lives in the module of its name, as `command`."""
 

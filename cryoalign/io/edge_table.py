@@ -6,8 +6,9 @@ kept, whether they agree or not; an edge is listed in one direction or in both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from cryoalign.io.star_check import scan_star
 
 _ROW = "cryoalignRow"
 _IMAGE_NAME = "rlnImageName"
+_STACKS = (".mrc", ".mrcs", ".mrc:mrcs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +125,12 @@ def read_edge_table(path: Path) -> EdgeTable:
 def _from_graph(path: Path) -> EdgeTable:
     graph = read_graph(path)
     weight = None if graph.weight is None else graph.weight.astype(np.float64)
+    node, name = _nodes_called(graph.name)
     return EdgeTable(
         path=path,
-        node=np.arange(1, graph.n + 1),
-        rows_of_particles=True,
-        name=graph.name if graph.name.astype(bool).any() else None,
+        node=node,
+        rows_of_particles=node.dtype.kind == "i",
+        name=name,
         i=graph.i,
         j=graph.j,
         angle_deg=graph.angle_deg.astype(np.float64),
@@ -186,8 +189,10 @@ def _with_nodes(table: EdgeTable, star: StarFile) -> EdgeTable:
     n = len(rows)
     if not np.array_equal(rows, np.arange(1, n + 1)):
         raise InputError(f"{_ROW} in data_nodes must be 1, 2, 3 and so on", path=star.path, line=star.lines["nodes"])
-    names = np.array(nodes[_IMAGE_NAME].tolist(), dtype=np.str_) if _IMAGE_NAME in nodes else None
-    return with_rows(table, n, names, f"of {n} in data_nodes")
+    names = np.array(nodes[_IMAGE_NAME].tolist(), dtype=np.str_) if _IMAGE_NAME in nodes else np.full(n, "")
+    node, images = _nodes_called(names)
+    found = with_rows(table, n, images, f"of {n} in data_nodes")
+    return found if node.dtype.kind == "i" else replace(found, node=node, name=None, rows_of_particles=False)
 
 
 def with_rows(table: EdgeTable, n: int, name: NDArray[np.str_] | None, of: str) -> EdgeTable:
@@ -216,7 +221,8 @@ def with_rows(table: EdgeTable, n: int, name: NDArray[np.str_] | None, of: str) 
         what = f"a node that is no row {of}" if whole else f"a name where a row {of} should be"
         raise table.error(what, first, value=ids[end].item(), hint="rows count from 1")
     place = np.asarray(ids, np.int64) - 1
-    return _changed(table, node=np.arange(1, n + 1), name=name, i=place[table.i], j=place[table.j])
+    i, j = place[table.i], place[table.j]
+    return replace(table, node=np.arange(1, n + 1), name=name, i=i, j=j, rows_of_particles=True)
 
 
 def with_named_rows(table: EdgeTable, name: NDArray[np.str_], of: str) -> EdgeTable:
@@ -241,12 +247,7 @@ def with_named_rows(table: EdgeTable, name: NDArray[np.str_], of: str) -> EdgeTa
             edge = int(np.flatnonzero(bad[table.i] | bad[table.j])[0])
             end = table.i[edge] if bad[table.i[edge]] else table.j[edge]
             raise table.error(what, edge, value=table.node[end].item(), hint="names must be those of the particles")
-    return _changed(table, node=name, name=name, i=place[table.i], j=place[table.j])
-
-
-def _changed(table: EdgeTable, *, node: NDArray, name: NDArray | None, i: NDArray, j: NDArray) -> EdgeTable:
-    fields = {label: getattr(table, label) for label in table.__dataclass_fields__}
-    return EdgeTable(**fields | {"node": node, "name": name, "i": i, "j": j, "rows_of_particles": True})
+    return replace(table, node=name, name=name, i=place[table.i], j=place[table.j], rows_of_particles=True)
 
 
 def _table(
@@ -261,7 +262,7 @@ def _table(
         path=path,
         node=ids,
         rows_of_particles=False,
-        name=None if ids.dtype.kind == "i" else _image_names(ids),
+        name=ids if ids.dtype.kind != "i" and _are_images(ids) else None,
         i=columns["i"],
         j=columns["j"],
         angle_deg=columns["angle_deg"],
@@ -276,6 +277,15 @@ def _table(
     )
 
 
-def _image_names(ids: NDArray[np.str_]) -> NDArray[np.str_] | None:
-    """Return the ids where every one is an image's name, such as 000001@stack.mrcs."""
-    return ids if all("@" in word for word in ids.tolist()) else None
+def _nodes_called(names: NDArray[np.str_]) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
+    """Return ids of named rows, and the names of their images: rows of particles have numbers, others their names."""
+    rows = np.arange(1, len(names) + 1)
+    if len(names) and _are_images(names):
+        return rows, names
+    own = len(names) and names.astype(bool).all() and len(np.unique(names)) == len(names)
+    return (names if own else rows), None
+
+
+def _are_images(names: NDArray[np.str_]) -> bool:
+    """Tell whether all are names of images, such as 000001@stack.mrcs."""
+    return all("@" in name or name.endswith(_STACKS) for name in names.tolist())
