@@ -70,6 +70,12 @@ def classavg(
     return measure.run([*command, "--overwrite", "-q", *extra], cwd=particles.parent, watch_memory=watch_memory)
 
 
+def command(folder: Path, *words: object, threads: int = 1, watch_memory: bool = False) -> measure.Cost:
+    """Run any other command in a folder."""
+    line = [program(), *map(str, words), "-j", str(threads), "-q"]
+    return measure.run(line, cwd=folder, watch_memory=watch_memory)
+
+
 def read_members(output: Path) -> dict[str, NDArray]:
     """Read the views that ``classavg`` wrote, in the order of the images in the middle of them.
 

@@ -25,6 +25,8 @@ from . import (
     signal_test,
     speed,
     structure,
+    sync,
+    sync_scale,
     system,
 )
 from .measure import ChildFailed
@@ -56,6 +58,8 @@ ROOMS = {
     "signal_test": signal_test.run_signal_test,
     "classavg_speed": classavg_speed.run_classavg_speed,
     "classavg_large": classavg_speed.run_classavg_large,
+    "sync": sync.run_sync,
+    "sync_scale": sync_scale.run_sync_scale,
 }
 APART = ("classavg_large",)  # only when named: long
 
