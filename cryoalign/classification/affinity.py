@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
 from cryoalign.classification.diffusion import Embedding
 from cryoalign.classification.kd_candidates import neighbours_of_neighbours, tree_candidates, view_coordinates
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.classification.tile_pool import one_blas_thread
 from cryoalign.core.tiles import TILE
 
 BRUTE_FORCE = 10_000
@@ -133,7 +133,7 @@ def _best(
                 np.take_along_axis(found[1], chosen, axis=1) > np.take_along_axis(found[0], chosen, axis=1)
             )
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(1, threads)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
         list(pool.map(tile, range(0, n, TILE)))
     return NeighbourLists(index, score, np.zeros((n, count), np.float32), mirror, np.zeros((n, count, 2), np.float32))
 

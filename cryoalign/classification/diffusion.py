@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
+from cryoalign.classification.tile_pool import one_blas_thread
 from cryoalign.core.errors import InputError
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
@@ -101,7 +101,7 @@ def diffuse(
     def solve(part: int) -> tuple[NDArray, NDArray]:
         return _eigenvectors(graph, scale, frequency[part], counts[part], mirror, tolerance)
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max(1, threads)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
         found = list(pool.map(solve, range(len(frequency))))
     return Embedding(mirror, frequency, tuple(v for v, _ in found), tuple(x for _, x in found))
 

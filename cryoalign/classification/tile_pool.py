@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there when libraries are looked for
+from threadpoolctl import ThreadpoolController
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """Look for the libraries of this process: a millisecond or two, as long as a small tile."""
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Hold BLAS at one thread within a `with` block, as ``threadpool_limits`` does; libraries are looked for once."""
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 def map_tiles(compute: Callable[[Tile], Result], tiles: Iterable[Tile], threads: int) -> Iterator[Result]:
@@ -25,7 +39,7 @@ def map_tiles(compute: Callable[[Tile], Result], tiles: Iterable[Tile], threads:
     threads
         Threads, at least 1.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         if threads <= 1:
             yield from map(compute, tiles)
             return

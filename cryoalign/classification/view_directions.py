@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import add_squares
 from cryoalign.classification.diffusion import Embedding
+from cryoalign.classification.tile_pool import one_blas_thread
 from cryoalign.core.tiles import TILE
 
 LANDMARKS, JOINED, FOLLOWED = 1000, 25, 10
@@ -37,7 +37,7 @@ def view_directions(embedding: Embedding) -> NDArray[np.float32]:
     marks = features[landmarks]
     joined = np.zeros((len(landmarks), len(landmarks)))
     directions = np.zeros((n, 3))
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for first in range(0, len(landmarks), TILE):
             affinity = _signed_affinity(marks[first : first + TILE], marks, embedding.mirror)
             own = np.arange(len(affinity))
