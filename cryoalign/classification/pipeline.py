@@ -27,6 +27,7 @@ from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.invariants import candidate_vectors
 from cryoalign.classification.list_edges import edges_from_lists
 from cryoalign.classification.llr import ScoreWeights, pair_weights
+from cryoalign.classification.member_weights import member_weights
 from cryoalign.classification.mfca import viewing_angles_deg
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import best_attainable, pair_distances, template_quality
@@ -214,10 +215,10 @@ def classify(
             features.coefficients, features.frequency, cleaned, min(MEMBERS, cleaned.k), settings.threads
         )
         result = _describe(features, embedding, turned_lists(cleaned.nearest(settings.k), turns), settings)
+        neighbours, distance, angle, quality = result
+        weight = member_weights(embedding, features, neighbours, settings, signal=signal.signal)
         clock("")
-    neighbours, distance, angle, quality = result
     found_sd = scatter(centre) if search.shift_sd_px is None else search.shift_sd_px
-    weight = np.where(neighbours.index >= 0, np.float32(1), np.float32(0))
     return Classification(
         neighbours, distance, weight, angle, centre.astype(np.float32), raw, view_directions(embedding), quality,
         found_sd, signal, rounds, clock.timings,
