@@ -34,7 +34,15 @@ from cryoalign.classification.ordering import best_attainable, pair_distances, t
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.second_graph import AMONG, WEAK_SHARE, second_pass
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
-from cryoalign.classification.shift_scale import STILL_PX, are_shifted, next_sd, pilot_sd, scatter, trusted_edges
+from cryoalign.classification.shift_scale import (
+    STILL_PX,
+    are_centred,
+    are_shifted,
+    next_sd,
+    pilot_sd,
+    scatter,
+    trusted_edges,
+)
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
 from cryoalign.classification.signal_test import measure_signal
 from cryoalign.classification.template_angles import MEMBERS, template_turns_deg, turned_lists
@@ -127,9 +135,10 @@ def find_neighbours(
     with threadpool_limits(1, user_api="blas"):
         clock("features")
         features = prepare_features(images, settings)
-        expected = pilot_sd(images.shape[-1]) if settings.shift_sd_px is None else settings.shift_sd_px
+        known = _known_scale(features, settings, clock)
+        expected = pilot_sd(images.shape[-1]) if known is None else known
         lists = _raw_neighbours(features, settings, settings.k, expected, clock)
-        if settings.shift_sd_px is None:
+        if known is None:
             expected = _shift_scale(features, lists, threads=features.threads, clock=clock)
             if expected == 0:
                 lists = _raw_neighbours(features, settings, settings.k, 0.0, clock)
@@ -169,14 +178,17 @@ def classify(
     clock = _Clock(progress)
     centre = np.zeros((n, 2))
     with threadpool_limits(1, user_api="blas"):
-        known = 0.0 if graph is not None else search.shift_sd_px
+        clock("features")
+        features = prepare_features(images, search, centre, threads=settings.threads)
+        known = 0.0 if graph is not None else _known_scale(features, search, clock)
         sd = pilot_sd(images.shape[-1]) if known is None else known
         most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
         rounds = 0
         while True:
             rounds += 1
-            clock("features")
-            features = prepare_features(images, search, centre, threads=settings.threads)
+            if np.any(centre != features.centre_px):
+                clock("features")
+                features = prepare_features(images, search, centre, threads=settings.threads)
             raw = graph
             if raw is None:
                 raw = _raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, clock)
@@ -228,6 +240,14 @@ def classify(
 def _check_count(n: int, k: int) -> None:
     if n <= k:
         raise InputError(f"{n} particles are too few for {k} neighbours of each", hint="give a smaller -k")
+
+
+def _known_scale(features: Features, settings: SearchSettings, clock: _Clock) -> float | None:
+    """Return the deviation of the images' centres as far as it is known without a search: as told, 0, or None."""
+    if settings.shift_sd_px is not None:
+        return settings.shift_sd_px
+    clock("shift test")
+    return 0.0 if are_centred(features, mirror=settings.mirror) else None
 
 
 def _raw_neighbours(
