@@ -13,7 +13,7 @@ from cryoalign.report.figures import BLUE, INK, MUTED, new_axes, new_figure, sty
 
 
 def residual_density(centres_deg: NDArray, density: NDArray) -> str:
-    """Draw the density of residuals (B,) per degree, as a multiple of the uniform one."""
+    """Draw the density of residuals (B,) per degree, as a multiple of the uniform one; peaked ones by powers of ten."""
     ratio = np.asarray(density, np.float64) * 360
     step = 360 / max(1, len(ratio))
     with style():
@@ -21,8 +21,10 @@ def residual_density(centres_deg: NDArray, density: NDArray) -> str:
         axes = new_axes(figure, left=66, bottom=48, right=14, top=33)
         edges = np.append(np.asarray(centres_deg) - step / 2, np.asarray(centres_deg)[-1:] + step / 2)
         shown = np.maximum(ratio, 1e-3)
-        low, high = min(0.5, 0.8 * float(shown.min())), max(2.0, 1.5 * float(shown.max()))
-        axes.set_yscale("log")
+        steep = float(shown.max()) > 10 * float(np.median(shown))
+        low, high = (0.8 * float(shown.min()), 1.5 * float(shown.max())) if steep else (0.0, 1.1 * float(shown.max()))
+        if steep:
+            axes.set_yscale("log")
         axes.stairs(shown, edges, baseline=low, fill=True, color=BLUE, alpha=0.82)
         axes.axhline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.text(1, 1.02, "dashed: as chance would", transform=axes.transAxes, ha="right", color=MUTED, fontsize=11)
@@ -30,7 +32,8 @@ def residual_density(centres_deg: NDArray, density: NDArray) -> str:
         axes.set_xticks([-180, -90, 0, 90, 180], ["−180", "−90", "0", "90", "180"])
         axes.set_ylim(low, high)
         finish_axes(axes, "edge angle less what its nodes say (degrees)", "density, by the uniform one")
-        decade_axis(axes.yaxis)
+        if steep:
+            decade_axis(axes.yaxis)
         return svg_uri(figure)
 
 

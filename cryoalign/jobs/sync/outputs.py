@@ -79,6 +79,8 @@ def write_poses(
     if "rlnClassNumber" in table:
         columns["cryoalignClassNumberInput"] = table["rlnClassNumber"].iloc[good].tolist()
     columns["rlnAnglePsi"] = found.psi_deg[good]
+    if origin_angstrom is None and not {"rlnOriginXAngst", "rlnOriginX"} & set(table):
+        origin_angstrom = np.zeros((len(particles), 2))
     if origin_angstrom is not None:
         columns |= {"rlnOriginXAngst": origin_angstrom[good, 0], "rlnOriginYAngst": origin_angstrom[good, 1]}
     # Angles of different components have nothing in common, and so no average either.
