@@ -95,7 +95,7 @@ def test_a_density_of_little_range_has_a_plain_axis_and_a_peaked_one_a_logarithm
     flat = 1 / 360 * (1 + 0.3 * np.cos(np.deg2rad(centres)))
     peaked = np.exp(-((centres / 5) ** 2)) + 1e-3
     peaked /= peaked.sum() * 4
-    assert {"0", "0.5", "1"} <= set(chart_words(residual_density(centres, flat)).split(" | "))
+    assert "0.6" in set(chart_words(residual_density(centres, flat)).split(" | "))
     assert {"0.1", "10"} <= set(chart_words(residual_density(centres, peaked)).split(" | "))
 
 
