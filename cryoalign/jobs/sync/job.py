@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
 from cryoalign.io.particles import ParticleSet
+from cryoalign.jobs.interrupt import Interrupted
 from cryoalign.jobs.markers import NodeKind
 from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.runlog import progress
 from cryoalign.jobs.sync.edges import EdgeCounts, edges_of
 from cryoalign.jobs.sync.outputs import write_angles, write_edges, write_poses
 from cryoalign.jobs.sync.parameters import SyncParameters, parse_anchor
@@ -66,13 +68,30 @@ def run_sync(parameters: SyncParameters, *, argv: Sequence[str], verbosity: int 
             edges, counts = edges_of(table, p.max_distance)
         _say_edges(table, counts, run)
         with run.stage("angles"):
-            sync = synchronise(edges, p.settings())
+            sync = _synchronised(p, edges, run)
             psi, hands = _input_poses(particles, mirrors=table.mirror is not None)
             sync = anchored(sync, anchors, psi, hands, names=table.node.tolist())
         with run.stage("shifts"):
             shifts, pixel = _shifts(table, particles, edges, sync)
         found = SyncResult(table, particles, edges, counts, sync, shifts, pixel)
         return _finish(p, found, run, argv)
+
+
+def _synchronised(p: SyncParameters, edges: EdgeList, run: RunDirectory) -> Synchronization:
+    """Find all angles, say how far it is, and stop where RELION asks for it."""
+    with progress(run.log, "angles", edges.n, unit="nodes", verbosity=run.verbosity) as counter:
+        done = 0
+
+        def on_share(share: float) -> None:
+            nonlocal done
+            if run.aborted():
+                raise Interrupted("asked to stop by RELION_JOB_ABORT_NOW")
+            nodes = round(share * edges.n)
+            if nodes > done:
+                counter.update(nodes - done)
+                done = nodes
+
+        return synchronise(edges, p.settings(), on_share)
 
 
 def _anchors(p: SyncParameters, table: EdgeTable) -> dict[int, float]:
