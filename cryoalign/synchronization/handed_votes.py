@@ -20,8 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
-from cryoalign.synchronization.votes import BINS
 
+BINS = 128
 _SMOOTH_BINS = 1.0
 _LEAST_COUNT = 0.5
 

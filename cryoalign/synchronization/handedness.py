@@ -22,6 +22,8 @@ from cryoalign.synchronization.handed_votes import HandedVotes, handed_votes
 from cryoalign.synchronization.phases import phase_graph
 
 _K_MAX = 32
+_SURE = 0.3
+"""Weight of frequency 1 from which one start is enough: its eigenvectors are then near the truth everywhere."""
 _AGREE = 0.002
 """Starts agree when the log-likelihoods they lead to differ by no more than this share."""
 _REWEIGHTINGS = 3
@@ -85,7 +87,7 @@ def solve_handed(
             found = Handed(start.psi_rad, start.mirror, eigenvalues)
             continue
         now = handed_votes(graph, mirror, start.psi_rad, start.mirror)
-        settled = best is not None and _about(now.log_likelihood, best.log_likelihood)
+        settled = start.weight >= _SURE or (best is not None and _about(now.log_likelihood, best.log_likelihood))
         if best is None or now.log_likelihood > best.log_likelihood:
             best = now
         if settled:
