@@ -42,7 +42,8 @@ class Classification:
     distance
         Rotation-invariant distance of each membership, float32 (n, k), not negative; inf where there is no neighbour.
     weight
-        Weight of each membership in an average, float32 (n, k) in [0, 1]; 0 where there is no neighbour.
+        Weight of each membership in an average, float32 (n, k) in [0, 1]; 0 where there is no neighbour. The largest of
+        each image is 1; see `cryoalign.classification.member_weights`.
     viewing_angle_deg
         Angle between the two views as the graph sees it, float32 (n, k); nan where unknown.
     centre_px

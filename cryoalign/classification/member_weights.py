@@ -7,7 +7,8 @@ expected square error for w = (C + r I)^-1 c (simple kriging; Cressie, "Statisti
 3.4). So near views count more, members that lie alone on their side of the view more than those in a crowd, and all
 the same where noise is all that matters.
 
-Covariances are read from the graph: a power of the affinity. It falls off as what 32 pixels show does.
+Covariances are read from the graph: a power of the affinity that falls with the angle between views about as the
+covariance of simulated images of a ribosome does (0.86 at 11 degrees, where the affinity is 0.55).
 """
 
 from __future__ import annotations
