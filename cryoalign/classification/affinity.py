@@ -9,26 +9,32 @@ exp(-i k psi). (Fan and Zhao, arXiv 1904.07772; Gao, Fan, Zhao, arXiv 1906.01082
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.classification.kd_candidates import neighbours_of_neighbours, tree_candidates, view_coordinates
+from cryoalign.classification.kd_candidates import (
+    nearest_to_cell,
+    tree_cells,
+    unseen_of_neighbours,
+    view_coordinates,
+)
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.tile_pool import one_blas_thread
+from cryoalign.classification.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 
 BRUTE_FORCE = 10_000
-"""Up to this many images all pairs are looked at; beyond, those that a k-d tree proposes."""
+"""Up to this many images all pairs are looked at; beyond, those near its cell of a k-d tree."""
 
-PROPOSED = 1
-"""Images the tree proposes for each image of the list: a query costs as much as the images it returns."""
+NEAR, LEAST_NEAR = 20, 2000
+"""Images compared with all of a cell of views, for each place in the lists, and at the least."""
 
-STEPS, NEAR, REACH = 2, 10, 40
-"""Then, in steps, the first ``REACH`` of the lists of an image's first ``NEAR`` are proposed."""
+FIRST, REACH = 20, 50
+"""Then the first ``REACH`` of the lists of an image's ``FIRST`` are looked at, if they were not."""
+
+COLUMNS = 1000
+"""Columns of a matrix product."""
 
 
 def affinity_features(embedding: Embedding, power: float = 2.0) -> NDArray[np.float32]:
@@ -83,59 +89,86 @@ def best_affine(
     """
     features = affinity_features(embedding, power)
     count = min(count, embedding.n - 1)
-    proposed = None
-    if embedding.n > brute_force:
-        views = view_coordinates(features, embedding.mirror)
-        near = tree_candidates(views, embedding.mirror, PROPOSED * count + 50, threads=threads)
-        # What a few coordinates leave out is near something that they found.
-        for _ in range(STEPS):
-            first = _best(features, embedding, near, count, threads)
-            near = neighbours_of_neighbours(first.index, NEAR, REACH)
-        proposed = near
-    found = _best(features, embedding, proposed, count, threads)
+    found = _empty_lists(embedding.n, count)
+    if embedding.n <= brute_force:
+
+        def tile(first: int) -> None:
+            rows = np.arange(first, min(first + TILE, embedding.n))
+            _keep_best(found, rows, None, _affinities(features, rows, features, embedding.mirror))
+
+        run_tiles(tile, range(0, embedding.n, TILE), threads)
+    else:
+        _search_cells(features, embedding.mirror, found, threads)
     frequency = np.asarray(embedding.frequency, np.int64)
 
     def turn(first: int) -> None:
         rows = slice(first, first + TILE)
         pair_angles(features, frequency, first, found.index[rows], found.mirror[rows], found.angle_deg[rows])
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        list(pool.map(turn, range(0, embedding.n, TILE)))
+    run_tiles(turn, range(0, embedding.n, TILE), threads)
     return found
 
 
-def _best(
-    features: NDArray[np.float32], embedding: Embedding, proposed: NDArray[np.int32] | None, count: int, threads: int
-) -> NeighbourLists:
-    """Find the best of all images, or of proposed ones, for each image; angles are left at 0."""
-    n, mirrors = embedding.n, embedding.mirror
+def _search_cells(features: NDArray[np.float32], mirror: bool, found: NeighbourLists, threads: int) -> None:
+    """Fill lists with the best of the images near each cell of views, then of what these lists lead to."""
+    views = view_coordinates(features, mirror)
+    cells = tree_cells(views.points())
+    near = max(LEAST_NEAR, NEAR * found.k)
+    seen: list[NDArray[np.int32]] = [np.zeros(0, np.int32)] * len(cells)
+
+    def compare(cell: int) -> None:
+        rows = cells[cell]
+        seen[cell] = names = nearest_to_cell(views, rows, near)
+        value = _affinities(features, rows, features[names], mirror)
+        value[:, rows[:, None] == names] = -1
+        _keep_best(found, rows, np.broadcast_to(names, value.shape[1:]), value)
+
+    run_tiles(compare, range(len(cells)), threads)
+    first = NeighbourLists(*(np.copy(values) for values in vars(found).values()))
+
+    def reach(cell: int) -> None:
+        # What a few coordinates leave out is near something that they found.
+        rows = cells[cell]
+        more = unseen_of_neighbours(first.index, rows, seen[cell], FIRST, REACH)
+        if not more.size:
+            return
+        value = np.full((1 + mirror, *more.shape), -1, np.float32)
+        listed_affinities(features, rows, more, value)
+        # A list holds one affinity a pair, the better: the other hand has less.
+        listed = np.full((1 + mirror, len(rows), first.k), -1, np.float32)
+        for hand in range(1 + mirror):
+            np.copyto(listed[hand], first.score[rows], where=first.mirror[rows] == bool(hand))
+        names = np.concatenate([first.index[rows], more], axis=1)
+        _keep_best(found, rows, names, np.concatenate([listed, value], axis=2))
+
+    run_tiles(reach, range(len(cells)), threads)
+
+
+def _empty_lists(n: int, count: int) -> NeighbourLists:
     index, score = np.full((n, count), -1, np.int32), np.full((n, count), -np.inf, np.float32)
-    mirror = np.zeros((n, count), bool)
+    zeros = np.zeros((n, count), np.float32)
+    return NeighbourLists(index, score, zeros, np.zeros((n, count), bool), np.zeros((n, count, 2), np.float32))
 
-    def tile(first: int) -> None:
-        rows = slice(first, min(first + TILE, n))
-        if proposed is None:
-            found = _all_affinities(features, rows, mirrors)
-        else:
-            found = _listed_affinities(features, first, proposed[rows], mirrors)
-        # Two affinities a pair: the better one, then the best of each row, ties to the lower row.
-        better = found.max(axis=0)
-        chosen = np.sort(np.argpartition(-better, count - 1, axis=1)[:, :count], axis=1)
-        value = np.take_along_axis(better, chosen, axis=1)
-        order = np.argsort(-value, axis=1, kind="stable")
-        chosen, value = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(value, order, axis=1)
-        good = value > 0
-        names = chosen if proposed is None else np.take_along_axis(proposed[rows], chosen, axis=1)
-        index[rows] = np.where(good, names, -1)
-        score[rows] = np.where(good, value, -np.inf)
-        if mirrors:
-            mirror[rows] = good & (
-                np.take_along_axis(found[1], chosen, axis=1) > np.take_along_axis(found[0], chosen, axis=1)
-            )
 
-    with one_blas_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
-        list(pool.map(tile, range(0, n, TILE)))
-    return NeighbourLists(index, score, np.zeros((n, count), np.float32), mirror, np.zeros((n, count, 2), np.float32))
+def _keep_best(
+    found: NeighbourLists, rows: NDArray[np.int64], names: NDArray[np.int32] | None, value: NDArray[np.float32]
+) -> None:
+    """Put the best of each row into its list; ``names`` (rows, c) of the columns, None if these are all images.
+
+    ``value`` has two affinities a pair, plain and mirrored, of which the better counts; ties go to the first column.
+    """
+    better = value.max(axis=0)
+    count = min(found.k, better.shape[1])
+    chosen = np.sort(np.argpartition(-better, count - 1, axis=1)[:, :count], axis=1)
+    kept = np.take_along_axis(better, chosen, axis=1)
+    order = np.argsort(-kept, axis=1, kind="stable")
+    chosen, kept = np.take_along_axis(chosen, order, axis=1), np.take_along_axis(kept, order, axis=1)
+    good = kept > 0
+    found.index[rows, :count] = np.where(good, chosen if names is None else np.take_along_axis(names, chosen, 1), -1)
+    found.score[rows, :count] = np.where(good, kept, -np.inf)
+    if len(value) == 2:
+        plain, mirrored = (np.take_along_axis(hand, chosen, axis=1) for hand in value)
+        found.mirror[rows, :count] = good & (mirrored > plain)
 
 
 def pair_angles_deg(
@@ -167,23 +200,21 @@ def viewing_angle_deg(affinity: ArrayLike, k: int) -> NDArray[np.float64]:
     return np.asarray(np.degrees(np.arccos(cosine)))
 
 
-def _all_affinities(features: NDArray[np.float32], rows: slice, mirror: bool) -> NDArray[np.float32]:
-    """Affinities of a tile of rows with all images, (1 or 2, rows, n): plain, and mirrored if there are mirrors."""
-    n, frequencies = features.shape[:2]
-    tile = features[rows]
-    out = np.zeros((1 + mirror, len(tile), n), np.float32)
+def _affinities(
+    features: NDArray[np.float32], rows: NDArray[np.int64], others: NDArray[np.float32], mirror: bool
+) -> NDArray[np.float32]:
+    """Affinities of some rows with other images, (1 or 2, rows, c): plain, and mirrored if there are mirrors.
+
+    Where the others are all images, a row's own is -1.
+    """
+    tile, frequencies = features[rows], features.shape[1]
+    out = np.zeros((1 + mirror, len(rows), len(others)), np.float32)
     for k in range(frequencies):
         ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
-        add_squares(ours @ features[:, k, 0].T, ours @ features[:, k, 1].T, np.float32(1 / frequencies), out)
-    own = np.arange(len(tile))
-    out[:, own, rows.start + own] = -1
-    return out
-
-
-def _listed_affinities(
-    features: NDArray[np.float32], first: int, names: NDArray[np.int32], mirror: bool
-) -> NDArray[np.float32]:
-    """Affinities of a tile of rows with listed images, (1 or 2, rows, c)."""
-    out = np.full((1 + mirror, *names.shape), -1, np.float32)
-    listed_affinities(features, first, names, out)
+        for first in range(0, len(others), COLUMNS):
+            part = slice(first, first + COLUMNS)
+            real, imaginary = (ours @ others[part, k, side].T for side in (0, 1))
+            add_squares(real, imaginary, np.float32(1 / frequencies), out[:, :, part])
+    if others is features:
+        out[:, np.arange(len(rows)), rows] = -1
     return out

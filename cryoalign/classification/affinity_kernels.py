@@ -41,17 +41,17 @@ def products(ours, theirs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def listed_affinities(features, first, names, out):  # type: ignore[no-untyped-def]
+def listed_affinities(features, rows, names, out):  # type: ignore[no-untyped-def]
     frequencies = features.shape[1]
     weight = np.float32(1 / frequencies)
     for row in range(names.shape[0]):
         for s in range(names.shape[1]):
             other = names[row, s]
-            if other < 0 or other == first + row:
+            if other < 0 or other == rows[row]:
                 continue
             plain = mirrored = np.float32(0)
             for k in range(frequencies):
-                rr, ri, ir, ii = products(features[first + row, k], features[other, k])
+                rr, ri, ir, ii = products(features[rows[row], k], features[other, k])
                 a, b, c, d = rr + ii, ir - ri, rr - ii, ir + ri
                 plain += a * a + b * b
                 mirrored += c * c + d * d
@@ -75,10 +75,15 @@ def frequency_parts(features, names, mirror, out):  # type: ignore[no-untyped-de
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def pair_angles(features, frequency, first, names, mirror, angle):  # type: ignore[no-untyped-def]
-    """Find the peak of Re sum_k c_k exp(-i k phi): a grid of 8 points a period of the highest k, then Newton steps."""
+    """Find the peak of Re sum_k c_k exp(-i k phi): a grid of 8 points a period of the highest k, then Newton steps.
+
+    The frequencies follow each other.
+    """
     n_points = 8 * (frequency[-1] + 1)
     turn = np.arange(n_points) * (2 * np.pi / n_points)
-    cosine, sine = np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
+    cosine, sine = np.zeros((2, len(frequency), n_points), np.float32)
+    for k in range(len(frequency)):
+        cosine[k], sine[k] = np.cos(frequency[k] * turn), np.sin(frequency[k] * turn)
     value = np.zeros(n_points, np.float32)
     real, imaginary = np.zeros(len(frequency), np.float32), np.zeros(len(frequency), np.float32)
     for row in range(names.shape[0]):
@@ -90,12 +95,9 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
                 rr, ri, ir, ii = products(features[first + row, k], features[names[row, s], k])
                 sign = np.float32(-1) if mirror[row, s] else np.float32(1)
                 real[k], imaginary[k] = rr + sign * ii, ir - sign * ri
-                at = 0
+                a, b, with_cosine, with_sine = real[k], imaginary[k], cosine[k], sine[k]
                 for point in range(n_points):
-                    value[point] += real[k] * cosine[at] + imaginary[k] * sine[at]
-                    at += frequency[k]
-                    if at >= n_points:
-                        at -= n_points
+                    value[point] += a * with_cosine[point] + b * with_sine[point]
             best = 0
             for point in range(n_points):
                 if value[point] > value[best]:
@@ -103,13 +105,19 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
             phi = turn[best]
             for _ in range(4):
                 slope = bend = 0.0
+                one = complex(np.cos(phi), np.sin(phi))
+                wave = complex(np.cos(frequency[0] * phi), np.sin(frequency[0] * phi))
                 for k in range(len(frequency)):
-                    c, d = np.cos(frequency[k] * phi), np.sin(frequency[k] * phi)
+                    c, d = wave.real, wave.imag
                     slope += frequency[k] * (imaginary[k] * c - real[k] * d)
                     bend -= frequency[k] * frequency[k] * (real[k] * c + imaginary[k] * d)
+                    wave *= one
                 if bend >= 0:
                     break
-                phi -= min(max(slope / bend, -0.5 * turn[1]), 0.5 * turn[1])
+                step = min(max(slope / bend, -0.5 * turn[1]), 0.5 * turn[1])
+                phi -= step
+                if abs(step) < 1e-5:
+                    break
             degrees = np.degrees(phi)
             angle[row, s] = degrees - 360.0 * np.ceil((degrees - 180.0) / 360.0)
 
