@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import agreement
@@ -97,6 +96,8 @@ def local_false_discovery_rate(value: NDArray[np.float32]) -> NDArray[np.float64
     ndarray
         float64 (E,) in [0, 1], falling with the value; 1 below the mode.
     """
+    from scipy.ndimage import gaussian_filter1d  # slow to import, rarely needed
+
     low, high = float(value.min()), float(value.max())
     if not high > low:
         return np.ones(len(value))

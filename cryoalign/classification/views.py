@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.neighbours import NeighbourLists
@@ -142,6 +141,8 @@ def _usable(lists: NeighbourLists, min_class_size: int) -> NDArray[np.bool_]:
 
 def _leaders(graph: csr_array, order: NDArray[np.int64], radius: float, most: int) -> NDArray[np.int64]:
     """Go down the order and take what no one taken before covers within the radius; stop at so many."""
+    from scipy.sparse.csgraph import dijkstra  # slow to import, not needed where every particle has a view
+
     free = np.ones(graph.shape[0], bool)
     chosen: list[int] = []
     for row in order.tolist():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 _WRAP, _MIRROR, _FILL = 0, 1, 2
 # RELION's tolerance (XMIPP_EQUAL_ACCURACY): a point this far outside the outermost pixel centre still counts as on it.
@@ -40,6 +39,8 @@ def spline_resample_into(
     degree
         0, 1, 3 or 5.
     """
+    from scipy import ndimage  # slow to import, rarely needed
+
     mode = {"wrap": _WRAP, "mirror": _MIRROR}.get(edge, _FILL)
     coefficients = np.empty(images.shape[1:], np.float64)
     for i, image in enumerate(images):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 _PAIRS = 20_000_000
 """Pairs that are held at once; 16 bytes each."""
@@ -68,6 +67,8 @@ def keep_apart(points: ArrayLike, groups: ArrayLike, order: ArrayLike, distance:
 
 def _tree(points: NDArray) -> Any:
     # Unbalanced trees are built much faster and serve as well.
+    from scipy.spatial import cKDTree  # slow to import, rarely needed
+
     return cKDTree(points, balanced_tree=False, compact_nodes=False)
 
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import LinearOperator, cg
 
 from cryoalign.core.poses import rotate_points
 from cryoalign.synchronization.edges import EdgeList
@@ -41,6 +39,9 @@ def synchronise_shifts(edges: EdgeList, *, mu: float = 0.03, tolerance: float = 
         t, float32 (n, 2), x then y, in the pixels of the edges: moved by +t_i, images of one view share a centre. As
         the d of a pose, t_i is the origin of image i (rlnOriginX/Y in pixels).
     """
+    from scipy.sparse import csr_array, diags_array  # slow to import, not needed where there are no shifts
+    from scipy.sparse.linalg import LinearOperator, cg
+
     n = edges.n
     weight = edges.weight.astype(np.float64)
     i, j = edges.i.astype(np.int64), edges.j.astype(np.int64)
