@@ -162,8 +162,8 @@ def _eigenvalues(data: SyncReportData) -> Iterator[str]:
     yield picture(
         eigenvalues(known),
         "Largest eigenvalues of each frequency",
-        f"Of {len(known)} {'frequency' if len(known) == 1 else 'frequencies'}, {len(gap)} have a "
-        "first eigenvalue at least a tenth above the second. Largest component.",
+        f"{len(gap)} of {len(known)} {'frequency' if len(known) == 1 else 'frequencies'}: the first eigenvalue stands "
+        "at least a tenth above the second. Of the largest component.",
         "filled marks well above the hollow ones: that frequency tells the angles. Where they touch it holds noise, "
         "and auto leaves it out.",
     )

@@ -74,7 +74,7 @@ def test_numbers_in_the_text_are_those_of_the_data(tmp_path):
         "auto: 1 component; spectral (fallback): 1 component",
         "explains held-out edges no better",
         "1 particle without edges",
-        "Of 4 frequencies, 4 have",
+        "4 of 4 frequencies: the first eigenvalue",
         "140 particles.",
     ):
         assert words in page.text, words

@@ -99,8 +99,13 @@ def _notes(found: SyncResult) -> list[str]:
     notes = [
         "An edge listed in both directions, or twice, is one edge if both say the same; if not, both are kept.",
         "The probability that an edge is right comes from the density of residuals: its peak against its level floor.",
-        "Held-out edges (15 %) take no part in finding the angles that they are compared with.",
+        "Held-out edges take no part in finding the angles that they are compared with: 15 % at a time.",
     ]
+    if found.particles is not None:
+        notes.append(
+            "That edges agree with each other does not prove that the images hold a particle: edges between images of "
+            "pure noise can agree as well. classavg tests that."
+        )
     if found.table.mirror is not None:
         notes.append("Angle and handedness are solved for together; the handedness of a component as a whole is free.")
     return notes
