@@ -155,14 +155,19 @@ def every_edge(
     wrong = np.flatnonzero(~(np.isfinite(angles) & np.isfinite(shifts).all(axis=1)))
     if len(wrong):
         raise InputError(f"edge {wrong[0] + 1} has an unusable angle or shift", value=float(angles[wrong[0]]))
-    kept = np.flatnonzero(first != second)
-    first, second, angles, flips, shifts, weights = (
-        part[kept] for part in (first, second, angles, flips, shifts, weights)
-    )
-    low, high, angles, shifts = _ascending(first, second, angles, flips, shifts)
+    low, high, angles, shifts = _ascending(first, second, angles.copy(), flips, shifts.copy())
     angles = wrap_degrees(angles).astype(np.float32)
-    order = np.lexsort((weights, shifts[:, 1], shifts[:, 0], angles, flips, high, low))
-    low, high, angles, flips, shifts, weights = (part[order] for part in (low, high, angles, flips, shifts, weights))
+    # Only pairs that stand more than once are put in order by the rest.
+    key = low.astype(np.int64) * n + high
+    order = np.argsort(key, kind="stable")
+    order = order[low[order] != high[order]]
+    same = key[order][1:] == key[order][:-1]
+    twice = np.flatnonzero(np.r_[False, same] | np.r_[same, False]) if len(order) else order
+    rest = order[twice]
+    by = (weights[rest], shifts[rest, 1], shifts[rest, 0], angles[rest], flips[rest], key[rest])
+    order[twice] = rest[np.lexsort(by)]
+    low, high, angles, shifts = low[order], high[order], angles[order], shifts[order]
+    flips, weights = flips[order], weights[order]
     repeat = np.zeros(len(low), bool)
     repeat[1:] = (
         (low[1:] == low[:-1])
@@ -183,7 +188,14 @@ def _columns(
     mirror: ArrayLike | None,
     shift_px: ArrayLike | None,
     weight: ArrayLike | None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray]:
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float32],
+    NDArray[np.bool_],
+    NDArray[np.float32],
+    NDArray[np.float32],
+]:
     """Bring the columns of an edge table to their types, with defaults, and check rows and weights."""
     first, second = (np.asarray(rows, dtype=np.int64).ravel() for rows in (i, j))
     count = len(first)

@@ -1,8 +1,8 @@
 """Products with the matrices of a phase synchronisation, one row of the graph at a time.
 
-With x_i = e^{i psi_i} and the angle of an edge (j onto i) angle_ij ~ psi_j - psi_i, H_ij = e^{-i angle_ij} ~ x_i conj(x_j)
-is Hermitian, and H^(k), its entrywise k-th power, has x^k as its top eigenvector (Gao and Zhao, ICML 2019; their
-theta is our -psi). Rows are summed one by one in their own order, so threads cannot change a bit.
+With x_i = e^{i psi_i} and the angle of an edge (j onto i) angle_ij ~ psi_j - psi_i, H_ij = e^{-i angle_ij} ~ x_i
+conj(x_j) is Hermitian, and H^(k), its entrywise k-th power, has x^k as its top eigenvector (Gao and Zhao, ICML 2019;
+theirs turns the other way). Rows are summed one by one in their own order, so threads cannot change a bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cryoalign.synchronization.edges import EdgeList, adjacency
 
-_ROWS = 4096  # rows that a thread takes at a time
+ROWS = 4096
+"""Rows that a thread takes at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,11 @@ class PhaseGraph:
         if self.weight is None:
             return count.astype(np.float64)
         row = np.repeat(np.arange(self.n), count)
-        return np.bincount(row, self.weight, self.n)
+        return np.bincount(row, self.weight, self.n).astype(np.float64)
+
+    def relative_weight(self) -> NDArray[np.float32] | None:
+        """Return the weights with a mean of 1, or None."""
+        return None if self.weight is None else (self.weight / self.weight.mean()).astype(np.float32)
 
     def turns(self, k: int) -> NDArray[np.complex64]:
         """Return the entries of H^(k), weighted, complex64 (2 E,)."""
@@ -91,9 +96,9 @@ def phase_graph(edges: EdgeList, *, weights: bool = True, threads: int = 1) -> P
     return PhaseGraph(edges.n, both.start, both.index, both.edge, both.angle_rad, weight, threads)
 
 
-def over_rows(graph: PhaseGraph, work: Callable[[int, int], object]) -> None:
+def over_rows(graph: PhaseGraph, work: Callable[[int, int], object], rows: int = ROWS) -> None:
     """Run ``work(first, last)`` over tiles of rows, on the graph's threads."""
-    cuts = [(first, min(first + _ROWS, graph.n)) for first in range(0, graph.n, _ROWS)]
+    cuts = [(first, min(first + rows, graph.n)) for first in range(0, graph.n, rows)]
     if graph.threads == 1 or len(cuts) == 1:
         for first, last in cuts:
             work(first, last)

@@ -65,7 +65,7 @@ def top_eigenvectors(
         np.add.at(matrix, (np.repeat(np.arange(graph.n), np.diff(graph.start)), graph.index), turn)
         matrix = root[:, None] * matrix * root
         values, vectors = np.linalg.eigh((matrix + matrix.conj().T) / 2)
-        return TopEigenvectors(values[::-1][:2], unit(vectors[:, -1] * root))
+        return TopEigenvectors(values[::-1][:2], unit((vectors[:, -1] * root).astype(np.complex128)))
     generator = np.random.default_rng([seed, 17])
     begin = generator.standard_normal(graph.n) + 1j * generator.standard_normal(graph.n)
     product = LinearOperator(

@@ -8,31 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import wrap_degrees
 from cryoalign.synchronization.components import component_edges, components
 from cryoalign.synchronization.edges import EdgeList
+from cryoalign.synchronization.error_density import ResidualDensity, inlier_probability, residual_density
+from cryoalign.synchronization.held_out import SIGNAL_Z, HeldOut
 from cryoalign.synchronization.phases import phase_graph
 from cryoalign.synchronization.settings import SyncSettings
-from cryoalign.synchronization.spectral import top_eigenvectors
-
-BINS = 128
-
-
-@dataclass(frozen=True, eq=False)
-class ResidualDensity:
-    """Density of the residuals of edges.
-
-    Parameters
-    ----------
-    centres_deg
-        Centres of the bins, float64 (B,), from -180.
-    density
-        Probability per degree, float64 (B,): its mean times 360 is 1.
-    """
-
-    centres_deg: NDArray[np.float64]
-    density: NDArray[np.float64]
+from cryoalign.synchronization.solve import confidence, solve, solve_mirrored
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +33,13 @@ class Synchronization:
     component
         Component of each node, int64 (n,), from 1, by falling size, ties by first node.
     confidence
-        In [0, 1], float64 (n,): length of the mean of e^{i psi} under what the neighbours' votes leave of a node's
-        angle; 0 nothing is known, 1 an angle to itself. Isolated nodes have 0.
+        In [0, 1], float64 (n,): expected cosine of the error of a node's angle, given its neighbours' angles and what
+        held-out edges show an edge to be worth: 0 nothing is known, 1 exact. It falls with a wide peak of the votes and
+        with a second one alike. Isolated nodes and graphs without any cycle have 0.
     residual_deg
         Edge angle minus what psi says, float32 (E,), in (-180, 180]; mirrors respected.
     inlier
-        Probability that an edge belongs to the peak of the residual density and not to its uniform part, float32 (E,).
+        Probability that an edge is right: of the peak of the residuals, not of their uniform part, float32 (E,).
     density
         Density of the residuals of all edges.
     eigenvalues
@@ -61,7 +47,8 @@ class Synchronization:
     held_out_log_likelihood
         Mean over held-out edges of log(density of the residual / uniform): 0 is no better than chance.
     signal
-        Whether held-out edges are explained better than chance would.
+        Whether held-out edges are explained better than angles at random would be (held_out.py); where no edge closes a
+        cycle nothing can be checked and it is True, without any edge False.
     algorithm_used
         What gave the answer in each component with edges, e.g. "auto" or "spectral (fallback)".
     isolated
@@ -106,40 +93,68 @@ def synchronise(
     component = components(edges)
     psi = np.zeros(edges.n)
     mirror = np.zeros(edges.n, bool)
+    sure = np.zeros(edges.n)
     used: list[str] = []
     eigenvalues: dict[int, NDArray[np.float64]] = {}
-    for nodes, _, part in component_edges(edges, component):
-        top = top_eigenvectors(
-            phase_graph(part, weights=settings.weights, threads=settings.threads), seed=settings.seed
-        )
-        if not eigenvalues:
-            eigenvalues[1] = top.values
-        psi[nodes] = np.rad2deg(np.angle(top.phases * np.conj(top.phases[0])))
-        used.append("spectral")
-        if progress is not None:
-            progress(float(np.mean(component <= len(used))))
+    tested = HeldOut()
+    done = 0
+    with threadpool_limits(1, user_api="blas"):
+        for nodes, _, part in component_edges(edges, component):
+            found = _solve(part, settings)
+            eigenvalues = eigenvalues or found.eigenvalues
+            psi[nodes], mirror[nodes], sure[nodes] = found.psi_deg, found.mirror, found.confidence
+            tested = tested + found.held_out
+            used.append(found.used)
+            done += len(part)
+            if progress is not None:
+                progress(done / len(edges))
+    solved = time.process_time()
     residual = residuals(edges, psi, mirror)
-    count, cuts = np.histogram(residual, BINS, (-180, 180))
-    density = (count + 0.5) / (count + 0.5).sum() * BINS
-    inlier = np.maximum(0, 1 - density.min() / density)
-    bins = np.minimum(((residual + 180) * (BINS / 360)).astype(int), BINS - 1)
-    likelihood = float(np.mean(np.log(density[bins]))) if len(edges) else 0.0
-    isolated = np.bincount(np.concatenate([edges.i, edges.j]), minlength=edges.n) == 0
+    # An edge that contradicts the hands of its nodes says nothing of angles and is wrong.
+    agrees = edges.mirror == (mirror[edges.i] ^ mirror[edges.j])
+    inlier = np.zeros(len(edges), np.float32)
+    inlier[agrees] = inlier_probability(residual[agrees])
+    checkable = tested.null_variance > 0 or tested.tested > 0
     return Synchronization(
         psi_deg=psi,
         mirror=mirror,
         component=component,
-        confidence=np.where(isolated, 0.0, 1.0),
+        confidence=sure,
         residual_deg=residual,
-        inlier=inlier[bins].astype(np.float32),
-        density=ResidualDensity((cuts[1:] + cuts[:-1]) / 2, density / 360),
+        inlier=inlier,
+        density=residual_density(residual[agrees]),
         eigenvalues=eigenvalues,
-        held_out_log_likelihood=likelihood,
-        signal=likelihood > 0.004,
+        held_out_log_likelihood=tested.log_likelihood,
+        signal=tested.z > SIGNAL_Z if checkable else len(used) > 0,
         algorithm_used=tuple(used),
-        isolated=isolated,
-        timings={"angles": time.process_time() - began},
+        isolated=np.bincount(np.concatenate([edges.i, edges.j]), minlength=edges.n) == 0,
+        timings={"solve": solved - began, "edges": time.process_time() - solved},
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Component:
+    psi_deg: NDArray[np.float64]
+    mirror: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
+    used: str
+    eigenvalues: dict[int, NDArray[np.float64]]
+    held_out: HeldOut
+
+
+def _solve(edges: EdgeList, settings: SyncSettings) -> _Component:
+    """Solve a component; its first node comes to 0, unmirrored."""
+    mirror = np.zeros(edges.n, bool)
+    if edges.mirror.any():
+        mirror, edges, found = solve_mirrored(edges, settings)
+    else:
+        found = solve(edges, settings)
+    graph = phase_graph(edges, weights=settings.weights, threads=settings.threads)
+    sure = confidence(graph, found.phases, found.residual_rad)
+    psi = np.rad2deg(np.angle(found.phases * np.conj(found.phases[0])))
+    if mirror[0]:  # a frame that is flipped turns every angle round
+        psi, mirror = -psi, ~mirror
+    return _Component(wrap_degrees(psi), mirror, sure, found.used, found.eigenvalues, found.held_out)
 
 
 def residuals(edges: EdgeList, psi_deg: NDArray[np.float64], mirror: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,0 +1,218 @@
+"""Message passing over all frequencies at once: what each node's neighbours leave of its angle, as a distribution.
+
+Each node carries the moments m_i^(k) = E e^{i k psi_i}, k = 1..K, of its angle given the votes of its neighbours,
+
+    p_i(phi) ~ exp(2 Re sum_k conj(h_i^(k)) e^{i k phi}),
+    h_i^(k) = f_k (H^(k) m^(k))_i - f_k^2 d_i (1 - mean |m^(k)|^2) m_i^(k) of the step before,
+
+with f_k = E cos k r the Fourier coefficients of the density of an edge's error r and d_i the degree. The second term
+(Onsager's) takes back the echo of a node's own vote. This is the approximate message passing of Perry, Wein, Bandeira
+and Moitra ("Message-passing algorithms for synchronization problems over compact groups", CPAM 2018), with one change:
+f_k is not known here and is learned from the edges. Residuals at the solution would flatter it, as every edge has
+pulled its two nodes towards itself, so an edge is judged by the distributions of its nodes *without* it (its cavity).
+Coefficients that cannot be told from noise are shrunk to 0, which weights the frequencies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.synchronization.edges import EdgeList
+from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
+
+_SAMPLE = 6000  # edges that are judged at a step
+_RATE = 0.4  # of learning f
+_CHUNK = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """Distributions of all angles.
+
+    Parameters
+    ----------
+    moments
+        m_i^(k) in column k - 1, complex64 (n, K).
+    coefficients
+        f_k, float64 (K,).
+    gain
+        Mean log-likelihood of an edge under the cavities of its nodes, against uniform.
+    """
+
+    moments: NDArray[np.complex64]
+    coefficients: NDArray[np.float64]
+    gain: float
+
+    @property
+    def phases(self) -> NDArray[np.complex128]:
+        """Directions of the first moments, complex128 (n,)."""
+        first = self.moments[:, 0].astype(np.complex128)
+        size = np.abs(first)
+        return np.where(size > 0, first / np.where(size > 0, size, 1), 1)
+
+    @property
+    def sureness(self) -> float:
+        """Mean length of the first moments: the expected cosine of the error of an angle."""
+        return float(np.mean(np.abs(self.moments[:, 0]), dtype=np.float64))
+
+    def log_likelihood(self, edges: EdgeList) -> float:
+        """Return the mean log-likelihood, against uniform, of unmirrored edges that the belief has not seen."""
+        if len(edges) == 0:
+            return 0.0
+        turn = np.exp(1j * np.deg2rad(edges.angle_deg.astype(np.float64)))
+        value, power = np.ones(len(edges)), np.ones(len(edges), np.complex128)
+        for k, f in enumerate(self.coefficients):
+            power *= turn
+            value += 2 * f * np.real(power * self.moments[edges.i, k] * self.moments[edges.j, k].conj())
+        return float(np.log(np.maximum(value, 1e-3)).mean())
+
+
+def propagate(
+    graph: PhaseGraph,
+    start: NDArray[np.complex64],
+    coefficients: NDArray[np.float64],
+    steps: int,
+    *,
+    seed: int = 0,
+    tolerance: float = 2e-3,
+) -> Belief:
+    """Pass messages until the moments stand.
+
+    Parameters
+    ----------
+    graph
+        A connected graph; weights multiply the votes (their mean counts as 1).
+    start
+        First moments, (n, K).
+    coefficients
+        First f_k, float64 (K,).
+    steps
+        At most so many.
+    seed
+        Seed of the edges that are judged.
+    tolerance
+        Mean move of a moment at which to stop.
+    """
+    generator = np.random.default_rng([seed, 29])
+    moments = np.ascontiguousarray(start, dtype=np.complex64)
+    before = np.zeros_like(moments)
+    f = np.array(coefficients, dtype=np.float64)
+    row = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.start))
+    weight = graph.relative_weight()
+    degree = np.bincount(row, None if weight is None else weight**2, graph.n).astype(np.float64)
+    gain = 0.0
+    for _ in range(steps):
+        spread = 1 - np.mean(np.abs(moments) ** 2, axis=0, dtype=np.float64)
+        fields = summed_votes(graph, moments, weight) * f
+        fields -= (f**2 * spread) * degree[:, None] * before
+        chosen = generator.choice(len(row), min(len(row), _SAMPLE), replace=False)
+        learned, gain = _judge(graph, row, weight, fields, moments, f, np.sort(chosen))
+        f += _RATE * (learned - f)
+        before, moments = moments, posterior_moments(graph, fields, moments.shape[1])
+        if np.mean(np.abs(moments - before)) < tolerance:
+            break
+    return Belief(moments, f, gain)
+
+
+def summed_votes(
+    graph: PhaseGraph, moments: NDArray[np.complex64], weight: NDArray[np.float32] | None
+) -> NDArray[np.complex128]:
+    """Return H^(k) m^(k) in column k - 1, complex128 (n, K)."""
+    out = np.empty(moments.shape, np.complex128)
+    used = np.ones(1, np.float32) if weight is None else weight
+    real, imag = np.ascontiguousarray(moments.real), np.ascontiguousarray(moments.imag)
+
+    def work(first: int, last: int) -> None:
+        _sum_votes(graph.start, graph.index, graph.angle_rad, used, real, imag, out, first, last)
+
+    over_rows(graph, work)
+    return out
+
+
+def log_field(fields: NDArray[np.complex128], bins: int) -> NDArray[np.float64]:
+    """Return 2 Re sum_k conj(h^(k)) e^{i k phi} at phi = 2 pi b / bins, float64 (rows, bins)."""
+    padded = np.zeros((len(fields), bins // 2 + 1), np.complex128)
+    padded[:, 1 : fields.shape[1] + 1] = fields.conj()
+    return np.asarray(np.fft.irfft(padded, bins, axis=1) * bins)
+
+
+def posterior_moments(graph: PhaseGraph, fields: NDArray[np.complex128], k_max: int) -> NDArray[np.complex64]:
+    """Return E e^{i k psi}, k = 1..k_max, under the fields, complex64 (n, k_max)."""
+    out = np.empty((len(fields), k_max), np.complex64)
+    bins = bins_of(max(k_max, fields.shape[1]))
+
+    def work(first: int, last: int) -> None:
+        out[first:last] = _moments(log_field(fields[first:last], bins), k_max)
+
+    over_rows(graph, work, ROWS // 4)
+    return out
+
+
+def bins_of(k_max: int) -> int:
+    """Return the number of points of the circle on which K frequencies are summed."""
+    return max(64, 4 * (1 << int(np.ceil(np.log2(k_max)))))
+
+
+def _moments(field: NDArray[np.float64], k_max: int) -> NDArray[np.complex128]:
+    p = np.exp(field - field.max(axis=1, keepdims=True))
+    spectrum = np.fft.rfft(p, axis=1)
+    return np.asarray(spectrum[:, 1 : k_max + 1].conj() / spectrum[:, :1].real)
+
+
+def _judge(
+    graph: PhaseGraph,
+    row: NDArray[np.int32],
+    weight: NDArray[np.float32] | None,
+    fields: NDArray[np.complex128],
+    moments: NDArray[np.complex64],
+    f: NDArray[np.float64],
+    entries: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], float]:
+    """Learn f and the log-likelihood from some entries, each judged without itself."""
+    k = np.arange(1, len(f) + 1)
+    bins = bins_of(len(f))
+    total, squares, power, logs = np.zeros(len(f)), np.zeros(len(f)), np.zeros(len(f)), 0.0
+    for first in range(0, len(entries), _CHUNK):
+        chosen = entries[first : first + _CHUNK]
+        a, b = row[chosen], graph.index[chosen]
+        turn = np.exp(-1j * k * graph.angle_rad[chosen].astype(np.float64)[:, None])  # H_ab^(k)
+        scale = f if weight is None else f * weight[chosen][:, None]
+        at_a = _moments(log_field(fields[a] - scale * turn * moments[b], bins), len(f))
+        at_b = _moments(log_field(fields[b] - scale * turn.conj() * moments[a], bins), len(f))
+        agreement = np.real(turn.conj() * at_a * at_b.conj())
+        total += agreement.sum(axis=0)
+        squares += (agreement**2).sum(axis=0)
+        power += (np.abs(at_a * at_b) ** 2).sum(axis=0)
+        logs += float(np.log(np.maximum(1e-3, 1 + 2 * agreement @ f)).sum())
+    power = np.maximum(power, 1e-9)
+    learned = np.clip(total / power, 0, 1)
+    noise = squares / np.maximum(total, 1e-30) ** 2  # (standard error / value)^2
+    return learned * np.clip(1 - noise, 0, 1), logs / max(len(entries), 1)
+
+
+@njit(cache=True, nogil=True)
+def _sum_votes(start, index, angle, weight, real, imag, out, first, last):  # type: ignore[no-untyped-def]
+    count = real.shape[1]
+    sum_real = np.empty(count, np.float64)
+    sum_imag = np.empty(count, np.float64)
+    for row in range(first, last):
+        sum_real[:] = 0
+        sum_imag[:] = 0
+        for entry in range(start[row], start[row + 1]):
+            other = index[entry]
+            c = np.cos(np.float32(angle[entry]))
+            s = -np.sin(np.float32(angle[entry]))
+            w = weight[entry] if len(weight) > 1 else np.float32(1)
+            turn_real = w * c
+            turn_imag = w * s
+            for k in range(count):
+                x, y = real[other, k], imag[other, k]
+                sum_real[k] += turn_real * x - turn_imag * y
+                sum_imag[k] += turn_real * y + turn_imag * x
+                turn_real, turn_imag = turn_real * c - turn_imag * s, turn_real * s + turn_imag * c
+        for k in range(count):
+            out[row, k] = complex(sum_real[k], sum_imag[k])
