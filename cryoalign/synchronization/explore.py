@@ -117,7 +117,7 @@ def _better(edges: EdgeList, settings: SyncSettings, found: list[Belief]) -> Bel
     best = max(found[1:], key=lambda one: one.gain)
     if best.gain - max(found[0].gain, 0.0) > _PLAIN * nat:
         return best
-    held = next(splits(len(edges), settings.seed))
+    held = next(splits(edges, settings.seed))
     graph = phase_graph(edges.take(~held), weights=settings.weights, threads=settings.threads)
     gains = []
     for one in found:

@@ -25,6 +25,7 @@ SIGNAL_Z = 3.5
 """z-score from which the edges agree better than chance (one time in 4,000 by chance)."""
 
 FREQUENCIES = 16
+_MOST = 200_000  # edges of a split that are tested
 _ENOUGH = 20000  # edges tested, after which further splits add nothing
 
 
@@ -67,14 +68,28 @@ class HeldOut:
         return (self.score - self.null_mean) / np.sqrt(self.null_variance) if self.null_variance > 0 else 0.0
 
 
-def splits(count: int, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Yield masks of held-out edges: disjoint, 15 % each, all of them together every edge at most once."""
+def splits(edges: EdgeList, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Yield masks of held-out edges: disjoint, 15 % of the pairs each, all of them together every edge at most once.
+
+    All edges of a pair are held out together: lists of neighbours have many pairs twice, with nearly the same angle,
+    and an edge whose twin was used has been seen.
+    """
+    first = first_of_pair(edges)
+    pair = np.cumsum(first) - 1
+    count = int(first.sum())
     order = np.random.default_rng([seed, 41]).permutation(count)
     parts = max(1, min(count, int(np.ceil(1 / SHARE))))
     for part in range(parts):
         mask = np.zeros(count, bool)
         mask[order[part * count // parts : (part + 1) * count // parts]] = True
-        yield mask
+        yield mask[pair]
+
+
+def first_of_pair(edges: EdgeList) -> NDArray[np.bool_]:
+    """Tell which edges are the first between their two nodes, bool (E,)."""
+    new = np.ones(len(edges), bool)
+    new[1:] = (np.diff(edges.i) != 0) | (np.diff(edges.j) != 0)
+    return new
 
 
 def splits_needed(count: int) -> int:
@@ -84,6 +99,8 @@ def splits_needed(count: int) -> int:
 
 def held_out_residuals(edges: EdgeList, held: NDArray[np.bool_], phases: NDArray[np.complex128]) -> NDArray[np.float64]:
     """Return the residuals of held-out edges that close a cycle with the others, float64, in radians.
+
+    Of several edges between two nodes the first is tested: they are no independent witnesses.
 
     Parameters
     ----------
@@ -95,9 +112,10 @@ def held_out_residuals(edges: EdgeList, held: NDArray[np.bool_], phases: NDArray
         The answer of the others, complex128 (n,).
     """
     island = components(edges.take(~held))
-    rows = np.flatnonzero(held & (edges.weight > 0))
+    rows = np.flatnonzero(held & (edges.weight > 0) & first_of_pair(edges))
     i, j = edges.i[rows], edges.j[rows]
     known = island[i] == island[j]
+    known &= np.cumsum(known) <= _MOST
     i, j = i[known], j[known]
     turn = np.exp(1j * np.deg2rad(edges.angle_deg[rows[known]].astype(np.float64)))
     return np.asarray(np.angle(turn * phases[i] * phases[j].conj()))

@@ -197,5 +197,5 @@ def _graph(edges: EdgeList, settings: SyncSettings) -> PhaseGraph:
 
 
 def _splits(edges: EdgeList, settings: SyncSettings) -> list[NDArray[np.bool_]]:
-    every = splits(len(edges), settings.seed)
+    every = splits(edges, settings.seed)
     return [held for _, held in zip(range(splits_needed(len(edges))), every, strict=False)]
