@@ -54,6 +54,7 @@ def solve_handed(
     *,
     k_max: int | None = None,
     votes: bool = True,
+    start: Handed | None = None,
     weights: bool = True,
     seed: int = 0,
     threads: int = 1,
@@ -68,6 +69,8 @@ def solve_handed(
         Highest frequency; 32 if None.
     votes
         Let votes settle, as above; else what the spectra say is returned as it is.
+    start
+        A good answer of most of the edges, on which the votes of all settle; no spectra are taken then.
     weights
         Use the weights of the edges.
     seed
@@ -77,17 +80,20 @@ def solve_handed(
     """
     graph = phase_graph(edges, weights=weights, threads=threads)
     mirror = edges.mirror[graph.edge]
+    if start is not None and votes:
+        last = handed_votes(graph, mirror, start.psi_rad, start.mirror)
+        return Handed(last.psi_rad, last.mirror, start.eigenvalues)
     k_max = k_max or _K_MAX
     best: HandedVotes | None = None
     eigenvalues: dict[int, NDArray[np.float64]] = {}
     settled = False
-    for start in handed_starts(graph, mirror, k_max, seed=seed):
-        eigenvalues = start.eigenvalues
+    for spectral in handed_starts(graph, mirror, k_max, seed=seed):
+        eigenvalues = spectral.eigenvalues
         if not votes:
-            found = Handed(start.psi_rad, start.mirror, eigenvalues)
+            found = Handed(spectral.psi_rad, spectral.mirror, eigenvalues)
             continue
-        now = handed_votes(graph, mirror, start.psi_rad, start.mirror)
-        settled = start.weight >= _SURE or (best is not None and _about(now.log_likelihood, best.log_likelihood))
+        now = handed_votes(graph, mirror, spectral.psi_rad, spectral.mirror)
+        settled = spectral.weight >= _SURE or (best is not None and _about(now.log_likelihood, best.log_likelihood))
         if best is None or now.log_likelihood > best.log_likelihood:
             best = now
         if settled:
@@ -98,8 +104,8 @@ def solve_handed(
     for _ in range(0 if settled else _REWEIGHTINGS):
         trusted = replace(graph, weight=(given * np.maximum(best.trust, _LEAST_TRUST)).astype(np.float32))
         tries = []
-        for start in handed_starts(trusted, mirror, min(k_max, 4), seed=seed):
-            tries.append(handed_votes(graph, mirror, start.psi_rad, start.mirror))
+        for spectral in handed_starts(trusted, mirror, min(k_max, 4), seed=seed):
+            tries.append(handed_votes(graph, mirror, spectral.psi_rad, spectral.mirror))
         again = max(tries, key=lambda one: one.log_likelihood)
         if again.log_likelihood <= best.log_likelihood:
             break

@@ -78,31 +78,45 @@ def solve_mirrored(edges: EdgeList, settings: SyncSettings) -> tuple[NDArray[np.
     solution
         Phases in that handedness.
     """
-    handed = _handed(edges, settings)
-    turned = one_handed(edges, handed.mirror)
     residuals: list[NDArray[np.float64]] = []
+    known: Handed | None = None
     for held in _splits(edges, settings):
         answer = _handed(edges.take(~held), settings)
         both = one_handed(edges, answer.mirror)
         residuals.append(held_out_residuals(both, held, np.exp(1j * answer.psi_rad)))
         if score(np.concatenate(residuals))[0].z > _PLAIN_Z:
+            known = answer if len(residuals) == 1 else None
             break
     pooled = np.concatenate(residuals)
+    # What most edges have found is taken on by all.
+    handed = _handed(edges, settings, known)
+    turned = one_handed(edges, handed.mirror)
     used = turned.take(turned.weight > 0)
+    phases, name = np.exp(1j * handed.psi_rad), settings.algorithm
     if np.all(components(used) == 1):
         found = solve(used, settings)
-        phases, name, eigenvalues = found.phases, found.used, {**handed.eigenvalues}
-    else:
-        phases, name, eigenvalues = np.exp(1j * handed.psi_rad), settings.algorithm, handed.eigenvalues
-    return handed.mirror, turned, Solution(phases, name, eigenvalues, score(pooled)[0], pooled)
+        # One nat for each node is what an answer can gain by chance.
+        gain = _explained(used, phases) - _explained(used, found.phases)
+        if settings.algorithm == "auto" and gain > edges.n:
+            phases = polish(_graph(used, settings), phases)
+        else:
+            phases, name = found.phases, found.used
+    return handed.mirror, turned, Solution(phases, name, handed.eigenvalues, score(pooled)[0], pooled)
 
 
-def _handed(edges: EdgeList, settings: SyncSettings) -> Handed:
+def _explained(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
+    """Return how many nats an answer explains of the edges it was made of."""
+    turn = np.exp(1j * np.deg2rad(edges.angle_deg.astype(np.float64)))
+    return score(np.angle(turn * phases[edges.i] * phases[edges.j].conj()))[0].score
+
+
+def _handed(edges: EdgeList, settings: SyncSettings, start: Handed | None = None) -> Handed:
     votes = settings.algorithm != "spectral"
     return solve_handed(
         edges,
         k_max=settings.k_max,
         votes=votes,
+        start=start,
         weights=settings.weights,
         seed=settings.seed,
         threads=settings.threads,
@@ -159,7 +173,7 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
         train = _graph(part, settings)
         seen = explore(part, settings, train)
         top = seen.spectral[1].phases
-        answers = (seen.belief.phases, top, power_method(train, top, tolerance=1e-4))
+        answers = (seen.belief.phases, top, power_method(train, top, tolerance=1e-3))
         for name, answer in zip(names, answers, strict=True):
             residuals[name].append(held_out_residuals(edges, held, answer))
         first = first or seen
