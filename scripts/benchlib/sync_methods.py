@@ -41,6 +41,13 @@ def correlations(make: Make, seeds: Iterable[int], method: str, k_max: int | Non
     return np.array([correlation(angles_of(graph, method, k_max), graph.psi_deg) for graph in graphs])
 
 
+def judged(make: Make, seeds: Iterable[int]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return Corr of auto and whether it saw a signal, for each seed."""
+    pairs = [(graph, solved(graph)) for graph in map(make, seeds)]
+    corr = np.array([correlation(found.psi_deg, graph.psi_deg) for graph, found in pairs])
+    return corr, np.array([found.signal for _, found in pairs])
+
+
 def worst_component(graph: SimulatedGraph, found: Synchronization) -> float:
     """Return the least Corr over the components of two nodes or more, handedness included."""
     worst = 1.0
