@@ -2,9 +2,9 @@
 
 A round: components of the images at their present centres, raw neighbours by exact scores of all pairs (of those that
 rotation invariants propose, for very many images), shifts if any are expected, multi-frequency vector diffusion maps on
-the raw graph, centres from the shifts on its trusted edges. Rounds end when centres stand still; images without shifts
-take one. Before the first search for shifts, pairs are chosen from images as they are and as the round mean centres
-them.
+the raw graph, centres from the shifts on its trusted edges, and from these against means of neighbours. Rounds end when
+centres stand still; images without shifts take one. Before the first search for shifts, pairs are chosen from images as
+they are and as the round mean centres them. A first search that was far too wide is repeated.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.second_graph import AMONG, WEAK_SHARE, second_pass
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
 from cryoalign.classification.shift_scale import (
+    LEAST_SD_PX,
     STILL_PX,
     are_centred,
     are_shifted,
@@ -46,6 +47,7 @@ from cryoalign.classification.shift_scale import (
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
 from cryoalign.classification.signal_test import measure_signal
 from cryoalign.classification.template_angles import MEMBERS, template_turns_deg, turned_lists
+from cryoalign.classification.template_centres import centre_by_templates
 from cryoalign.classification.view_directions import view_directions
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import rotate_points
@@ -65,7 +67,10 @@ EDGES = 50
 """Raw neighbours of each image that become edges."""
 TRUSTED = 100
 """Cleaned neighbours whose raw edges move the centres."""
-MOST_ROUNDS = 6
+MOST_ROUNDS = 3
+"""Later rounds move images that stand wrong together, and centres scatter ever more."""
+FAR_TOO_WIDE = 0.5
+"""If centres scatter by less than this share of what the first search allowed for, it is repeated with that."""
 LITTLE_PX = 0.1
 """Shifts of noise that scatter by less do a graph no harm, in prepared pixels."""
 
@@ -207,7 +212,13 @@ def classify(
                 # What was found is noise: once more, without shifts.
                 sd, known, rounds = 0.0, 0.0, 0
                 continue
-            centre = centre + moved
+            again = prepare_features(images, search, centre + moved, pca=features.pca, threads=settings.threads)
+            further, spread = centre_by_templates(again, cleaned, max(scatter(again.centre_px), LEAST_SD_PX))
+            if rounds == 1 and known is None and spread < FAR_TOO_WIDE * sd:
+                # The first search was far too wide: once more, from the images as they are.
+                sd, known, rounds = spread, spread, 0
+                continue
+            centre = again.centre_px + further
             if rounds >= most or graph is not None or step < STILL_PX:
                 break
             sd = next_sd(step)
@@ -219,7 +230,10 @@ def classify(
             features.coefficients, features.frequency, features.eigenvalue, mirror=search.mirror,
             threads=settings.threads,
         )  # fmt: skip
-        if graph is None and signal.share < WEAK_SHARE and settings.algorithm != "kmeans":
+        # Edges chosen anew are without shifts: where images were centred, not all are exactly, and these suffer.
+        centred = bool(np.any(features.centre_px))
+        weak = graph is None and not centred and signal.share < WEAK_SHARE
+        if weak and settings.algorithm != "kmeans":
             clock("second graph")
             embedding, cleaned = second_pass(features, cleaned, settings, EDGES, max(settings.k, TRUSTED))
         clock("order")

@@ -39,7 +39,7 @@ def template_turns_deg(
         As for :func:`cryoalign.classification.ordering.templates`.
     """
     mean, count = templates(coefficients, frequency, lists, members, threads)
-    weight = _measured_weights(coefficients, frequency, mean, count > 0)
+    weight = measured_weights(coefficients, frequency, mean, count > 0)
     kinds, start = np.unique(frequency, return_index=True)
     turns = np.deg2rad(np.arange(-REACH_DEG, REACH_DEG + STEP_DEG / 2, STEP_DEG))
     waves = np.exp(-1j * kinds[:, None] * turns).astype(np.complex64)
@@ -71,7 +71,7 @@ def turned_lists(lists: NeighbourLists, turn_deg: NDArray[np.floating]) -> Neigh
     return NeighbourLists(lists.index, lists.score, angle, lists.mirror, lists.shift_px)
 
 
-def _measured_weights(
+def measured_weights(
     coefficients: NDArray[np.complex64],
     frequency: NDArray[np.int64],
     mean: NDArray[np.complex64],
