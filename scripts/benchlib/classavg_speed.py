@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import adapters, classavg_aspire
-from .classavg_truth import Recipe, class_set, large_set
+from .classavg_truth import Recipe, class_set
 from .measure import Cost
 from .results import Room
 from .settings import Settings
@@ -66,26 +66,13 @@ def run_classavg_speed(settings: Settings) -> Room:
     return room
 
 
-def run_classavg_large(settings: Settings) -> Room:
-    """A hundred thousand particles, once: CPU minutes with and without shifts, and memory."""
-    room = settings.room("classavg_large")
-    n = 10_000 if settings.quick else 100_000
-    _table(settings, room, large_set(settings.work, n), n, minutes=(None, None) if settings.quick else (15, 30))
-    return room
-
-
-def _table(
-    settings: Settings, room: Room, particles: Path, n: int, minutes: tuple[float | None, float | None] = (None, None)
-) -> None:
+def _table(settings: Settings, room: Room, particles: Path, n: int) -> None:
     """Add rows of the table of sizes: one round without shifts, and the defaults."""
-    for title, extra, bar in (
-        ("one round, no shifts", ("--rounds", "1", "--no-shifts"), minutes[0]),
-        ("defaults, with shifts", (), minutes[1]),
-    ):
+    for title, extra in (("one round, no shifts", ("--rounds", "1", "--no-shifts")), ("defaults, with shifts", ())):
         cost, record = _measured(settings, adapters.classavg, particles, *extra)
         label = f"classavg, {n:,} particles, {title}"
-        room.add(f"{label}: CPU minutes", cost.cpu / 60, bar, note=record)
-        room.add(f"{label}: peak memory, MB", cost.peak_mb, 8000 if bar else None)
+        room.add(f"{label}: CPU minutes", cost.cpu / 60, note=record)
+        room.add(f"{label}: peak memory, MB", cost.peak_mb)
 
 
 def _measured(settings: Settings, command: Command, particles: Path, *extra: str) -> tuple[Cost, str]:

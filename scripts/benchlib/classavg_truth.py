@@ -127,9 +127,13 @@ def class_set(work: Path, recipe: Recipe) -> truth.TruthSet:
     return truth.cached(work, "classes", vars(recipe), make)
 
 
-def large_set(work: Path, n: int) -> Path:
-    """Write a set too large for memory in blocks, 70S, SNR .1, white, no references; return its STAR file."""
-    folder, box, pixel = work / "sets" / f"classes-large-{n}", 64, PIXEL["ribosome"]
+def large_set(work: Path, n: int, shift_sd: float = 0.0) -> Path:
+    """Write a set too large for memory in blocks, 70S, SNR .1, white, no references; return its STAR file.
+
+    The truth of each block is in truthB.npz beside it. Shifts are normal, with ``shift_sd`` pixels on either axis.
+    """
+    name = f"classes-large-{n}" + (f"-shift{shift_sd:g}" if shift_sd > 0 else "")
+    folder, box, pixel = work / "sets" / name, 64, PIXEL["ribosome"]
     if folder.exists():
         return folder / "particles.star"
     draft = folder.with_name(f"{folder.name}.draft{os.getpid()}")
@@ -140,8 +144,10 @@ def large_set(work: Path, n: int) -> Path:
         stack.voxel_size = pixel
         for start in range(0, n, BLOCK):
             rng = np.random.default_rng([7, start])
-            known = draw_views(rng, Recipe(n=min(BLOCK, n - start)))
+            known = draw_views(rng, Recipe(n=min(BLOCK, n - start), shift_sd=shift_sd))
             columns = {"rlnAngleRot": known["rot"], "rlnAngleTilt": known["tilt"], "rlnAnglePsi": known["psi"]}
+            if shift_sd > 0:
+                columns |= {"rlnOriginXAngst": known["dx"] * pixel, "rlnOriginYAngst": known["dy"] * pixel}
             clean = relion.project(draft, "map.mrc", columns, box, pixel)
             clean *= np.sqrt(0.1 / clean.var(axis=(1, 2)).mean())
             stack.data[start : start + len(clean)] = clean + noise.draw(rng, len(clean), box)

@@ -16,6 +16,7 @@ from . import (
     averages,
     calibration,
     classavg,
+    classavg_large,
     classavg_relion,
     classavg_speed,
     guard,
@@ -57,7 +58,7 @@ ROOMS = {
     "partition": classavg_relion.run_partition,
     "signal_test": signal_test.run_signal_test,
     "classavg_speed": classavg_speed.run_classavg_speed,
-    "classavg_large": classavg_speed.run_classavg_large,
+    "classavg_large": classavg_large.run_classavg_large,
     "sync": sync.run_sync,
     "sync_scale": sync_scale.run_sync_scale,
 }

@@ -43,6 +43,8 @@ def classify_particles(
                 prepared.images, classification_settings(p, prepared, k), lists, saying(run, "classifying")
             )
         save_classification(store, found)
+        steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in found.timings.items())
+        run.log.info("CPU seconds by step of the classification: %s", steps)
     signal = found.signal
     run.log.info(
         "%d rounds, %s; %s (z = %.1f, share %.3f)", found.rounds,
