@@ -60,8 +60,10 @@ def summary_sentence(data: SyncReportData) -> str:
     """Say in one breath what came out."""
     n, edges, parts = len(data.psi_deg), len(data.i), _sizes(data)
     several = int((parts > 1).sum())
-    return (
-        f"{n:,} {_things(data, n)}, {edges:,} {plural(edges, 'edge')}, {several:,} {plural(several, 'component')}: "
+    start = f"{n:,} {_things(data, n)}, {edges:,} {plural(edges, 'edge')}, {several:,} {plural(several, 'component')}: "
+    if not data.signal:  # residuals of the edges that made the angles would flatter them
+        return start + "the edges agree no better than by chance."
+    return start + (
         f"{text_percent(_likely(data), edges)} of the edges are likely right, half of these within "
         f"{text_number(data.median_residual_deg)} degrees; {len(data.warnings) or 'no'} "
         f"{plural(len(data.warnings), 'warning')}."
@@ -85,8 +87,9 @@ def _facts(data: SyncReportData) -> Iterator[tuple[str, str, str]]:
     yield data.things.capitalize(), f"{len(data.psi_deg):,}", f"{int(np.sum(data.isolated)):,} without edges"
     yield "Edges", f"{len(data.i):,}", "all different ones, each once"
     yield "Components", f"{int((parts > 1).sum()):,}", f"the largest: {int(parts.max()):,} {data.things}"
-    yield "Likely right", text_percent(_likely(data), len(data.i)), "share of the edges"
-    yield "Residual", f"{text_number(data.median_residual_deg)}°", "median of edges that are likely right"
+    if data.signal:
+        yield "Likely right", text_percent(_likely(data), len(data.i)), "share of the edges"
+        yield "Residual", f"{text_number(data.median_residual_deg)}°", "median of edges that are likely right"
     yield (
         "Held-out edges", text_number(data.held_out_log_likelihood),
         "log-likelihood of one, against chance" + ("" if data.signal else ": no signal"),
