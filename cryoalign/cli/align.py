@@ -35,6 +35,11 @@ Examples:
     cryoalign align Extract/job010/particles.star \\
         --reference Select/job020/class_averages.mrcs -o Refined --halves
 \b
+  Without any reference: particles that show one side, or few (here four):
+  \b
+    cryoalign align Extract/job010/particles.star -o Found \\
+        --strategy synchronized --classes 4 --max-shift 20
+\b
   Align a bare stack of dark particles at 1.3 A per pixel, and write poses only:
   \b
     cryoalign align stack.mrcs --reference template.mrc -o out \\
@@ -53,9 +58,21 @@ Examples:
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="FILE",
-    help="One or many references: .mrc, .mrcs, or a .star that lists them.",
+    help="One or many references: .mrc, .mrcs, or a .star that lists them.  [required, but with synchronized]",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["references", "synchronized"]),
+    default="references",
+    show_default=True,
+    help="Align to --reference, or to averages that the particles make: angles between neighbours put into one frame.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="With synchronized, how many averages: views to be told apart.  [default: 1]",
 )
 @output_option
 @mask_diameter_option
@@ -88,7 +105,7 @@ Examples:
     "--iterations",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Rounds; later ones align to the averages of the last.  [default: 1; 5 with --halves]",
+    help="Rounds; later ones align to the averages of the last.  [default: 1; 5 with --halves or synchronized]",
 )
 @click.option(
     "--halves/--no-halves",

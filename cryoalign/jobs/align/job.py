@@ -16,6 +16,7 @@ from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.plan import AlignPlan, plan_align
 from cryoalign.jobs.align.rounds import Rounds
+from cryoalign.jobs.align.start import Start, synchronized_start
 from cryoalign.jobs.kernels import say_if_kernels_must_compile
 from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.jobs.parts import plan_parts
@@ -54,7 +55,7 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
         command="align",
         argv=argv,
         parameters=p.to_json(),
-        inputs=[*p.inputs, p.reference],
+        inputs=[*p.inputs, *([] if p.reference is None else [p.reference])],
         resume=p.resume,
         overwrite=p.overwrite,
         part=p.part,
@@ -64,19 +65,23 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
     ) as run:
         with run.stage("read"):
             particles = _read(p, run)
+        start = synchronized_start(p, particles, run) if p.synchronized else None
+        if start is None:
             references, reference_pixel = _read_references(p, particles, run)
+        else:
+            references, reference_pixel = start.references, start.pixel_size_angstrom
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log, refine_tile)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
-            if inverted_contrast(plan):
+            if start is None and inverted_contrast(plan):
                 run.warn("the particles look like the references with inverted contrast: try --invert")
         ranges = plan_parts(len(particles), part_rows(p, len(references)))
         rounds = Rounds(plan, run, ranges, merge_only=merge_only)
         if not rounds.align():
             run.leave_partial()
             return 0
-        return _finish(rounds, run, argv)
+        return _finish(rounds, run, argv, start)
 
 
 def part_rows(parameters: AlignParameters, n_references: int) -> int:
@@ -116,6 +121,7 @@ def _read_references(
 ) -> tuple[NDArray[np.float32], float]:
     """Read the references and settle their pixel size; headers round, so the optics table decides where they agree."""
     group = particles.groups_by_box()[0]
+    assert p.reference is not None
     references, pixel = read_references(p.reference, datadir=p.datadir, default_angpix=group.pixel_size_angstrom)
     same_box = references.shape[-1] == group.box
     if same_box and (p.angpix is not None or abs(pixel / group.pixel_size_angstrom - 1) < 0.02):
@@ -143,7 +149,7 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     )
 
 
-def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
+def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start | None) -> int:
     plan, aligned, status = rounds.plan, rounds.aligned, 0
     run.log.info("%s", aligned.summary())
     # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
@@ -154,6 +160,8 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str]) -> int:
     elif verdict is not None and verdict.overall.warned:
         z = f"z = {verdict.overall.z:.1f}"
         run.warn(f"{NO_SIGNAL}: the fine detail of the references is not in the particles ({z})")
+    elif verdict is None and start is not None and not start.signal:
+        run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
         run.warn(
             "the particles hold the references' fine detail with the wrong sign: contrast inverted (--invert), or "

@@ -6,7 +6,7 @@ allows (:mod:`cryoalign.alignment.marching`). Without halves nothing says how fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from cryoalign.averaging.class_averages import ClassAverages, finish_averages, h
 from cryoalign.averaging.cross_fit import cross_fit_references
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import soft_disc
+from cryoalign.core.poses import wrap_degrees
 from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.plan import AlignPlan, initial_ring
+from cryoalign.jobs.align.plan import AlignPlan, initial_ring, with_references
 
 REFERENCE_LOWPASS_ANGSTROM = 20.0
 """Averages that become references carry noise; without independent halves nothing finer is trusted."""
@@ -46,6 +47,29 @@ class HalfState:
         """Return the state of the first round: the given references, on low rings."""
         both = np.stack([plan.references] * 2)
         return cls(both, np.full(len(plan.references), given_ring(plan), np.int64), both)
+
+
+def with_start(plan: AlignPlan, aligned: MergedAlignment) -> AlignPlan:
+    """Return the plan with averages of all particles as the references that the rounds start from, on low rings."""
+    averages = averages_of(plan, aligned).averages
+    filled = aligned.counts.sum(axis=1) > 0
+    references = np.where(filled[:, None, None], averages, plan.references).astype(np.float32)
+    rings = np.full(len(references), given_ring(plan), np.int64)
+    return with_references(replace(plan, references=references), references[None], rings)
+
+
+def median_change_deg(before: MergedAlignment, after: MergedAlignment) -> float:
+    """Return by how much angles changed, in degrees; 180 for particles that changed their class."""
+    both = before.good & after.good
+    change = np.abs(wrap_degrees(after.poses.psi - before.poses.psi))
+    # A class as a whole is free to turn.
+    for c in np.unique(after.reference[both]):
+        here = both & (after.reference == c) & (before.reference == c)
+        if here.any():
+            turn = np.angle(np.exp(1j * np.deg2rad(after.poses.psi - before.poses.psi))[here].sum(), deg=True)
+            change[here] = np.abs(wrap_degrees(after.poses.psi - before.poses.psi - turn))[here]
+    change[before.reference != after.reference] = 180.0
+    return float(np.median(change[both]))
 
 
 def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:

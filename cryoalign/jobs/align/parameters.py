@@ -22,13 +22,14 @@ Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
 OnBadImage = Literal["error", "skip"]
 NoiseGroup = Literal["optics", "micrograph"]
+Strategy = Literal["references", "synchronized"]
 
 _PATHS = ("output", "reference", "datadir")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignParameters:
-    """Parameters of one alignment to references.
+    """Parameters of one alignment, to references that are given or that the particles make themselves.
 
     Lengths are in Angstrom but where the name says px; angles in degrees. None means: not given, decided by the data.
 
@@ -37,6 +38,10 @@ class AlignParameters:
     inputs, output, reference, datadir
         Particles (.star, .mrcs, .mrc, .cs), run directory, references (one file of one or many images), and the folder
         that image names start from.
+    strategy
+        Where references come from: given, or averages of the particles in the frame that their neighbours make.
+    classes
+        With "synchronized", how many references; None = one for each connected component.
     angpix
         Pixel size that overrides the metadata.
     mask_diameter
@@ -52,7 +57,8 @@ class AlignParameters:
     mirror
         Search mirrored images too.
     iterations
-        Rounds; from the second on, the references are the averages of the round before. None = 1, or 5 with halves.
+        Rounds; from the second on, the references are the averages of the round before. None = 1, or 5 with halves or
+        without given references.
     halves
         Refine two halves that never meet, each on its own averages; None = where there is more than one round.
     initial_lowpass
@@ -86,7 +92,9 @@ class AlignParameters:
 
     inputs: tuple[Path, ...]
     output: Path
-    reference: Path
+    reference: Path | None = None
+    strategy: Strategy = "references"
+    classes: int | None = None
     datadir: Path | None = None
     angpix: float | None = None
     mask_diameter: float | None = None
@@ -129,8 +137,9 @@ class AlignParameters:
         """Refuse what cannot be meant."""
         check_values(
             self, positive=("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass"),
-            at_least_one=("iterations", "threads", "memory", "limit"), choices=_CHOICES,
+            at_least_one=("iterations", "threads", "memory", "limit", "classes"), choices=_CHOICES,
         )  # fmt: skip
+        self._check_strategy()
         for name in ("max_shift", "max_shift_px"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -163,10 +172,34 @@ class AlignParameters:
         for name, value in (("iterations", self.rounds), ("halves", self.in_halves)):
             object.__setattr__(self, name, value)
 
+    def _check_strategy(self) -> None:
+        """Refuse what does not go with the place where references come from."""
+        if self.strategy == "references":
+            if self.reference is None:
+                raise InputError("--reference is needed", hint="or --strategy synchronized, which makes references")
+            if self.classes is not None:
+                raise InputError("--classes goes with --strategy synchronized", value=self.classes)
+            return
+        if self.reference is not None:
+            raise InputError(
+                "--strategy synchronized makes its own references", value=self.reference, hint="leave --reference out"
+            )
+        if self.part is not None:
+            raise InputError(
+                "--part cannot be used with --strategy synchronized", hint="neighbours are found among all particles"
+            )
+        if self.local is not None:
+            raise InputError("--local cannot be used with --strategy synchronized", hint="its frame has no input angle")
+
     @property
     def rounds(self) -> int:
-        """Rounds of alignment: what was asked for, else 5 with halves and 1 without."""
-        return self.iterations if self.iterations is not None else 5 if self.halves else 1
+        """Rounds of alignment: what was asked for, else 5 with halves or without given references, else 1."""
+        return self.iterations if self.iterations is not None else 5 if self.halves or self.synchronized else 1
+
+    @property
+    def synchronized(self) -> bool:
+        """Whether the particles make their own references."""
+        return self.strategy == "synchronized"
 
     @property
     def in_halves(self) -> bool:
@@ -189,6 +222,7 @@ class AlignParameters:
 
 
 _CHOICES: dict[str, Any] = {
+    "strategy": Strategy,
     "interpolation": Interpolation,
     "edge": Edge,
     "on_bad_image": OnBadImage,

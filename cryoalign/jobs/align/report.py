@@ -55,7 +55,7 @@ def write_report(  # type: ignore[no-untyped-def]
     length = max(g.search.layout.box // 2 + 1 for g in plan.geometries)
     noise = [np.pad(row, (0, length - len(row)), mode="edge") for g in plan.geometries for row in g.noise_power]
     data = AlignReportData(
-        title="Alignment to references",
+        title="Alignment without references" if p.synchronized else "Alignment to references",
         command_line=" ".join(["cryoalign", *argv]),
         version=cryoalign.__version__,
         parameters=_parameters_as_words(plan),
@@ -129,7 +129,7 @@ def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
     p, g = plan.parameters, plan.geometries[0]
     words = {
-        "--reference": str(p.reference),
+        **({"--strategy": p.strategy} if p.synchronized else {"--reference": str(p.reference)}),
         "--mask-diameter": f"{g.mask_diameter_px * g.pixel_size_angstrom:.1f} A",
         "--max-shift": f"{g.max_shift_px * g.pixel_size_angstrom:.1f} A ({g.max_shift_px:.2f} px)",
         "CTF": "corrected" if plan.ctf is not None else "not corrected",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from cryoalign.io.stack_writer import StackWriter
 from cryoalign.jobs.align.guard import GuardPlan, plan_guard
 from cryoalign.jobs.align.merge import merge_parts
-from cryoalign.jobs.align.next_references import REFERENCE_LOWPASS_ANGSTROM, HalfState, next_halves, next_references
+from cryoalign.jobs.align.next_references import (
+    REFERENCE_LOWPASS_ANGSTROM,
+    HalfState,
+    median_change_deg,
+    next_halves,
+    next_references,
+    with_start,
+)
 from cryoalign.jobs.align.null_test import NullTest, run_null_test
 from cryoalign.jobs.align.outputs import stack_names
 from cryoalign.jobs.align.part import AlignPart, PartOutputs
@@ -16,6 +23,9 @@ from cryoalign.jobs.lock import exclusive
 from cryoalign.jobs.parts import PartRange, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
+
+START_ROUNDS, STILL_DEG = 12, 0.3
+"""Rounds that a start may take at most, and the median change of angles at which it stands."""
 
 
 class Rounds:
@@ -41,6 +51,8 @@ class Rounds:
     def align(self) -> bool:
         """Align all rounds; tell whether every part of the last is there."""
         p, run = self.plan.parameters, self._run
+        if p.synchronized:
+            self._settle()
         halves = HalfState.of(self.plan) if p.in_halves else None
         if p.rounds > 1 and halves is None:
             run.warn(
@@ -80,9 +92,38 @@ class Rounds:
         self._run.log.info("null test: the average of %s %d", where, null.curve_class)
         return null
 
+    def _settle(self) -> None:
+        """Align to the start's averages on its low rings, and to new ones of the same particles, until nothing moves.
+
+        Nothing finer than the start may be shared between halves is looked at, so this costs no independence.
+        """
+        run, before = self._run, None
+        for number in range(1, START_ROUNDS + 1):
+            store = run.parts(f"start-{number:03d}")
+            words = f"settling, round {number}"
+            rows = len(self.plan.particles)
+            with run.stage("settle"), progress(run.log, words, rows, verbosity=run.verbosity) as counter:
+                run_parts(
+                    self._ranges,
+                    AlignPart(self.plan, PartOutputs()),
+                    store,
+                    workers=_workers(self.plan, run),
+                    on_done=lambda part, counter=counter: counter.update(len(part)),  # type: ignore[misc]
+                    should_stop=run.aborted,
+                )
+            aligned = merge_parts(self.plan, store, self._ranges)
+            moved = None if before is None else median_change_deg(before, aligned)
+            said = "" if moved is None else f"; angles moved by {moved:.2f} deg"
+            run.log.info("start, round %d: %s%s", number, aligned.summary(), said)
+            self.plan = with_start(self.plan, aligned)
+            before = aligned
+            if moved is not None and moved < STILL_DEG:
+                break
+        self.first_plan = self.plan
+
     def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
         p = self.plan.parameters
-        if p.guard and iteration == 1:
+        if p.guard and iteration == 1 and not p.synchronized:  # own averages are no independent references
             return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
         if p.guard and halves is not None and iteration == p.rounds:
             return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
