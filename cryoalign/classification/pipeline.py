@@ -61,6 +61,9 @@ ALL_PAIRS = 150_000
 an SNR of .02 two of five, and the error of views rises by a quarter."""
 CANDIDATES = 400
 """Images that invariants propose for each, beyond that."""
+ANEW = 20_000
+"""Up to so many images each round compares all pairs anew. Of more, later rounds look among the neighbours that the
+last one found, raw and by the graph."""
 SHIFTED_CANDIDATES = 400
 """Images to which shifts are searched for each: without shifts, true neighbours stand further down the lists."""
 EDGES = 50
@@ -188,7 +191,7 @@ def classify(
         known = 0.0 if graph is not None else _known_scale(features, search, clock)
         sd = pilot_sd(images.shape[-1]) if known is None else known
         most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
-        rounds = 0
+        rounds, among = 0, None
         while True:
             rounds += 1
             if np.any(centre != features.centre_px):
@@ -196,7 +199,7 @@ def classify(
                 features = prepare_features(images, search, centre, threads=settings.threads)
             raw = graph
             if raw is None:
-                raw = _raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, clock)
+                raw = _raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, clock, among)
             clock("diffusion maps")
             embedding = embed(edges_from_lists(raw.nearest(EDGES) if graph is None else raw), settings)
             clock("nearest views")
@@ -222,6 +225,8 @@ def classify(
             if rounds >= most or graph is not None or step < STILL_PX:
                 break
             sd = next_sd(step)
+            if n > ANEW and search.candidates is None:
+                among = np.concatenate([raw.index, cleaned.nearest(AMONG).index], axis=1)
         if np.any(centre != features.centre_px):
             clock("features")
             features = prepare_features(images, search, centre, threads=settings.threads)
@@ -265,9 +270,14 @@ def _known_scale(features: Features, settings: SearchSettings, clock: _Clock) ->
 
 
 def _raw_neighbours(
-    features: Features, settings: SearchSettings, k: int, shift_sd_px: float, clock: _Clock
+    features: Features,
+    settings: SearchSettings,
+    k: int,
+    shift_sd_px: float,
+    clock: _Clock,
+    among: NDArray[np.int32] | None = None,
 ) -> NeighbourLists:
-    """Find the best k others of each image, over shifts of such a scale if it is not 0."""
+    """Find the best k others of each image, over shifts of such a scale if it is not 0; of all, or among some."""
     frequency, mirror, threads = features.frequency, settings.mirror, features.threads
     count = settings.candidates
     if count is None:
@@ -281,7 +291,10 @@ def _raw_neighbours(
         scores = score_pairs(weighted, frequency, rows, own, mirror=mirror, threads=threads)
         return top_neighbours(rows, scores, k)
     most = min(SHIFTED_CANDIDATES, count) if count else SHIFTED_CANDIDATES
-    rows = _shifted_candidates(features, settings, count, max(most, k), shift_sd_px)
+    if among is None:
+        rows = _shifted_candidates(features, settings, count, max(most, k), shift_sd_px)
+    else:
+        rows = _each_once(among)
     clock("shifts")
     weights, weighted, own = _weighted(features, settings)
     pattern = shift_pattern(shift_sd_px)
@@ -321,7 +334,12 @@ def _shifted_candidates(
     if count:  # invariants suffer more from shifts than exact scores do
         return _best_as_they_are(centred, settings, count, most)
     both = [_best_as_they_are(part, settings, count, -(-most // 2)) for part in (features, centred)]
-    rows = np.sort(np.concatenate(both, axis=1), axis=1)
+    return _each_once(np.concatenate(both, axis=1))
+
+
+def _each_once(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Sort each row's entries; repeats become -1."""
+    rows = np.sort(rows, axis=1)
     rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
     return rows
 

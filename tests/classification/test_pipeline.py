@@ -89,9 +89,16 @@ def test_centred_particles_are_left_where_they_are(classified):
     assert classified.rounds == 1
 
 
-def test_centres_and_their_scale_are_found():
+@pytest.mark.parametrize("anew", [pipeline.ANEW, 0])
+def test_centres_and_their_scale_are_found(anew, monkeypatch):
     images, frames, shift = particles(600, 0.8, shift_sd_px=1.0, seed=6)
+    monkeypatch.setattr(pipeline, "ANEW", anew)
+    searches = []
+    screen = pipeline.screen_pairs
+    monkeypatch.setattr(pipeline, "screen_pairs", lambda *a, **b: searches.append(1) or screen(*a, **b))
     result = classify(images, ClassificationSettings(k=10))
+    # The first round compares all pairs twice, later ones once, or not at all where images are many.
+    assert len(searches) == (1 + result.rounds if anew else 2)
     assert residual_px(frames, result.centre_px, shift) < 0.45
     assert 0.75 < result.shift_sd_px < 1.3
     assert result.rounds > 1
