@@ -52,7 +52,7 @@ def polish(graph: PhaseGraph, phases: NDArray[np.complex128], sigma_rad: float =
 
         over_rows(graph, move)
         psi = out
-        if np.max(np.abs(psi - last)) < 1e-7:
+        if np.max(np.abs(psi - last)) < 1e-6:
             break
     return np.exp(1j * psi)
 
