@@ -25,7 +25,8 @@ from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
 
 _SAMPLE = 6000  # edges that are judged at a step
-_RATE = 0.4  # of learning f; it falls after five steps, as each sees a sample only
+_RATE = 0.4  # of learning f; as each step sees a sample only, it falls after the early ones
+_EARLY = 6
 _CHUNK = 2000
 _SHARP, _STANDS = 0.95, 0.01  # mean first moment, and its move, at which first moments stand
 
@@ -110,9 +111,10 @@ def propagate(
         spread = 1 - np.mean(np.abs(moments) ** 2, axis=0, dtype=np.float64)
         fields = summed_votes(graph, moments, weight) * f
         fields -= (f**2 * spread) * degree[:, None] * before
-        chosen = generator.choice(len(row), min(len(row), _SAMPLE), replace=False)
-        learned, gain = _judge(graph, row, weight, fields, moments, f, np.sort(chosen))
-        f += _RATE * min(1.0, 5 / (step + 1)) * (learned - f)
+        if step < _EARLY or step % 2 == 0 or step == steps - 1:
+            chosen = generator.choice(len(row), min(len(row), _SAMPLE), replace=False)
+            learned, gain = _judge(graph, row, weight, fields, moments, f, np.sort(chosen))
+            f += _RATE * min(1.0, _EARLY / (step + 1)) * (learned - f)
         before, moments = moments, posterior_moments(graph, fields, moments.shape[1])
         moved = np.mean(np.abs(moments - before), axis=0, dtype=np.float64)
         if moved.mean() < tolerance:

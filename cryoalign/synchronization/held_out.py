@@ -26,7 +26,7 @@ SIGNAL_Z = 3.5
 
 FREQUENCIES = 16
 _MOST = 200_000  # edges of a split that are tested
-_ENOUGH = 20000  # edges tested, after which further splits add nothing
+_ENOUGH = 8000  # edges tested, after which further splits add nothing
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ def test_gross_errors(strength, jitter, least):
     assert abs(found.confidence.mean() - np.cos(error).mean()) < 0.03
 
 
-@pytest.mark.parametrize("sigma", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("sigma", [0.2, 0.4, pytest.param(0.6, marks=pytest.mark.slow)])
 def test_additive_noise_costs_nothing_against_one_frequency(sigma):
     best, ours = [], []
     for seed in range(2):
-        psi, edges = gaussian(200, sigma, seed)
+        psi, edges = gaussian(120, sigma, seed)
         graph = phase_graph(edges)
         top = top_eigenvectors(graph).phases
         plain = [np.rad2deg(np.angle(x)) for x in (top, power_method(graph, top))]
@@ -88,9 +88,8 @@ def test_additive_noise_costs_nothing_against_one_frequency(sigma):
 
 
 def test_without_signal_it_says_so():
-    for seed in range(2):
-        found = synchronise(corrupted(200, 0.6, seed)[1])
-        assert not found.signal and abs(found.held_out_log_likelihood) < 0.003
+    found = synchronise(corrupted(100, 0.6, 1)[1])
+    assert not found.signal and abs(found.held_out_log_likelihood) < 0.003
 
 
 def test_the_published_method_gives_the_published_table():
@@ -181,16 +180,15 @@ def test_small_graphs_have_clear_answers():
 
 
 def test_threads_do_not_change_a_bit():
-    _, edges = corrupted(150, 2, 1, 0.1)
-    wide = EdgeList(
-        9000, edges.i * 60, edges.j * 60, edges.angle_deg, edges.mirror, edges.shift_px, edges.weight
-    )  # tiles of rows
-    ring = np.arange(8999)
-    angle = np.r_[wide.angle_deg, np.zeros(8999)]
-    both = every_edge(9000, np.r_[wide.i, ring], np.r_[wide.j, ring + 1], angle)
-    one, three = (synchronise(both, SyncSettings(threads=threads, k_max=4)) for threads in (1, 3))
+    generator = np.random.default_rng(6)
+    n, psi = 9000, generator.uniform(-180, 180, 9000)  # rows of several tiles
+    i, j = generator.integers(0, n, (2, 90000))
+    angle = np.where(generator.random(90000) < 0.7, psi[j] - psi[i], generator.uniform(-180, 180, 90000))
+    edges = every_edge(n, i, j, angle)
+    one, three = (synchronise(edges, SyncSettings(threads=threads, k_max=4)) for threads in (1, 3))
     for name in ("psi_deg", "confidence", "residual_deg", "inlier"):
         assert getattr(one, name).tobytes() == getattr(three, name).tobytes()
+    assert correlation(one.psi_deg, psi) > 0.99
 
 
 def test_weights_count_where_they_are_told_to():
