@@ -1,0 +1,190 @@
+"""What every measure offers: images prepared once, a search over poses, a curve over the angle, a value at a pose.
+
+Poses are those of :mod:`cryoalign.core.poses`: they bring an image onto its reference. Angles are in degrees, shifts in
+pixels, x before y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import Poses
+
+Translation = Literal["grid", "closed-form", "none"]
+
+APART_DEG = 10.0
+"""With one reference, the margin is over the best pose that is turned by more than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is known of images before they are compared.
+
+    Parameters
+    ----------
+    mask_radius_px
+        Radius of the disc that is compared, in pixels; None = 0.4 of the box.
+    noise_spectrum
+        Noise power per ring, float64 (L // 2 + 1,), E|F|^2 / L^2 as :func:`cryoalign.core.noise.noise_power` gives
+        it; None = clean.
+    snr
+        Variance of the clean image over that of the noise, over the frame; None = not known.
+    """
+
+    mask_radius_px: float | None = None
+    noise_spectrum: NDArray[np.float64] | None = None
+    snr: float | None = None
+
+    def radius(self, box: int) -> float:
+        """Return the radius of the mask in pixels for images of a side in pixels."""
+        return 0.4 * box if self.mask_radius_px is None else float(self.mask_radius_px)
+
+    def noise_variance(self, box: int) -> float:
+        """Return the noise variance of a pixel: the mean power over all frequencies; 0 for clean images."""
+        if self.noise_spectrum is None:
+            return 0.0
+        from cryoalign.core.filters import conjugate_weight, ring_index
+
+        power = np.asarray(self.noise_spectrum, dtype=np.float64)[np.minimum(ring_index(box), box // 2)]
+        return float((power * conjugate_weight(box)).sum() / box**2)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchLimits:
+    """Which poses are searched.
+
+    Parameters
+    ----------
+    max_shift_px
+        Radius of the disc of shifts, in pixels; 0 = rotations only.
+    mirror
+        Search mirrored images too.
+    psi_centre_deg, psi_half_width_deg
+        Only angles within the half width of each image's centre, shape (n,); None = the full circle.
+    translation
+        How shifts are found; None = as the measure does it by default (the first of its ``translations``).
+    """
+
+    max_shift_px: float = 0.0
+    mirror: bool = False
+    psi_centre_deg: NDArray[np.float64] | None = None
+    psi_half_width_deg: float | None = None
+    translation: Translation | None = None
+
+    def window(self, image: int) -> tuple[float, float] | None:
+        """Return the centre and the half width in degrees for an image; None for the full circle."""
+        if self.psi_centre_deg is None or self.psi_half_width_deg is None or self.psi_half_width_deg >= 180.0:
+            return None
+        return float(self.psi_centre_deg[image]), float(self.psi_half_width_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """The best reference and pose of each of n images.
+
+    Parameters
+    ----------
+    reference
+        0-based, int64 (n,).
+    poses
+        They bring each image onto its reference.
+    score
+        As the measure defines it, float64 (n,).
+    margin
+        By how much the best is better, >= 0, float64 (n,): than the best of another reference, or, with one
+        reference, than another peak turned by more than 10 degrees.
+    """
+
+    reference: NDArray[np.int64]
+    poses: Poses
+    score: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """All pairs of a images with b images: float64 (a, b) each, mirror bool (a, b).
+
+    The pose brings the image of the second set onto that of the first.
+    """
+
+    value: NDArray[np.float64]
+    psi_deg: NDArray[np.float64]
+    dx: NDArray[np.float64]
+    dy: NDArray[np.float64]
+    mirror: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, a: int, b: int) -> PairTable:
+        """Return a table of zeros to be filled."""
+        return cls(*(np.zeros((a, b)) for _ in range(4)), np.zeros((a, b), bool))
+
+    def poses(self) -> Poses:
+        """Return the poses of all pairs, row by row."""
+        return Poses(self.psi_deg.ravel(), self.dx.ravel(), self.dy.ravel(), self.mirror.ravel())
+
+
+class Measure(Protocol):
+    """A measure. Each image's answer depends on that image, the references and the limits, on nothing else.
+
+    Attributes
+    ----------
+    name, title
+        What the user types, and a few words.
+    lower_is_better
+        Whether it is a distance.
+    cost
+        What a pair costs, one sentence.
+    warning
+        Where it loses, one sentence, or None.
+    translations
+        How it can find shifts, the default first.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    lower_is_better: ClassVar[bool]
+    cost: ClassVar[str]
+    warning: ClassVar[str | None]
+    translations: ClassVar[tuple[Translation, ...]]
+
+    def prepare(self, images: NDArray[np.float32], background: Preparation) -> Any:
+        """Do once for each image, float32 (n, L, L), what does not depend on the others."""
+        ...
+
+    def search(self, references: Any, images: Any, limits: SearchLimits) -> Matches:
+        """Find the best reference and pose of each image; both prepared."""
+        ...
+
+    def curve(self, reference: Any, image: Any, psi_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value of one image against one reference (features of one each) turned by each angle, (A,)."""
+        ...
+
+    def value(self, reference: NDArray[np.float32], image: NDArray[np.float32], poses: Poses) -> NDArray[np.float64]:
+        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
+        ...
+
+    def table(self, a: Any, b: Any, limits: SearchLimits) -> PairTable:
+        """Compare all pairs; window centres of the limits are those of the images of b."""
+        ...
+
+
+def chosen_translation(measure: Measure, limits: SearchLimits) -> Translation:
+    """Return how shifts are to be found.
+
+    Raises
+    ------
+    InputError
+        If the measure does not do what is asked for.
+    """
+    from cryoalign.core.errors import InputError
+
+    wanted = limits.translation or measure.translations[0]
+    if wanted not in measure.translations:
+        ways = ", ".join(measure.translations)
+        raise InputError(f"{measure.name} does not find shifts this way", value=wanted, hint=f"it knows {ways}")
+    return wanted if limits.max_shift_px > 0 else "none"
