@@ -160,11 +160,22 @@ class Measure(Protocol):
         """Find the best reference and pose of each image; both prepared."""
         ...
 
-    def curve(self, reference: Any, image: Any, psi_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the value of one image against one reference (features of one each) turned by each angle, (A,)."""
+    def curve(
+        self, reference: Any, image: Any, psi_deg: NDArray[np.float64], at: Poses | None = None
+    ) -> NDArray[np.float64]:
+        """Return the value of one image against one reference (features of one each) turned by each angle, (A,).
+
+        The shift and the mirror are those of the pose ``at``; none if it is not given.
+        """
         ...
 
-    def value(self, reference: NDArray[np.float32], image: NDArray[np.float32], poses: Poses) -> NDArray[np.float64]:
+    def value(
+        self,
+        reference: NDArray[np.float32],
+        image: NDArray[np.float32],
+        poses: Poses,
+        background: Preparation | None = None,
+    ) -> NDArray[np.float64]:
         """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
         ...
 
