@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.synchronization.belief import posterior_moments, propagate, summed_votes
+from cryoalign.synchronization.belief import Belief, posterior_moments, propagate, summed_votes
 from cryoalign.synchronization.components import components
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.explore import SURE, explore
@@ -30,6 +30,7 @@ from cryoalign.synchronization.spectral import top_eigenvectors
 
 _PLAIN_Z = 10.0  # no more splits are needed once held-out edges agree so much better than chance
 _FALL = 2.0  # standard errors by which a plain answer must explain held-out edges better to replace auto's
+_WORTH = 0.01  # share of the log-likelihood below which a gain is not worth another answer
 _SETTLE = 8  # steps that take in the edges which had been held out
 _POLISHED = 0.9  # sureness from which nodes stand close enough to their angle to be polished
 
@@ -173,7 +174,7 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
         train = _graph(part, settings)
         seen = explore(part, settings, train)
         top = seen.spectral[1].phases
-        answers = (seen.belief.phases, top, power_method(train, top, tolerance=1e-3))
+        answers = (_polished(train, seen.belief), top, power_method(train, top, tolerance=1e-3))
         for name, answer in zip(names, answers, strict=True):
             residuals[name].append(held_out_residuals(edges, held, answer))
         first = first or seen
@@ -184,7 +185,8 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
     if len(scores["auto"][1]) > 2:
         for name in names[1:]:
             gain = scores[name][1] - scores[used][1]
-            if gain.mean() > _FALL * gain.std() / np.sqrt(len(gain)) + 1e-9:
+            least = _WORTH * max(scores[used][0].log_likelihood, 0.0)
+            if gain.mean() > _FALL * gain.std() / np.sqrt(len(gain)) + least:
                 used = name
     assert first is not None
     if used != "auto":
@@ -200,10 +202,15 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
             seen = explore(edges, settings, graph)
             belief, spectral = seen.belief, seen.spectral
         eigenvalues = {k: spectral[k].values for k in sorted(spectral)}
-        phases = belief.phases
-        if belief.moments.shape[1] > 1 and belief.sureness > _POLISHED:
-            phases = polish(graph, phases)
+        phases = _polished(graph, belief)
     return Solution(phases, used, eigenvalues, scores[used][0], np.concatenate(residuals[used]))
+
+
+def _polished(graph: PhaseGraph, belief: Belief) -> NDArray[np.complex128]:
+    """Return the phases of a belief, polished where they stand near enough to their angle."""
+    if belief.moments.shape[1] > 1 and belief.sureness > _POLISHED:
+        return polish(graph, belief.phases)
+    return belief.phases
 
 
 def _graph(edges: EdgeList, settings: SyncSettings) -> PhaseGraph:
