@@ -1,0 +1,50 @@
+"""Mean absolute difference: AD(r, m) = 1/P sum over the P pixels of the mask of |r - m|.
+
+Less moved by a few wild pixels than squares are (the log likelihood of Laplacian noise). D. I. Barnea, H. F. Silverman,
+"A class of algorithms for fast digital image registration", IEEE Trans. Comput. C-21 (1972).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.metrics.ladder import LadderMeasure
+from cryoalign.metrics.pixel_measure import MaskedPixels
+
+
+@dataclass(frozen=True)
+class AbsoluteDifference(LadderMeasure):
+    """Mean absolute difference of the pixels inside the mask; lower is better."""
+
+    name: ClassVar[str] = "absolute-difference"
+    title: ClassVar[str] = "mean absolute difference"
+    lower_is_better: ClassVar[bool] = True
+    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 20 ms a pair at 64 px"
+    warning: ClassVar[str | None] = "needs both images on one intensity scale"
+
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the mean absolute difference, and its slopes sign(m - r) / P."""
+        value = np.empty(len(moved.pixels))
+        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
+        _absolute(reference.pixels[0], moved.pixels, value, slope)
+        return value, slope if slopes else None
+
+
+@njit(cache=True, nogil=True)
+def _absolute(reference, moved, value, slope):  # type: ignore[no-untyped-def]
+    count = reference.shape[0]
+    for i in range(moved.shape[0]):
+        total = 0.0
+        for p in range(count):
+            total += abs(np.float64(moved[i, p]) - np.float64(reference[p]))
+        value[i] = total / count
+        if slope.shape[0] > 0:
+            for p in range(count):
+                slope[i, p] = np.sign(moved[i, p] - reference[p]) / count

@@ -1,0 +1,53 @@
+"""Euclidean distance: d(r, m) = sqrt(sum over the pixels of the mask of (r - m)^2).
+
+It orders pairs as the mean squared difference does; the search over turned and shifted copies is that of the core, in
+polar Fourier coordinates, where a rotation is a shift of each ring's samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.metrics.closed_form import ClosedFormMeasure
+from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.ssd import SumOfSquaredDifferences
+
+_SSD = SumOfSquaredDifferences()
+
+
+@dataclass(frozen=True)
+class Euclidean(ClosedFormMeasure):
+    """Euclidean distance of the pixels inside the mask; lower is better."""
+
+    name: ClassVar[str] = "euclidean"
+    title: ClassVar[str] = "Euclidean distance"
+    lower_is_better: ClassVar[bool] = True
+    cost: ClassVar[str] = "one search of the core and one resampling a pair: about 0.2 ms at 64 px"
+    warning: ClassVar[str | None] = "flat or wrong where images are deformed copies of one another"
+
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the distance, and its slopes (m - r) / d."""
+        mean, slope = _SSD.compare(reference, moved, slopes=slopes)
+        count = len(moved.inside)
+        value = np.sqrt(count * mean)
+        if slope is not None:
+            slope *= (0.5 * count / np.maximum(value, 1e-30)).astype(np.float32)[:, None]
+        return value, slope
+
+    def at_lower_peak(
+        self,
+        value: NDArray[np.float64],
+        share: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        images: NDArray[np.float64],
+        pixels: int,
+    ) -> NDArray[np.float64]:
+        """See :meth:`ClosedFormMeasure.at_lower_peak`: as for the mean square, with the mask's size taken out."""
+        square = value**2 / pixels
+        return np.sqrt(pixels * _SSD.at_lower_peak(square, share, reference, images, pixels))

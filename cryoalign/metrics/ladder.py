@@ -1,0 +1,216 @@
+"""The ladder that a measure without a closed form climbs: a sparse grid at a low band, then descent, band by band.
+
+Every pair gets the few best peaks of the grid (:mod:`cryoalign.metrics.sparse_grid`); at each level of the pyramid they
+go downhill on the measure itself, and the worse ones are left behind.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.core.tiles import TILE
+from cryoalign.metrics.descent import DescentSettings, descend
+from cryoalign.metrics.measure import APART_DEG, PairTable, SearchLimits, chosen_translation
+from cryoalign.metrics.moving import MovingImages
+from cryoalign.metrics.pixel_measure import MaskedPixels, PixelFeatures, PixelMeasure, masked, reference_pixels
+from cryoalign.metrics.pyramid import Level, band_boxes
+from cryoalign.metrics.sparse_grid import PoseGrid, best_peaks, pose_grid, shifted_images, turned_references
+
+PEAKS = 6
+"""Peaks of the grid that go downhill at the lowest band."""
+KEPT = 3
+"""Of these, how many are followed to the next one; one of them is turned by more than 10 degrees if any is."""
+
+
+@dataclass(eq=False)
+class _Climbers:
+    """Peaks on their way: whose they are, int64 (m,); psi, dx, dy (m, 3); mirror; cost, lower is better."""
+
+    image: NDArray[np.int64]
+    pose: NDArray[np.float64]
+    mirror: NDArray[np.bool_]
+    cost: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> _Climbers:
+        return _Climbers(self.image[rows], self.pose[rows], self.mirror[rows], self.cost[rows])
+
+
+class LadderMeasure(PixelMeasure):
+    """A measure of pixels whose poses are found by the ladder."""
+
+    def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
+        """Compare every turned copy of a reference with every shifted copy of an image, float64 (A, columns)."""
+        rows = []
+        for a in range(len(turned.pixels)):
+            one = MaskedPixels(turned.pixels[a : a + 1], turned.statistics[a : a + 1], turned.box, turned.inside)
+            rows.append(self.compare(one, shifted)[0])
+        return np.stack(rows)
+
+    @abstractmethod
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """See :meth:`PixelMeasure.compare`; here the derivatives are needed too."""
+
+    def pairs(
+        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+    ) -> tuple[PairTable, NDArray[np.float64]]:
+        """Climb for every pair, tile by tile of the images."""
+        if chosen_translation(self, limits) == "none":
+            limits = replace(limits, max_shift_px=0.0)
+        table, runner_up = PairTable.empty(len(references), len(images)), np.zeros((len(references), len(images)))
+        boxes = band_boxes(images.box)
+        low = references.level(boxes[0])
+        grid = pose_grid(low, limits)
+        sign = 1.0 if self.lower_is_better else -1.0
+        turned = [
+            masked(turned_references(low, a, grid), low, np.full(len(grid.psi_deg), a)) for a in range(len(references))
+        ]
+        for first in range(0, len(images), TILE):
+            rows = np.arange(first, min(first + TILE, len(images)))
+            tile = PixelFeatures(images.images[rows], images.background)
+            moving = [MovingImages(tile.level(box)) for box in boxes]
+            shifted = [_shifted(tile.level(boxes[0]), i, grid) for i in range(len(rows))]
+            windows = [limits.window(int(row)) for row in rows]
+            for a in range(len(references)):
+                peaks = [
+                    best_peaks(sign * self.grid(turned[a], shifted[i]), grid, PEAKS, windows[i])
+                    for i in range(len(rows))
+                ]
+                climbers = _start(peaks)
+                for number, (box, images_at) in enumerate(zip(boxes, moving, strict=True)):
+                    if number:
+                        climbers = _fittest(climbers)
+                    self._climb(climbers, references.level(box), a, images_at, limits, windows)
+                _write(table, runner_up, a, rows, climbers)
+                self._at_ten_degrees(references, a, tile, table, runner_up, rows)
+        return replace(table, value=sign * table.value), sign * runner_up
+
+    def _climb(
+        self,
+        climbers: _Climbers,
+        level: Level,
+        row: int,
+        moving: MovingImages,
+        limits: SearchLimits,
+        windows: list[tuple[float, float] | None],
+    ) -> None:
+        """Send all climbers downhill at one level, in place."""
+        fixed, sign = reference_pixels(level, row), 1.0 if self.lower_is_better else -1.0
+
+        def energy(rows: NDArray[np.int64], poses: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+            who = climbers.image[rows]
+            placed = Poses(poses[:, 0], poses[:, 1], poses[:, 2], climbers.mirror[rows])
+            pixels, by_pose = moving.with_slopes(who, placed)
+            value, by_pixel = self.compare(fixed, masked(pixels, moving.level, who), slopes=True)
+            gradient = np.empty((len(rows), 3))
+            _chain(by_pose, by_pixel, gradient)
+            return sign * value, sign * gradient
+
+        window = None
+        if limits.psi_centre_deg is not None and any(w is not None for w in windows):
+            window = np.empty((len(climbers.image), 2))
+            for i, image in enumerate(climbers.image):
+                centre, half = windows[image]
+                # The window on the side where this peak is.
+                middle = climbers.pose[i, 0] + wrap_degrees(centre - climbers.pose[i, 0])
+                window[i] = middle - half, middle + half
+        last = level.scale == 1.0
+        settings = DescentSettings(
+            radius_px=0.5 * np.sqrt(len(level.inside) / np.pi) * level.scale,
+            first_step_px=0.3 * level.scale,
+            longest_step_px=level.scale,
+            tolerance_px=0.003 if last else 0.1 * level.scale,
+            max_rounds=40 if last else 12,
+            max_shift_px=limits.max_shift_px,
+        )
+        climbers.pose, climbers.cost = descend(energy, climbers.pose, settings, window)
+
+    def _at_ten_degrees(
+        self,
+        references: PixelFeatures,
+        row: int,
+        tile: PixelFeatures,
+        table: PairTable,
+        runner_up: NDArray[np.float64],
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Let the same pose turned by ten degrees either way be a runner-up too: there may be no other peak."""
+        sign = 1.0 if self.lower_is_better else -1.0
+        for turn in (-APART_DEG, APART_DEG):
+            psi, dx, dy, mirror = (v[row, rows] for v in (table.psi_deg, table.dx, table.dy, table.mirror))
+            value = self.values_at(references, row, tile, np.arange(len(rows)), Poses(psi + turn, dx, dy, mirror))
+            runner_up[row, rows] = np.minimum(runner_up[row, rows], sign * value)
+
+
+def _shifted(level: Level, row: int, grid: PoseGrid) -> MaskedPixels:
+    pixels = shifted_images(level, row, grid)
+    return masked(pixels, level, np.full(len(pixels), row))
+
+
+def _start(peaks: list[Poses]) -> _Climbers:
+    image = np.repeat(np.arange(len(peaks)), [len(p) for p in peaks])
+    poses = Poses.concatenate(peaks)
+    pose = np.stack([poses.psi, poses.dx, poses.dy], axis=1)
+    return _Climbers(image, pose, poses.mirror, np.zeros(len(image)))
+
+
+def _fittest(climbers: _Climbers) -> _Climbers:
+    """Keep the best of each image, peaks that met counted once, and the best that is turned away from the first."""
+    kept: list[int] = []
+    for image in np.unique(climbers.image):
+        mine = np.flatnonzero(climbers.image == image)
+        mine = mine[np.argsort(climbers.cost[mine], kind="stable")]
+        chosen: list[int] = []
+        for i in mine:
+            if all(_distinct(climbers, i, j) for j in chosen):
+                chosen.append(int(i))
+        apart = [i for i in chosen if _turned(climbers, i, chosen[0])]
+        few = chosen[:KEPT]
+        if apart and apart[0] not in few:
+            few = [*few[:-1], apart[0]]
+        kept.extend(few)
+    return climbers.take(np.array(kept, np.int64))
+
+
+def _distinct(climbers: _Climbers, i: int, j: int) -> bool:
+    turn = abs(float(wrap_degrees(climbers.pose[i, 0] - climbers.pose[j, 0])))
+    shift = float(np.hypot(*(climbers.pose[i, 1:] - climbers.pose[j, 1:])))
+    return bool(climbers.mirror[i] != climbers.mirror[j]) or turn > 1.0 or shift > 0.5
+
+
+def _turned(climbers: _Climbers, i: int, j: int) -> bool:
+    turn = abs(float(wrap_degrees(climbers.pose[i, 0] - climbers.pose[j, 0])))
+    return bool(climbers.mirror[i] != climbers.mirror[j]) or turn > APART_DEG
+
+
+def _write(
+    table: PairTable, runner_up: NDArray[np.float64], a: int, rows: NDArray[np.int64], climbers: _Climbers
+) -> None:
+    """Write the best of each image, and the cost of the best that is turned away from it."""
+    for number, row in enumerate(rows):
+        mine = np.flatnonzero(climbers.image == number)
+        best = mine[np.argmin(climbers.cost[mine])]
+        table.value[a, row] = climbers.cost[best]
+        table.psi_deg[a, row] = wrap_degrees(climbers.pose[best, 0])
+        table.dx[a, row], table.dy[a, row] = climbers.pose[best, 1:]
+        table.mirror[a, row] = climbers.mirror[best]
+        others = [climbers.cost[i] for i in mine if _turned(climbers, i, best)]
+        runner_up[a, row] = min(others, default=np.inf)
+
+
+@njit(cache=True, nogil=True)
+def _chain(by_pose, by_pixel, gradient):  # type: ignore[no-untyped-def]
+    """Sum dE/dpixel dpixel/dpose over the pixels of each row, in order."""
+    for i in range(by_pose.shape[0]):
+        for k in range(3):
+            total = 0.0
+            for p in range(by_pose.shape[2]):
+                total += by_pose[i, k, p] * by_pixel[i, p]
+            gradient[i, k] = total

@@ -1,0 +1,81 @@
+"""Normalised cross-correlation: NCC(r, m) = sum (r - <r>)(m - <m>) / (P sd(r) sd(m)) over the pixels of the mask.
+
+In [-1, 1] and unchanged by a m + b with a > 0 (Pearson's correlation coefficient). J. P. Lewis, "Fast normalized
+cross-correlation", Vision Interface (1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.metrics.closed_form import ClosedFormMeasure
+from cryoalign.metrics.pixel_measure import MaskedPixels
+
+
+@dataclass(frozen=True)
+class NormalisedCrossCorrelation(ClosedFormMeasure):
+    """Correlation coefficient of the pixels inside the mask; higher is better."""
+
+    name: ClassVar[str] = "ncc"
+    title: ClassVar[str] = "normalised cross-correlation"
+    lower_is_better: ClassVar[bool] = False
+    cost: ClassVar[str] = "one search of the core and one resampling a pair: about 0.2 ms at 64 px"
+    warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
+
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the correlation, and its slopes ((r - <r>)/sd(r) - NCC (m - <m>)/sd(m)) / (P sd(m))."""
+        value = np.empty(len(moved.pixels))
+        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
+        correlate(reference.pixels[0], moved.pixels, value, slope)
+        return value, slope if slopes else None
+
+    def at_lower_peak(
+        self,
+        value: NDArray[np.float64],
+        share: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        images: NDArray[np.float64],
+        pixels: int,
+    ) -> NDArray[np.float64]:
+        """See :meth:`ClosedFormMeasure.at_lower_peak`."""
+        return np.asarray(value - (1.0 - share) * np.maximum(value, 0.0))
+
+
+@njit(cache=True, nogil=True)
+def correlate(reference, moved, value, slope):  # type: ignore[no-untyped-def]
+    """Write correlations (m,), 0 for a constant image, and, where ``slope`` has rows, their slopes (m, P)."""
+    count = reference.shape[0]
+    mean_r = 0.0
+    for p in range(count):
+        mean_r += reference[p]
+    mean_r /= count
+    square_r = 0.0
+    for p in range(count):
+        square_r += (reference[p] - mean_r) ** 2
+    sd_r = np.sqrt(square_r / count)
+    for i in range(moved.shape[0]):
+        mean_m = 0.0
+        for p in range(count):
+            mean_m += moved[i, p]
+        mean_m /= count
+        square, product = 0.0, 0.0
+        for p in range(count):
+            d = moved[i, p] - mean_m
+            square += d * d
+            product += d * (reference[p] - mean_r)
+        sd_m = np.sqrt(square / count)
+        defined = sd_r * sd_m > 0.0
+        value[i] = product / (count * sd_r * sd_m) if defined else 0.0
+        if slope.shape[0] > 0:
+            for p in range(count):
+                slope[i, p] = 0.0
+                if defined:
+                    z_r, z_m = (reference[p] - mean_r) / sd_r, (moved[i, p] - mean_m) / sd_m
+                    slope[i, p] = (z_r - value[i] * z_m) / (count * sd_m)

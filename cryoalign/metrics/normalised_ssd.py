@@ -1,0 +1,48 @@
+"""Normalised squared difference: NSSD(r, m) = 1/P sum of ((r - <r>)/sd(r) - (m - <m>)/sd(m))^2 over the mask.
+
+Either image is brought to mean 0 and standard deviation 1 first, so that a m + b with a > 0 changes nothing;
+NSSD = 2 (1 - NCC), from 0 to 4, a distance where NCC is a likeness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.metrics.closed_form import ClosedFormMeasure
+from cryoalign.metrics.ncc import correlate
+from cryoalign.metrics.pixel_measure import MaskedPixels
+
+
+@dataclass(frozen=True)
+class NormalisedSsd(ClosedFormMeasure):
+    """Squared difference of normalised pixels inside the mask; lower is better."""
+
+    name: ClassVar[str] = "normalised-ssd"
+    title: ClassVar[str] = "squared difference after normalising either image"
+    lower_is_better: ClassVar[bool] = True
+    cost: ClassVar[str] = "one search of the core and one resampling a pair: about 0.2 ms at 64 px"
+    warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
+
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return 2 (1 - NCC), and its slopes."""
+        value = np.empty(len(moved.pixels))
+        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
+        correlate(reference.pixels[0], moved.pixels, value, slope)
+        return 2.0 * (1.0 - value), np.float32(-2.0) * slope if slopes else None
+
+    def at_lower_peak(
+        self,
+        value: NDArray[np.float64],
+        share: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        images: NDArray[np.float64],
+        pixels: int,
+    ) -> NDArray[np.float64]:
+        """See :meth:`ClosedFormMeasure.at_lower_peak`: the correlation is 1 - NSSD / 2."""
+        return np.asarray(value + (1.0 - share) * np.maximum(2.0 - value, 0.0))

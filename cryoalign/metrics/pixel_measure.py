@@ -1,0 +1,185 @@
+"""What all measures of pixels share: one disc of the reference, the image moved once, and two ways to find its pose.
+
+A measure of pixels says what two lists of masked pixels are worth and how that changes with the moving ones
+(``compare``). :mod:`cryoalign.metrics.ladder` and :mod:`cryoalign.metrics.closed_form` search poses with it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import Poses
+from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation
+from cryoalign.metrics.moving import MovingImages
+from cryoalign.metrics.pyramid import Level, level_of
+
+
+class MaskedPixels(NamedTuple):
+    """Pixels inside the mask of m images.
+
+    Parameters
+    ----------
+    pixels
+        Float32 (m, P).
+    statistics
+        Mean and standard deviation inside the mask and standard deviation of the noise, float64 (m, 3), of the images
+        before they were moved: they do not change with the pose.
+    box, inside
+        Side of the images, and where the pixels are in them, flattened.
+    """
+
+    pixels: NDArray[np.float32]
+    statistics: NDArray[np.float64]
+    box: int
+    inside: NDArray[np.int64]
+
+
+def masked(pixels: NDArray[np.float32], level: Level, rows: NDArray[np.int64]) -> MaskedPixels:
+    """Join pixels (m, P) of images of a level with what is known of those images."""
+    return MaskedPixels(pixels, level.statistics[rows], level.box, level.inside)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelFeatures:
+    """Images ready to be compared; levels are made when they are first asked for.
+
+    Parameters
+    ----------
+    images
+        Raw, float32 (n, L, L).
+    background
+        Mask and noise.
+    """
+
+    images: NDArray[np.float32]
+    background: Preparation
+    _levels: dict[int, Level] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.images)
+
+    @property
+    def box(self) -> int:
+        """Side of the images in pixels."""
+        return self.images.shape[-1]
+
+    def level(self, box: int) -> Level:
+        """Return the images at a level of the pyramid."""
+        if box not in self._levels:
+            self._levels[box] = level_of(self.images, box, self.background)
+        return self._levels[box]
+
+
+class PixelMeasure(ABC):
+    """A measure of pixels inside the reference's disc; see :class:`cryoalign.metrics.measure.Measure`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    lower_is_better: ClassVar[bool]
+    cost: ClassVar[str]
+    warning: ClassVar[str | None] = None
+    translations: ClassVar[tuple[Translation, ...]] = ("grid", "none")
+
+    @abstractmethod
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the measure of m moved images against one reference, and its derivatives.
+
+        Parameters
+        ----------
+        reference
+            One image.
+        moved
+            The m moved images.
+        slopes
+            Whether the derivatives by every moving pixel are wanted.
+
+        Returns
+        -------
+        values, slopes
+            Float64 (m,); float32 (m, P), or None where they were not wanted.
+        """
+
+    @abstractmethod
+    def pairs(
+        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+    ) -> tuple[PairTable, NDArray[np.float64]]:
+        """Find the pose of every pair; also the value of the best other peak of each pair, float64 (a, b)."""
+
+    def prepare(self, images: NDArray[np.float32], background: Preparation) -> PixelFeatures:
+        """Keep the images, float32 (n, L, L); what the search needs of them is made once, when it is needed."""
+        images = np.ascontiguousarray(images, dtype=np.float32)
+        if images.ndim != 3 or images.shape[1] != images.shape[2]:
+            raise ValueError(f"images must have shape (n, L, L), not {images.shape}")
+        return PixelFeatures(images, background)
+
+    def search(self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> Matches:
+        """Find the best reference and pose of each image."""
+        table, runner_up = self.pairs(references, images, limits)
+        sign = 1.0 if self.lower_is_better else -1.0
+        cost = sign * table.value
+        best, everyone = np.argmin(cost, axis=0), np.arange(len(images))
+        other = sign * runner_up[0]
+        if len(references) > 1:
+            rest = cost.copy()
+            rest[best, everyone] = np.inf
+            other = rest.min(axis=0)
+        columns = (table.psi_deg, table.dx, table.dy, table.mirror)
+        return Matches(
+            reference=best.astype(np.int64),
+            poses=Poses(*(column[best, everyone] for column in columns)),
+            score=table.value[best, everyone],
+            margin=np.maximum(other - cost[best, everyone], 0.0),
+        )
+
+    def table(self, a: PixelFeatures, b: PixelFeatures, limits: SearchLimits) -> PairTable:
+        """Compare all pairs."""
+        return self.pairs(a, b, limits)[0]
+
+    def value(
+        self,
+        reference: NDArray[np.float32],
+        image: NDArray[np.float32],
+        poses: Poses,
+        background: Preparation | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
+        known = background or Preparation()
+        features = [PixelFeatures(np.asarray(v, np.float32)[None], known) for v in (reference, image)]
+        return self.values_at(features[0], 0, features[1], np.zeros(len(poses), np.int64), poses)
+
+    def curve(
+        self, reference: PixelFeatures, image: PixelFeatures, psi_deg: NDArray[np.float64], at: Poses | None = None
+    ) -> NDArray[np.float64]:
+        """Return the value of one image against one reference turned by each angle, with shift and mirror of ``at``."""
+        psi = np.asarray(psi_deg, dtype=np.float64)
+        still = at or Poses.identity(1)
+        dx, dy, mirror = (np.full(len(psi), column[0]) for column in (still.dx, still.dy, still.mirror))
+        return self.values_at(reference, 0, image, np.zeros(len(psi), np.int64), Poses(psi, dx, dy, mirror))
+
+    def values_at(
+        self, references: PixelFeatures, row: int, images: PixelFeatures, rows: NDArray[np.int64], poses: Poses
+    ) -> NDArray[np.float64]:
+        """Return the values of images, moved by a pose each, against one reference, on the raw pixels."""
+        level = images.level(images.box)
+        fixed = reference_pixels(references.level(references.box), row)
+        moving = MovingImages(level)
+        result = np.empty(len(poses))
+        for first in range(0, len(poses), 256):
+            part = slice(first, first + 256)
+            moved = masked(moving.pixels(rows[part], poses.take(np.arange(len(poses))[part])), level, rows[part])
+            result[part] = self.compare(fixed, moved)[0]
+        return result
+
+
+def reference_pixels(level: Level, row: int) -> MaskedPixels:
+    """Return the masked pixels of one reference, as they are."""
+    pixels = np.ascontiguousarray(level.images[row].ravel()[level.inside][None])
+    return MaskedPixels(pixels, level.statistics[row : row + 1], level.box, level.inside)

@@ -1,0 +1,122 @@
+"""The same images at a few band limits, coarse to fine: what a search climbs.
+
+A level is a crop of the Fourier plane (:func:`cryoalign.core.filters.fourier_resize`): a smaller box over the same
+field of view, without the rings that would make many false peaks. Image pyramids: P. Thevenaz, U. E. Ruttimann,
+M. Unser, "A pyramid approach to subpixel registration based on intensity", IEEE Trans. Image Process. 7 (1998).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.filters import fourier_resize
+from cryoalign.core.masks import centre_offsets
+from cryoalign.metrics.measure import Preparation
+
+LOWEST_BOX = 24
+"""Side of the coarsest level, in its pixels: twelve rings."""
+_STEP = 2.0
+_WHOLE = 0.7  # a level this close to the images themselves is not worth its time
+_MAD = 1.4826  # standard deviations of a Gaussian per median absolute deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Images at one band limit.
+
+    Parameters
+    ----------
+    images
+        Float32 (n, l, l).
+    scale
+        Pixels of the raw images per pixel of the level.
+    inside
+        Pixels of the mask in the flattened image, int64 (P,).
+    statistics
+        Of each image: mean and standard deviation inside the mask, standard deviation of the noise; float64 (n, 3).
+    """
+
+    images: NDArray[np.float32]
+    scale: float
+    inside: NDArray[np.int64]
+    statistics: NDArray[np.float64]
+
+    @property
+    def box(self) -> int:
+        """Side in pixels of the level."""
+        return self.images.shape[-1]
+
+    def take(self, rows: slice | NDArray[np.int64]) -> Level:
+        """Return the level of some of the images."""
+        return Level(self.images[rows], self.scale, self.inside, self.statistics[rows])
+
+
+def band_boxes(box: int, lowest: int = LOWEST_BOX) -> list[int]:
+    """Return the sides of the levels, coarse to fine, the last the box itself."""
+    boxes, side = [], float(lowest)
+    while side < _WHOLE * box:
+        boxes.append(round(side))
+        side *= _STEP
+    return [*boxes, box]
+
+
+@lru_cache(maxsize=32)
+def disc_pixels(box: int, radius_px: float) -> NDArray[np.int64]:
+    """Return the flattened places of the pixels within a radius of the centre, int64; not to be written to."""
+    x, y = centre_offsets(box)
+    inside = np.flatnonzero((x**2 + y**2 <= radius_px**2).ravel())
+    inside.setflags(write=False)
+    return np.asarray(inside)
+
+
+def level_of(images: NDArray[np.float32], box: int, background: Preparation) -> Level:
+    """Bring images to one level.
+
+    Parameters
+    ----------
+    images
+        Raw, float32 (n, L, L).
+    box
+        Side of the level in pixels.
+    background
+        Mask and noise of the images.
+    """
+    whole = images.shape[-1]
+    small = np.ascontiguousarray(images, dtype=np.float32)
+    if box != whole:
+        # Image by image: a transform of a batch may round otherwise.
+        small = np.stack([fourier_resize(image, box) for image in small]) if len(images) else small[:, :box, :box]
+    radius = background.radius(whole)
+    inside = disc_pixels(box, radius * box / whole)
+    return Level(small, whole / box, inside, _statistics(small, inside, background, whole))
+
+
+def _statistics(
+    small: NDArray[np.float32], inside: NDArray[np.int64], background: Preparation, whole: int
+) -> NDArray[np.float64]:
+    n, box = len(small), small.shape[-1]
+    pixels = small.reshape(n, -1)
+    statistics = np.empty((n, 3))
+    outside = np.setdiff1d(np.arange(box * box), inside)
+    for i in range(n):
+        masked = pixels[i, inside].astype(np.float64)
+        statistics[i, 0], statistics[i, 1] = masked.mean(), masked.std()
+        if background.noise_spectrum is None and len(outside) >= 16:
+            beyond = pixels[i, outside]
+            statistics[i, 2] = _MAD * np.median(np.abs(beyond - np.median(beyond)))
+        elif background.noise_spectrum is None:
+            statistics[i, 2] = 0.0
+    if background.noise_spectrum is not None:
+        statistics[:, 2] = np.sqrt(_variance_in_band(background.noise_spectrum, whole, box))
+    return statistics
+
+
+def _variance_in_band(power: NDArray[np.float64], whole: int, box: int) -> float:
+    """Return the noise variance of a pixel after the crop to a box: the power of the frequencies kept, over L^2."""
+    k = np.fft.fftfreq(box, 1.0 / box)
+    ring = np.floor(np.hypot(k[:, None], k) + 0.5).astype(np.int64)
+    return float(np.asarray(power, dtype=np.float64)[np.minimum(ring, whole // 2)].sum() / whole**2)

@@ -1,0 +1,63 @@
+"""Mean squared difference: SSD(r, m) = 1/P sum over the P pixels of the mask of (r - m)^2.
+
+The measure that is best for one image plus white Gaussian noise (its log likelihood); SSD is divided by the number of
+pixels so that masks can be compared. L. G. Brown, "A survey of image registration techniques", ACM Comput. Surv. 24
+(1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cryoalign.metrics.closed_form import ClosedFormMeasure
+from cryoalign.metrics.pixel_measure import MaskedPixels
+
+
+@dataclass(frozen=True)
+class SumOfSquaredDifferences(ClosedFormMeasure):
+    """Mean squared difference of the pixels inside the mask; lower is better."""
+
+    name: ClassVar[str] = "ssd"
+    title: ClassVar[str] = "mean squared difference"
+    lower_is_better: ClassVar[bool] = True
+    cost: ClassVar[str] = "one search of the core and one resampling a pair: about 0.2 ms at 64 px"
+    warning: ClassVar[str | None] = "needs both images on one intensity scale"
+
+    def compare(
+        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Return the mean squared difference, and its slopes 2 (m - r) / P."""
+        value = np.empty(len(moved.pixels))
+        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
+        _squares(reference.pixels[0], moved.pixels, value, slope)
+        return value, slope if slopes else None
+
+    def at_lower_peak(
+        self,
+        value: NDArray[np.float64],
+        share: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        images: NDArray[np.float64],
+        pixels: int,
+    ) -> NDArray[np.float64]:
+        """See :meth:`ClosedFormMeasure.at_lower_peak`: SSD = var r + var m + (mean r - mean m)^2 - 2 cov."""
+        spread = reference[1] ** 2 + images[:, 1] ** 2 + (reference[0] - images[:, 0]) ** 2
+        return np.asarray(value + (1.0 - share) * np.maximum(spread - value, 0.0))
+
+
+@njit(cache=True, nogil=True)
+def _squares(reference, moved, value, slope):  # type: ignore[no-untyped-def]
+    count = reference.shape[0]
+    for i in range(moved.shape[0]):
+        total = 0.0
+        for p in range(count):
+            total += (np.float64(moved[i, p]) - np.float64(reference[p])) ** 2
+        value[i] = total / count
+        if slope.shape[0] > 0:
+            for p in range(count):
+                slope[i, p] = 2.0 * (moved[i, p] - reference[p]) / count
