@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.averaging.frc import ClassFrc, RingProducts, class_frc, mask_fraction, ring_products, ring_sums
+from cryoalign.averaging.frc import ClassFrc, RingProducts, class_frcs, mask_fraction, ring_products, ring_sums
 from cryoalign.averaging.ssnr import ssnr_per_image
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_gain_image
 from cryoalign.core.masks import background_region, soft_disc
@@ -22,6 +22,8 @@ ReadSums = Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Gives totals and powers of the classes from a first one to before a last one, (k, 2, L, L), (k, 2, L, L // 2 + 1)."""
 HALF_FLOOR = 0.02
 """Added to sum C^2 where only that divides, as a share of its mean over the ring and its neighbours."""
+_CACHED_BYTES = 2**20
+"""Sums of images that are finished together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,42 +135,36 @@ def finish_in_chunks(
     halves = np.zeros((2, m, box, box), np.float32) if halves is None else halves
     products = RingProducts(*np.zeros((3, m, box // 2 + 1)))
     ring_power = np.zeros((m, box // 2 + 1))
-    for c, total, power in _each_class(read, m, classes_at_once):
-        masked = np.zeros((2, box, box))
-        there = np.flatnonzero(counts[c])
-        for half, image in zip(there, _unfiltered(total[there], power[there], treatment), strict=True):
-            level = image[frame.outside].mean()
-            centred = image - level
-            masked[half] = centred * frame.mask
-            halves[half, c] = centred if treatment == "wiener" else image
-        found = ring_products(*masked)
-        products.cross[c], products.first[c], products.second[c] = found.cross, found.first, found.second
-        ring_power[c] = ring_sums(conjugate_weight(box) * power.sum(axis=0), box) / ring_counts(box)
-    both = (counts > 0).all(axis=1)
+    for here, total, power in _some_classes(read, m, classes_at_once, box):
+        there = counts[here] > 0
+        masked = np.zeros_like(total)
+        images = _unfiltered(total[there], power[there], treatment)
+        centred = images - _level(images, frame.outside)
+        masked[there] = centred * frame.mask
+        halves.swapaxes(0, 1)[here][there] = centred if treatment == "wiener" else images
+        found = ring_products(masked[:, 0], masked[:, 1])
+        products.cross[here], products.first[here], products.second[here] = found.cross, found.first, found.second
+        ring_power[here] = ring_sums(conjugate_weight(box) * power.sum(axis=1), box) / ring_counts(box)
+    both = np.asarray((counts > 0).all(axis=1))
     per_image = ssnr_per_image(products, ring_power, both, frame.samples)
     averages = np.zeros((m, box, box), np.float32)
-    for c, total, power in _each_class(read, m, classes_at_once):
-        if not counts[c].any():
-            continue
-        whole, full_power = total.sum(axis=0), power.sum(axis=0)
+    for here, total, power in _some_classes(read, m, classes_at_once, box):
+        some = counts[here].any(axis=1)
+        whole, full_power = total[some].sum(axis=1), power[some].sum(axis=1)
         if treatment == "wiener":
-            gain = per_image[c] if ssnr is None else np.full(box // 2 + 1, float(ssnr))
-            averages[c] = wiener_average(whole, full_power, gain, frame.outside)
+            gain = per_image[here][some] if ssnr is None else np.full(box // 2 + 1, float(ssnr))
+            averages[here][some] = wiener_average(whole, full_power, gain, frame.outside)
         else:
-            averages[c] = whole / full_power[0, 0]
-    frc = tuple(
-        class_frc(
-            _of_class(products, c),
-            per_image[c] * ring_power[c],
-            box=box,
-            pixel_size_angstrom=pixel_size_angstrom,
-            mask_share=frame.share,
-            shared_ring=shared_ring,
-        )
-        if both[c]
-        else None
-        for c in range(m)
+            averages[here][some] = whole / full_power[:, :1, :1]
+    known = class_frcs(
+        RingProducts(products.cross[both], products.first[both], products.second[both]),
+        (per_image * ring_power)[both],
+        box=box,
+        pixel_size_angstrom=pixel_size_angstrom,
+        mask_share=frame.share,
+        shared_ring=shared_ring,
     )
+    frc = tuple(next(known) if has_two else None for has_two in both)
     correlation = products.correlation()
     signal = 2.0 * correlation / (1.0 + np.abs(correlation))
     quality = np.clip(signal[:, 1:] @ ring_counts(box)[1:] / ring_counts(box)[1:].sum(), 0.0, 1.0)
@@ -219,9 +215,9 @@ def wiener_average(
     Parameters
     ----------
     total, power
-        Shape (L, L) and (L, L // 2 + 1).
+        Shape (..., L, L) and (..., L, L // 2 + 1).
     ssnr
-        Signal-to-noise ratio per image and unit C^2, per ring (L // 2 + 1,); 0 leaves nothing of a ring.
+        Signal-to-noise ratio per image and unit C^2, per ring (..., L // 2 + 1); 0 leaves nothing of a ring.
     outside
         Background, bool (L, L).
     """
@@ -229,15 +225,26 @@ def wiener_average(
     ratio = ring_gain_image(np.asarray(ssnr), box).astype(np.float64)
     gain = ratio / (power * ratio + 1.0)
     image = scipy.fft.irfft2(scipy.fft.rfft2(total) * gain, s=(box, box))
-    return np.asarray(image - image[outside].mean(), dtype=np.float32)
+    return np.asarray(image - _level(image, outside), dtype=np.float32)
 
 
-def _each_class(read: ReadSums, m: int, at_once: int) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield each class with its sums (2, L, L) and powers (2, L, L // 2 + 1)."""
+def _level(images: NDArray[np.float64], outside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of each image (..., L, L) over the background, (..., 1, 1)."""
+    flat = images.reshape(*images.shape[:-2], outside.size)
+    # Gathered so that each image's pixels lie together: how a mean is rounded depends on that.
+    return np.asarray(flat.take(np.flatnonzero(outside), axis=-1).mean(axis=-1))[..., None, None]
+
+
+def _some_classes(
+    read: ReadSums, m: int, at_once: int, box: int
+) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield classes, few enough that all that is made of them stays in cache, with their sums and powers."""
+    few = max(1, _CACHED_BYTES // (16 * box * box))
     for first in range(0, m, max(at_once, 1)):
         totals, power = read(first, min(first + at_once, m))
-        for i in range(len(totals)):
-            yield first + i, totals[i], power[i]
+        for start in range(0, len(totals), few):
+            stop = min(start + few, len(totals))
+            yield slice(first + start, first + stop), totals[start:stop], power[start:stop]
         del totals, power  # before the next ones are read
 
 
@@ -261,7 +268,3 @@ def _unfiltered(total: NDArray[np.float64], power: NDArray[np.float64], treatmen
     spectrum = scipy.fft.rfft2(total)
     spectrum *= 1.0 / (power + ring_gain_image(floor, box))
     return np.asarray(scipy.fft.irfft2(spectrum, s=(box, box), overwrite_x=True))
-
-
-def _of_class(products: RingProducts, c: int) -> RingProducts:
-    return RingProducts(products.cross[c], products.first[c], products.second[c])

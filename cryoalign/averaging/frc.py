@@ -6,6 +6,7 @@ threshold: Rosenthal & Henderson, J. Mol. Biol. 333:721 (2003). SSNR of the full
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -199,6 +200,25 @@ def class_frc(
     shared_ring: int,
 ) -> ClassFrc:
     """Put together the FRC of one class from its ring products (L // 2 + 1,) and what was made of them."""
+    alone = RingProducts(products.cross[None], products.first[None], products.second[None])
+    return next(
+        class_frcs(
+            alone, ssnr[None], box=box, pixel_size_angstrom=pixel_size_angstrom, mask_share=mask_share,
+            shared_ring=shared_ring,
+        )
+    )  # fmt: skip
+
+
+def class_frcs(
+    products: RingProducts,
+    ssnr: NDArray[np.float64],
+    *,
+    box: int,
+    pixel_size_angstrom: float,
+    mask_share: float,
+    shared_ring: int,
+) -> Iterator[ClassFrc]:
+    """Put together the FRC of each class from the ring products (m, L // 2 + 1) and what was made of them."""
     # Shared rings are kept out of the pools too: they would lend their correlation to the first independent one.
     independent = np.arange(box // 2 + 1) > shared_ring
     parts = (np.where(independent, v, 0.0) for v in (products.cross, products.first, products.second))
@@ -206,10 +226,13 @@ def class_frc(
     curve = noise_curve(box, mask_share, SMOOTHING_RINGS, shared_ring + 1)
     telling = curve <= _TELLING
     first = max(shared_ring + 1, int(np.argmax(telling)) if telling.any() else 1)
-    read = [
-        resolution_at(pooled, np.maximum(threshold, curve), first, box, pixel_size_angstrom)
-        if shared_ring < box // 2
-        else NO_RESOLUTION_ANGSTROM
-        for threshold in (THRESHOLD, THRESHOLD_HALF)
-    ]
-    return ClassFrc(products.correlation(), noise_curve(box, mask_share), ssnr, shared_ring, read[0], read[1])
+    thresholds = [np.maximum(threshold, curve) for threshold in (THRESHOLD, THRESHOLD_HALF)]
+    noise = noise_curve(box, mask_share)
+    for smooth, correlation, ratio in zip(pooled, products.correlation(), ssnr, strict=True):
+        read = [
+            resolution_at(smooth, threshold, first, box, pixel_size_angstrom)
+            if shared_ring < box // 2
+            else NO_RESOLUTION_ANGSTROM
+            for threshold in thresholds
+        ]
+        yield ClassFrc(correlation, noise, ratio, shared_ring, read[0], read[1])

@@ -1,4 +1,8 @@
-"""Run a child process and read its cost: CPU and wall seconds, peak anonymous memory of it and its children."""
+"""Run a child process and read its cost: CPU and wall seconds, peak anonymous memory of it and its children.
+
+Children may keep compiled modules beside their sources, as a user's do: PYTHONDONTWRITEBYTECODE is not handed on, or
+each of them would compile all that a former one did.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def run(
     start = time.perf_counter()
     with log.open("w+") if log else tempfile.TemporaryFile("w+") as out:
         child = subprocess.Popen(
-            texts, cwd=cwd, env={**os.environ, **(env or {})}, stdout=out, stderr=subprocess.STDOUT
+            texts, cwd=cwd, env=_environment() | dict(env or {}), stdout=out, stderr=subprocess.STDOUT
         )
         peak = 0.0
         while True:
@@ -66,6 +70,10 @@ def run(
         tail = "\n".join(text.splitlines()[-15:])
         raise ChildFailed(f"exit {child.returncode}: {' '.join(texts)}\n{tail}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, peak, text)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def anonymous_mb(pid: int) -> float:
