@@ -50,6 +50,13 @@ def test_json_and_back_changes_nothing():
     assert AlignParameters.from_json(AlignParameters(**BASIC).to_json()) == AlignParameters(**BASIC)
 
 
+def test_without_references_halves_are_refined():
+    free = AlignParameters(**BASIC | {"reference": None, "strategy": "synchronized"})
+    assert (free.iterations, free.halves, free.reference) == (5, True, None)
+    assert AlignParameters.from_json(json.loads(json.dumps(free.to_json()))) == free
+    assert AlignParameters(**BASIC | {"reference": None, "strategy": "synchronized", "iterations": 1}).halves is False
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="speed"):
         AlignParameters.from_json(AlignParameters(**BASIC).to_json() | {"speed": 3})
@@ -89,6 +96,13 @@ def test_what_may_differ_on_resume_are_names_of_parameters_that_cannot_change_a_
         ({"part": (3, 2)}, "K/N"),
         ({"part": (1, 2), "overwrite": True}, "other parts"),
         ({"part": (1, 2), "iterations": 2}, "--iterations"),
+        ({"reference": None}, "--reference is needed"),
+        ({"classes": 2}, "--classes goes with"),
+        ({"strategy": "tree"}, "references, synchronized"),
+        ({"strategy": "synchronized"}, "its own references"),
+        ({"strategy": "synchronized", "reference": None, "part": (1, 2)}, "--part"),
+        ({"strategy": "synchronized", "reference": None, "local": 5.0}, "--local"),
+        ({"strategy": "synchronized", "reference": None, "classes": 0}, "--classes"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, words):

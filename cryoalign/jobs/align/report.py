@@ -211,10 +211,15 @@ def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
 
 def _notes(plan: AlignPlan) -> list[str]:
     notes = ["Averages are Wiener-filtered with the signal-to-noise ratio that the halves show; the halves are not."]
+    if plan.parameters.synchronized:
+        notes.append(
+            "No references were given: those of the first round are averages of all particles in the frame that their "
+            "neighbours make, used on low rings only. psi is free by one constant for each class."
+        )
     if plan.parameters.in_halves:
         notes.append(
             "Each half was aligned to averages of its own particles from the second round on; detail finer than the "
-            "band of the given references is independent, and only there a resolution is read."
+            "band of the first references is independent, and only there a resolution is read."
         )
     else:
         notes.append(

@@ -20,7 +20,7 @@ from cryoalign.jobs.align.plan import AlignPlan, thread_bytes, with_references
 from cryoalign.jobs.align.verdict import Verdict, judge_run
 from cryoalign.jobs.cpus import threads_within
 from cryoalign.jobs.lock import exclusive
-from cryoalign.jobs.parts import PartRange, run_parts, select_parts
+from cryoalign.jobs.parts import PartRange, PartStore, run_parts, select_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 
@@ -100,17 +100,8 @@ class Rounds:
         run, before = self._run, None
         for number in range(1, START_ROUNDS + 1):
             store = run.parts(f"start-{number:03d}")
-            words = f"settling, round {number}"
-            rows = len(self.plan.particles)
-            with run.stage("settle"), progress(run.log, words, rows, verbosity=run.verbosity) as counter:
-                run_parts(
-                    self._ranges,
-                    AlignPart(self.plan, PartOutputs()),
-                    store,
-                    workers=_workers(self.plan, run),
-                    on_done=lambda part, counter=counter: counter.update(len(part)),  # type: ignore[misc]
-                    should_stop=run.aborted,
-                )
+            with run.stage("settle"):
+                self._run_parts(store, f"settling, round {number}", PartOutputs(), None)
             aligned = merge_parts(self.plan, store, self._ranges)
             moved = None if before is None else median_change_deg(before, aligned)
             said = "" if moved is None else f"; angles moved by {moved:.2f} deg"
@@ -131,7 +122,7 @@ class Rounds:
 
     def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
         """Align the parts of one round; tell whether all of them are there now."""
-        p, run, ranges = self.plan.parameters, self._run, self._ranges
+        p, run = self.plan.parameters, self._run
         last = iteration == p.rounds
         outputs = PartOutputs()
         if last and p.write_stack:
@@ -140,23 +131,29 @@ class Rounds:
         store = run.parts(_store_name(iteration))
         if not self._merge_only:
             words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
-            mine = select_parts(ranges, p.part)
-            done = {part.index for part in mine if store.has(part.index)}
-            rows = sum(len(part) for part in mine)
-            before = sum(len(part) for part in mine if part.index in done)
-            with run.stage("align"), progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
-                run_parts(
-                    ranges,
-                    AlignPart(self.plan, outputs, guard),
-                    store,
-                    workers=_workers(self.plan, run),
-                    which=p.part,
-                    on_done=lambda part: None if part.index in done else counter.update(len(part)),
-                    should_stop=run.aborted,
-                )
+            with run.stage("align"):
+                self._run_parts(store, words, outputs, guard)
         for writer in (*outputs.aligned, *outputs.flipped):
             writer.close()
         return p.part is None or (p.part[1] == 1 and not store.missing())
+
+    def _run_parts(self, store: PartStore, words: str, outputs: PartOutputs, guard: GuardPlan | None) -> None:
+        """Align the parts that are not there yet, and say how far it is."""
+        p, run, ranges = self.plan.parameters, self._run, self._ranges
+        mine = select_parts(ranges, p.part)
+        done = {part.index for part in mine if store.has(part.index)}
+        rows = sum(len(part) for part in mine)
+        before = sum(len(part) for part in mine if part.index in done)
+        with progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
+            run_parts(
+                ranges,
+                AlignPart(self.plan, outputs, guard),
+                store,
+                workers=_workers(self.plan, run),
+                which=p.part,
+                on_done=lambda part: None if part.index in done else counter.update(len(part)),
+                should_stop=run.aborted,
+            )
 
 
 def _workers(plan: AlignPlan, run: RunDirectory) -> int:
