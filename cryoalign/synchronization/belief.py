@@ -116,7 +116,7 @@ def propagate(
             learned, gain = _judge(graph, row, weight, fields, moments, f, np.sort(chosen))
             f += _RATE * min(1.0, _EARLY / (step + 1)) * (learned - f)
         before, moments = moments, posterior_moments(graph, fields, moments.shape[1])
-        moved = np.mean(np.abs(moments - before), axis=0, dtype=np.float64)
+        moved = np.asarray(np.mean(np.abs(moments - before), axis=0, dtype=np.float64))
         if moved.mean() < tolerance:
             break
         # The echo of a node that is nearly sure is not what the dense limit says: high frequencies swing for ever.
