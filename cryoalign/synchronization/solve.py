@@ -92,6 +92,7 @@ def solve_mirrored(edges: EdgeList, settings: SyncSettings) -> tuple[NDArray[np.
     # What most edges have found is taken on by all.
     handed = _handed(edges, settings, known)
     turned = one_handed(edges, handed.mirror)
+    name: str
     used = turned.take(turned.weight > 0)
     phases, name = np.exp(1j * handed.psi_rad), settings.algorithm
     if np.all(components(used) == 1):
