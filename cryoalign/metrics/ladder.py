@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numba import njit
@@ -44,6 +45,8 @@ class _Climbers:
 class LadderMeasure(PixelMeasure):
     """A measure of pixels whose poses are found by the ladder."""
 
+    filters: ClassVar[bool] = True
+
     def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
         """Compare every turned copy of a reference with every shifted copy of an image, float64 (A, columns)."""
         rows = []
@@ -74,7 +77,7 @@ class LadderMeasure(PixelMeasure):
         ]
         for first in range(0, len(images), TILE):
             rows = np.arange(first, min(first + TILE, len(images)))
-            tile = PixelFeatures(images.images[rows], images.background)
+            tile = images.take(rows)
             moving = [MovingImages(tile.level(box)) for box in boxes]
             shifted = [_shifted(tile.level(boxes[0]), i, grid) for i in range(len(rows))]
             windows = [limits.window(int(row)) for row in rows]

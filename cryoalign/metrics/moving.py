@@ -45,7 +45,7 @@ class MovingImages:
 
     def __init__(self, level: Level) -> None:
         self.level = level
-        self._slopes = slope_images(level.images).reshape(-1, level.box, level.box)
+        self._slopes: NDArray[np.float32] | None = None
         x, y = (offset.ravel()[level.inside] for offset in centre_offsets(level.box))
         self._x, self._y = x.astype(np.float32), y.astype(np.float32)
 
@@ -59,6 +59,8 @@ class MovingImages:
     def with_slopes(self, rows: NDArray[np.int64], poses: Poses) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the pixels (m, P) and their derivatives by psi (degrees), dx and dy (raw pixels), (m, 3, P)."""
         level, m = self.level, len(poses)
+        if self._slopes is None:
+            self._slopes = slope_images(level.images).reshape(-1, level.box, level.box)
         at = np.argsort(np.asarray(rows), kind="stable")  # poses of one image next to one another
         placed = Poses(poses.psi, poses.dx / level.scale, poses.dy / level.scale, poses.mirror).take(np.repeat(at, 3))
         # Image by image: its pixels at all poses, then its two slopes at all poses.

@@ -7,7 +7,7 @@ A measure of pixels says what two lists of masked pixels are worth and how that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation
 from cryoalign.metrics.moving import MovingImages
 from cryoalign.metrics.pyramid import Level, level_of
+from cryoalign.metrics.wiener import wiener_filtered
 
 
 class MaskedPixels(NamedTuple):
@@ -51,13 +52,16 @@ class PixelFeatures:
     Parameters
     ----------
     images
-        Raw, float32 (n, L, L).
+        Float32 (n, L, L), raw or filtered.
     background
-        Mask and noise.
+        Mask and noise of the raw images.
+    noise_power
+        Noise power per ring in each of the images, float64 (n, L // 2 + 1); None = not known.
     """
 
     images: NDArray[np.float32]
     background: Preparation
+    noise_power: NDArray[np.float64] | None = None
     _levels: dict[int, Level] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -72,8 +76,14 @@ class PixelFeatures:
     def level(self, box: int) -> Level:
         """Return the images at a level of the pyramid."""
         if box not in self._levels:
-            self._levels[box] = level_of(self.images, box, self.background)
+            radius = self.background.radius(self.box)
+            self._levels[box] = level_of(self.images, box, radius, self.noise_power)
         return self._levels[box]
+
+    def take(self, rows: NDArray[np.int64]) -> PixelFeatures:
+        """Return some of the images."""
+        noise = None if self.noise_power is None else self.noise_power[rows]
+        return PixelFeatures(self.images[rows], self.background, noise)
 
 
 class PixelMeasure(ABC):
@@ -85,6 +95,8 @@ class PixelMeasure(ABC):
     cost: ClassVar[str]
     warning: ClassVar[str | None] = None
     translations: ClassVar[tuple[Translation, ...]] = ("grid", "none")
+    filters: ClassVar[bool] = False
+    """Whether noisy images pass a Wiener filter before they are compared."""
 
     @abstractmethod
     def compare(
@@ -114,11 +126,20 @@ class PixelMeasure(ABC):
         """Find the pose of every pair; also the value of the best other peak of each pair, float64 (a, b)."""
 
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> PixelFeatures:
-        """Keep the images, float32 (n, L, L); what the search needs of them is made once, when it is needed."""
+        """Filter the images, float32 (n, L, L), where the measure wants it and there is noise; the rest comes later.
+
+        What the search needs besides is made once, when it is first needed.
+        """
         images = np.ascontiguousarray(images, dtype=np.float32)
         if images.ndim != 3 or images.shape[1] != images.shape[2]:
             raise ValueError(f"images must have shape (n, L, L), not {images.shape}")
-        return PixelFeatures(images, background)
+        noise = background.noise_spectrum
+        if noise is None:
+            return PixelFeatures(images, background)
+        if self.filters:
+            filtered, left = wiener_filtered(images, noise)
+            return PixelFeatures(filtered, background, left)
+        return PixelFeatures(images, background, np.broadcast_to(noise, (len(images), len(noise))))
 
     def search(self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
@@ -150,10 +171,14 @@ class PixelMeasure(ABC):
         poses: Poses,
         background: Preparation | None = None,
     ) -> NDArray[np.float64]:
-        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
+        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,).
+
+        The noise is that of the image; the reference is taken as it is.
+        """
         known = background or Preparation()
-        features = [PixelFeatures(np.asarray(v, np.float32)[None], known) for v in (reference, image)]
-        return self.values_at(features[0], 0, features[1], np.zeros(len(poses), np.int64), poses)
+        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
+        moving = self.prepare(np.asarray(image, np.float32)[None], known)
+        return self.values_at(fixed, 0, moving, np.zeros(len(poses), np.int64), poses)
 
     def curve(
         self, reference: PixelFeatures, image: PixelFeatures, psi_deg: NDArray[np.float64], at: Poses | None = None

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from cryoalign.core.filters import fourier_resize
 from cryoalign.core.masks import centre_offsets
-from cryoalign.metrics.measure import Preparation
 
 LOWEST_BOX = 24
 """Side of the coarsest level, in its pixels: twelve rings."""
@@ -73,50 +72,44 @@ def disc_pixels(box: int, radius_px: float) -> NDArray[np.int64]:
     return np.asarray(inside)
 
 
-def level_of(images: NDArray[np.float32], box: int, background: Preparation) -> Level:
+def level_of(
+    images: NDArray[np.float32], box: int, radius_px: float, noise_power: NDArray[np.float64] | None = None
+) -> Level:
     """Bring images to one level.
 
     Parameters
     ----------
     images
-        Raw, float32 (n, L, L).
+        Float32 (n, L, L).
     box
         Side of the level in pixels.
-    background
-        Mask and noise of the images.
+    radius_px
+        Of the mask, in pixels of the images.
+    noise_power
+        Noise power per ring in each image, float64 (n, L // 2 + 1); None = measured outside the mask.
     """
     whole = images.shape[-1]
     small = np.ascontiguousarray(images, dtype=np.float32)
     if box != whole:
         # Image by image: a transform of a batch may round otherwise.
         small = np.stack([fourier_resize(image, box) for image in small]) if len(images) else small[:, :box, :box]
-    radius = background.radius(whole)
-    inside = disc_pixels(box, radius * box / whole)
-    return Level(small, whole / box, inside, _statistics(small, inside, background, whole))
-
-
-def _statistics(
-    small: NDArray[np.float32], inside: NDArray[np.int64], background: Preparation, whole: int
-) -> NDArray[np.float64]:
-    n, box = len(small), small.shape[-1]
-    pixels = small.reshape(n, -1)
-    statistics = np.empty((n, 3))
+    inside = disc_pixels(box, radius_px * box / whole)
+    statistics = np.empty((len(small), 3))
     outside = np.setdiff1d(np.arange(box * box), inside)
-    for i in range(n):
-        masked = pixels[i, inside].astype(np.float64)
-        statistics[i, 0], statistics[i, 1] = masked.mean(), masked.std()
-        if background.noise_spectrum is None and len(outside) >= 16:
-            beyond = pixels[i, outside]
+    rings = np.minimum(_rings_of(box), whole // 2)
+    for i, pixels in enumerate(small.reshape(len(small), -1)):
+        masked = pixels[inside].astype(np.float64)
+        statistics[i] = masked.mean(), masked.std(), 0.0
+        if noise_power is not None:
+            # Power of the frequencies that the crop keeps, over L^2.
+            statistics[i, 2] = np.sqrt(noise_power[i, rings].sum()) / whole
+        elif len(outside) >= 16:
+            beyond = pixels[outside]
             statistics[i, 2] = _MAD * np.median(np.abs(beyond - np.median(beyond)))
-        elif background.noise_spectrum is None:
-            statistics[i, 2] = 0.0
-    if background.noise_spectrum is not None:
-        statistics[:, 2] = np.sqrt(_variance_in_band(background.noise_spectrum, whole, box))
-    return statistics
+    return Level(small, whole / box, inside, statistics)
 
 
-def _variance_in_band(power: NDArray[np.float64], whole: int, box: int) -> float:
-    """Return the noise variance of a pixel after the crop to a box: the power of the frequencies kept, over L^2."""
+def _rings_of(box: int) -> NDArray[np.int64]:
+    """Return the ring of every frequency of the whole plane, flattened."""
     k = np.fft.fftfreq(box, 1.0 / box)
-    ring = np.floor(np.hypot(k[:, None], k) + 0.5).astype(np.int64)
-    return float(np.asarray(power, dtype=np.float64)[np.minimum(ring, whole // 2)].sum() / whole**2)
+    return np.asarray(np.floor(np.hypot(k[:, None], k) + 0.5).astype(np.int64).ravel())
