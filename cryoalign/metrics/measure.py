@@ -33,11 +33,15 @@ class Preparation:
         it; None = clean.
     snr
         Variance of the clean image over that of the noise, over the frame; None = not known.
+    stack_spectrum
+        Power per ring of the whole stack, signal and noise, inside the mask, float64 (L // 2 + 1,), as
+        :func:`cryoalign.metrics.wiener_split.stack_power` gives it; None = that of the images prepared together.
     """
 
     mask_radius_px: float | None = None
     noise_spectrum: NDArray[np.float64] | None = None
     snr: float | None = None
+    stack_spectrum: NDArray[np.float64] | None = None
 
     def radius(self, box: int) -> float:
         """Return the radius of the mask in pixels for images of a side in pixels."""

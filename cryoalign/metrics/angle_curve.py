@@ -1,0 +1,202 @@
+"""Distances at every rotation by FFT over the angle: a rotation is a circular shift of columns.
+
+With columns U (reference) and V (image) on the circle, sum over t, q of (U_{t + l}(q) - V_t(q))^2 is
+|U|^2 + |V|^2 - 2 c(l), where c is a circular correlation: one product of harmonics, summed over quantiles first, and
+one inverse FFT. Half of the columns suffices: those left out are the opposite angle's, so that their harmonics are the
+same up to a sign that both share. Harmonics of the images are made once; a pair costs one small matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import wrap_degrees
+from cryoalign.core.tiles import TILE
+from cryoalign.metrics.measure import APART_DEG, SearchLimits
+
+
+@dataclass(frozen=True, eq=False)
+class Harmonics:
+    """Columns of n images, expanded over the angle.
+
+    Parameters
+    ----------
+    values
+        Unnormalised harmonics 0 .. n_angles / 2, complex (harmonics, n, columns): the matrices of a product.
+    energy
+        Mean of the squared columns over angles and columns, float64 (n,).
+    n_angles
+        Angles on the circle, even.
+    """
+
+    values: NDArray[np.complexfloating]
+    energy: NDArray[np.float64]
+    n_angles: int
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.energy)
+
+    def take(self, rows: NDArray[np.int64]) -> Harmonics:
+        """Return the harmonics of some images."""
+        return Harmonics(self.values[:, rows], self.energy[rows], self.n_angles)
+
+    def mirrored(self) -> Harmonics:
+        """Return the harmonics of the mirrored images: the line at angle t becomes that at 180 - t."""
+        sign = np.where(np.arange(len(self.values)) % 2 == 0, 1.0, -1.0).astype(self.energy.dtype)
+        values = self.values.conj()
+        values *= sign.astype(values.real.dtype)[:, None, None]
+        return replace(self, values=values)
+
+    def with_first(self, added: NDArray[np.complexfloating]) -> Harmonics:
+        """Add (n, columns) to the first harmonic, and what that changes to the energy."""
+        values = self.values.copy()
+        before = np.abs(values[1].astype(np.complex128)) ** 2
+        values[1] += added
+        gained = (np.abs(values[1].astype(np.complex128)) ** 2 - before).mean(axis=-1)
+        return Harmonics(values, np.asarray(self.energy + 2.0 * gained / float(self.n_angles) ** 2), self.n_angles)
+
+
+def harmonics(columns: Sequence[NDArray[np.floating]], shape: tuple[int, int] | None = None) -> Harmonics:
+    """Expand columns (n_angles, columns) of each of n images over the angle.
+
+    Parameters
+    ----------
+    columns
+        Of each image; float32 gives complex64.
+    shape
+        Of one image's columns, where there may be no images.
+    """
+    n_angles, count = columns[0].shape if len(columns) else shape or (2, 1)
+    kind = np.complex128 if len(columns) and columns[0].dtype == np.float64 else np.complex64
+    values = np.empty((n_angles // 2 + 1, len(columns), count), kind)
+    energy = np.empty(len(columns))
+    for i, image in enumerate(columns):
+        # Image by image: a transform of a batch may round otherwise.
+        values[:, i] = scipy.fft.rfft(image, axis=0, workers=1)
+        energy[i] = np.square(image, dtype=np.float64).mean()
+    return Harmonics(values, energy, n_angles)
+
+
+def curves(references: Harmonics, images: Harmonics) -> NDArray[np.float64]:
+    """Return the mean squared difference of all pairs at every rotation.
+
+    Returns
+    -------
+    ndarray
+        (m, n, n_angles), in the precision of the harmonics, clipped at 0; entry l is for the image turned by
+        psi = 360 l / n_angles degrees.
+    """
+    count = references.n_angles * references.values.shape[-1]
+    product = np.matmul(references.values, images.values.conj().transpose(0, 2, 1))
+    correlation = scipy.fft.irfft(np.moveaxis(product, 0, -1), n=references.n_angles, axis=-1, workers=1)
+    energy = references.energy[:, None] + images.energy
+    correlation *= -2.0 / count
+    correlation += energy[..., None].astype(correlation.dtype)
+    return np.asarray(np.maximum(correlation, 0.0, out=correlation))
+
+
+def tiles_of_curves(references: Harmonics, images: Harmonics) -> Iterator[tuple[NDArray[np.int64], NDArray]]:
+    """Yield (rows, curves (m, rows, n_angles)) for tiles of images that are filled up, so that slots fix the bits.
+
+    Parameters
+    ----------
+    references, images
+        A row's slot is its number modulo the tile.
+    """
+    n = len(images)
+    # Fewer at a time where a tile of curves would fill the memory: 2,048 px have 6,000 angles.
+    tile = max(1, min(TILE, int(2**24 // max(1, len(references) * references.n_angles))))
+    for first in range(0, n, tile):
+        rows = np.arange(first, min(first + tile, n))
+        filled = np.minimum(np.arange(first, first + tile), n - 1)
+        yield rows, curves(references, images.take(filled))[:, : len(rows)]
+
+
+def values_at(reference: Harmonics, image: Harmonics, psi_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean squared difference of one pair at any angles (A,), interpolated by the harmonics themselves."""
+    product = (reference.values[:, 0].astype(np.complex128) * image.values[:, 0].conj()).sum(axis=-1)
+    n, last = reference.n_angles, len(product) - 1
+    weight = np.full(len(product), 2.0)
+    weight[0] = 1.0
+    weight[last] = 1.0
+    m = np.arange(last + 1)
+    turned = np.exp(1j * np.deg2rad(np.asarray(psi_deg, dtype=np.float64))[:, None] * m)
+    correlation = (turned * (weight * product)).real.sum(axis=1) / (float(n) ** 2 * reference.values.shape[-1])
+    return np.asarray(np.maximum(reference.energy[0] + image.energy[0] - 2.0 * correlation, 0.0))
+
+
+def lowest(curve: NDArray[np.floating], limits: SearchLimits, rows: NDArray[np.int64]) -> tuple[NDArray, NDArray]:
+    """Find the lowest point of curves (..., rows, n_angles) within each image's window.
+
+    Returns
+    -------
+    psi_deg, value
+        Float64 (..., rows): the vertex of the parabola through the lowest sample and its neighbours.
+    """
+    n_angles = curve.shape[-1]
+    searched = np.where(_outside(limits, rows, n_angles), np.inf, curve) if limits.window(int(rows[0])) else curve
+    best = searched.argmin(axis=-1)
+    near = [np.take_along_axis(curve, ((best + s) % n_angles)[..., None], -1)[..., 0].astype(float) for s in (-1, 0, 1)]
+    bend = near[0] - 2.0 * near[1] + near[2]
+    step = np.where(bend > 0, 0.5 * (near[0] - near[2]) / np.where(bend > 0, bend, 1.0), 0.0)
+    step = np.clip(step, -0.5, 0.5)
+    psi = wrap_degrees((best + step) * (360.0 / n_angles))
+    if limits.window(int(rows[0])):
+        centre = np.asarray(limits.psi_centre_deg)[rows]
+        half = float(limits.psi_half_width_deg or 0.0)
+        psi = wrap_degrees(centre + np.clip(wrap_degrees(psi - centre), -half, half))
+    return psi, np.maximum(near[1] - 0.25 * (near[0] - near[2]) * step, 0.0)
+
+
+def next_lowest(
+    curve: NDArray[np.floating], psi_deg: NDArray[np.float64], limits: SearchLimits, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the lowest local minimum turned by more than 10 degrees from psi, (rows,); the highest value if none.
+
+    Parameters
+    ----------
+    curve
+        Of one reference, (rows, n_angles).
+    """
+    angle = np.arange(curve.shape[-1]) * (360.0 / curve.shape[-1])
+    valley = (curve <= np.roll(curve, 1, -1)) & (curve <= np.roll(curve, -1, -1))
+    apart = np.abs(wrap_degrees(angle - psi_deg[:, None])) > APART_DEG
+    open_ = valley & apart & ~_outside(limits, rows, curve.shape[-1])
+    other = np.where(open_, curve, np.inf).min(axis=-1)
+    return np.asarray(np.where(np.isfinite(other), other, curve.max(axis=-1)), dtype=np.float64)
+
+
+def _outside(limits: SearchLimits, rows: NDArray[np.int64], n_angles: int) -> NDArray[np.bool_]:
+    """Mark the samples outside the windows of images, with one sample of grace, (rows, n_angles)."""
+    if limits.window(int(rows[0])) is None:
+        return np.zeros((len(rows), n_angles), bool)
+    step = 360.0 / n_angles
+    centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
+    away = np.abs(wrap_degrees(np.arange(n_angles) * step - centre[:, None]))
+    return np.asarray(away > float(limits.psi_half_width_deg or 0.0) + 0.5 * step)
+
+
+def best_of(
+    value: NDArray[np.float64], columns: tuple[NDArray, ...], runner_up: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], list[NDArray], NDArray[np.float64], NDArray[np.float64]]:
+    """Pick each image's best reference from values (m, n): reference, its columns, its value, its margin.
+
+    Parameters
+    ----------
+    runner_up
+        With one reference, the value of the best other peak, (n,).
+    """
+    best, everyone = np.argmin(value, axis=0), np.arange(value.shape[1])
+    other = runner_up
+    if len(value) > 1:
+        rest = value.copy()
+        rest[best, everyone] = np.inf
+        other = rest.min(axis=0)
+    least = value[best, everyone]
+    return best.astype(np.int64), [c[best, everyone] for c in columns], least, np.maximum(other - least, 0.0)

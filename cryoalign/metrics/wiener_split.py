@@ -1,0 +1,120 @@
+"""Mask and Wiener filter before the split: noise enters sliced distances through clipping at zero.
+
+Every positive fluctuation of the background would count as mass, far from the centre. A soft mask and a Wiener filter
+S / (S + N) from the stack's own spectrum take it away before an image is split into its positive and negative part; a
+threshold would take weak parts of the particle too. The gain is a function of the ring, applied to the radial lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import conjugate_weight, radial_average, ring_index
+from cryoalign.core.masks import background_region, background_statistics, soft_disc
+from cryoalign.core.tiles import TILE
+from cryoalign.metrics.measure import Preparation
+from cryoalign.metrics.sinogram import LineTransform, line_gain, line_layout
+
+EDGE_PX = 5.0
+_SMALLEST_GAIN = 1e-3
+
+
+def masked_images(images: NDArray[np.floating], background: Preparation) -> NDArray[np.float32]:
+    """Take the level outside the disc off images (n, L, L) and multiply them by the soft disc."""
+    images = np.asarray(images, dtype=np.float32)
+    box = images.shape[-1]
+    radius = background.radius(box)
+    try:
+        region = background_region(box, 2 * radius)
+        level, _ = background_statistics(images, region)
+    except InputError:  # the disc leaves no background to measure
+        level = np.zeros(len(images))
+    return np.asarray((images - level[:, None, None].astype(np.float32)) * _disc(box, radius), dtype=np.float32)
+
+
+def _disc(box: int, radius: float) -> NDArray[np.float32]:
+    """Return the soft disc; what is beyond the box is cut by a circle."""
+    return soft_disc(box, 2 * radius, EDGE_PX) * soft_disc(box, 2 * (box // 2), 0)
+
+
+def stack_power(images: NDArray[np.floating], background: Preparation) -> NDArray[np.float64]:
+    """Return the mean power per ring of masked images, E|F|^2 / L^2, float64 (L // 2 + 1,); signal and noise."""
+    box = images.shape[-1]
+    total = np.zeros(box // 2 + 1)
+    for first in range(0, len(images), TILE):
+        masked = masked_images(images[first : first + TILE], background)
+        for image in masked:
+            total += radial_average(np.abs(np.fft.rfft2(image)) ** 2, box)
+    return total / (max(1, len(images)) * float(box) ** 2)
+
+
+def masked_noise_power(background: Preparation, box: int) -> NDArray[np.float64]:
+    """Return the noise power per ring that the mask leaves, in the units of :func:`stack_power`."""
+    if background.noise_spectrum is None:
+        return np.zeros(box // 2 + 1)
+    share = float((_disc(box, background.radius(box)).astype(np.float64) ** 2).mean())
+    return np.asarray(background.noise_spectrum, dtype=np.float64) * share
+
+
+def wiener_gain(power: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return S / (S + N) per ring from the power S + N and the noise N of masked images; small where S is."""
+    signal = np.maximum(power - noise, _SMALLEST_GAIN * power)
+    return np.asarray(signal / np.maximum(power, np.finfo(np.float64).tiny))
+
+
+def estimated_snr(power: NDArray[np.float64], noise: NDArray[np.float64], background: Preparation, box: int) -> float:
+    """Return the variance of the signal over that of the noise, both over the frame; infinite for clean images.
+
+    Parameters
+    ----------
+    power, noise
+        From :func:`stack_power` and :func:`masked_noise_power`: all of the signal is taken to be inside the mask.
+    """
+    if background.snr is not None:
+        return float(background.snr)
+    if background.noise_spectrum is None:
+        return float("inf")
+    count = conjugate_weight(box)
+    ring = np.minimum(ring_index(box), box // 2)
+    # The mean is not variance; ring 0 is left out.
+    signal = float((np.maximum(power - noise, 0.0)[ring] * count)[ring > 0].sum()) / box**2
+    return signal / background.noise_variance(box)
+
+
+class LineReader:
+    """Radial lines of images after the mask and the filter, image by image; not to be shared by threads.
+
+    Parameters
+    ----------
+    images
+        Float32 (n, L, L).
+    background
+        Mask and noise. Noisy images pass the Wiener filter of ``stack_spectrum``; where that is None, of these images'
+        own spectrum.
+    """
+
+    def __init__(self, images: NDArray[np.float32], background: Preparation) -> None:
+        images = np.ascontiguousarray(images, dtype=np.float32)
+        if images.ndim != 3 or images.shape[1] != images.shape[2]:
+            raise ValueError(f"images must have shape (n, L, L), not {images.shape}")
+        box = images.shape[-1]
+        self._images, self._background = images, background
+        self.layout = line_layout(box)
+        self._transform = LineTransform(self.layout)
+        self.snr = float("inf")
+        """Estimated from the spectra, or as it was given."""
+        gain = None
+        if background.noise_spectrum is not None:
+            noise = masked_noise_power(background, box)
+            power = background.stack_spectrum
+            power = stack_power(images, background) if power is None else power
+            gain = wiener_gain(power, noise)
+            self.snr = estimated_snr(power, noise, background, box)
+        self._gain = None if gain is None else line_gain(self.layout, 0.0, gain)
+
+    def lines(self, row: int) -> NDArray[np.complex64]:
+        """Return the lines of one image, complex64 (half, n_frequencies)."""
+        lines = self._transform(masked_images(self._images[row : row + 1], self._background)[0])
+        return lines if self._gain is None else lines * self._gain
