@@ -83,7 +83,10 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
     turn = np.arange(n_points) * (2 * np.pi / n_points)
     cosine, sine = np.zeros((2, len(frequency), n_points), np.float32)
     for k in range(len(frequency)):
-        cosine[k], sine[k] = np.cos(frequency[k] * turn), np.sin(frequency[k] * turn)
+        # Point by point: an assignment of whole rows takes two seconds to compile, for the words of its error.
+        for point in range(n_points):
+            cosine[k, point] = np.cos(frequency[k] * turn[point])
+            sine[k, point] = np.sin(frequency[k] * turn[point])
     value = np.zeros(n_points, np.float32)
     real, imaginary = np.zeros(len(frequency), np.float32), np.zeros(len(frequency), np.float32)
     for row in range(names.shape[0]):

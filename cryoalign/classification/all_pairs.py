@@ -90,7 +90,8 @@ def screen_pairs(
             # On the diagonal rows and columns hold the same pairs.
             if first > i:
                 with locks[first // ROWS]:
-                    offer_columns(score[:, first - j : first - j + ROWS], i, first, value, rows)
+                    block = np.ascontiguousarray(score[:, first - j : first - j + ROWS])
+                    offer_columns(block, i, first, value, rows)
 
     run_tiles(compute, _tiles(n), threads)
     sort_lists(value, rows)

@@ -73,14 +73,13 @@ def templates(
     """
     result = np.zeros(coefficients.shape, np.complex64)
     near = lists.nearest(members)
+    # One layout: each further one would be compiled on its own.
+    index, angle, mirror = (np.ascontiguousarray(part) for part in (near.index, near.angle_deg, near.mirror))
     _, start = np.unique(frequency, return_index=True)
     ends = np.append(start, len(frequency)).astype(np.int64)
 
     def compute(begin: int) -> None:
-        _means(
-            coefficients, frequency, ends, near.index, near.angle_deg, near.mirror, begin,
-            min(begin + TILE, len(lists)), result,
-        )  # fmt: skip
+        _means(coefficients, frequency, ends, index, angle, mirror, begin, min(begin + TILE, len(lists)), result)
 
     run_tiles(compute, range(0, len(lists), TILE), threads)
     return result, np.count_nonzero(near.index >= 0, axis=1)
