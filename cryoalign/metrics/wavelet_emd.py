@@ -25,7 +25,17 @@ _WAVELET, _MODE, _DIMENSION = "sym3", "zero", 2
 
 @dataclass(frozen=True)
 class WaveletEmd(LadderMeasure):
-    """Wavelet earth mover's distance of the pixels inside the mask; lower is better."""
+    """Wavelet earth mover's distance of the pixels inside the mask; lower is better.
+
+    Parameters
+    ----------
+    scales
+        Scales of the transform; None = as many as the box holds whole wavelets (``pywt.dwt_max_level``), 3 at 64 px:
+        mass is followed about that far, 8 px. More follow it farther, and make more of the grid that wavelets sit on:
+        of turned digits fewer are aligned.
+    """
+
+    scales: int | None = None
 
     name: ClassVar[str] = "wavelet-emd"
     title: ClassVar[str] = "earth mover's distance by wavelets"
@@ -39,13 +49,15 @@ class WaveletEmd(LadderMeasure):
     def __post_init__(self) -> None:
         """Find PyWavelets now, not in the middle of a run."""
         _pywavelets()
+        if self.scales is not None and self.scales < 1:
+            raise InputError("wavelets need a scale or more", value=self.scales)
 
     def compare(
         self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return the distance, and its slopes."""
         difference = moved.pixels - reference.pixels
-        coefficients = _transform(_on_the_box(difference, moved))
+        coefficients = self._transform(difference, moved)
         value = np.zeros(len(difference))
         for weight, parts in _weighted(coefficients):
             for part in parts:
@@ -56,16 +68,21 @@ class WaveletEmd(LadderMeasure):
             for part in parts:
                 np.sign(part, out=part)
                 part *= weight
-        back = _pywavelets().waverecn(coefficients, _WAVELET, _MODE, axes=(1, 2))[:, : moved.box, : moved.box]
+        back = _transform_back(coefficients, moved.box)
         slope = np.ascontiguousarray(back).reshape(len(difference), -1)[:, moved.inside]
         return value, np.ascontiguousarray(slope, dtype=np.float32)
 
     def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
         """Compare all turned with all shifted copies, each transformed once: the transform is linear."""
-        vectors = [_vectors(_transform(_on_the_box(m.pixels, m))) for m in (turned, shifted)]
+        vectors = [_vectors(self._transform(m.pixels, m)) for m in (turned, shifted)]
         cost = np.empty((len(vectors[0]), len(vectors[1])))
         _distances(vectors[0], vectors[1], cost)
         return cost
+
+    def _transform(self, pixels: NDArray[np.float32], where: MaskedPixels) -> list[Any]:
+        images = _on_the_box(pixels, where)
+        pywt = _pywavelets()
+        return _transform(images, self.scales or max(pywt.dwt_max_level(where.box, pywt.Wavelet(_WAVELET).dec_len), 1))
 
 
 def _pywavelets() -> Any:
@@ -83,11 +100,28 @@ def _on_the_box(pixels: NDArray[np.float32], where: MaskedPixels) -> NDArray[np.
     return images.reshape(-1, where.box, where.box)
 
 
-def _transform(images: NDArray[np.float32]) -> list[Any]:
-    """Return the coefficients of all images, the coarse part first, then dicts of details, coarse to fine."""
+def _transform(images: NDArray[np.float32], scales: int) -> list[Any]:
+    """Return the coefficients of all images, the coarse part first, then dicts of details, coarse to fine.
+
+    As ``pywt.wavedecn``, which would warn of many scales.
+    """
     pywt = _pywavelets()
-    levels = max(pywt.dwt_max_level(images.shape[-1], pywt.Wavelet(_WAVELET).dec_len), 1)
-    return list(pywt.wavedecn(images, _WAVELET, _MODE, level=levels, axes=(1, 2)))
+    coarse, details = images, []
+    for _ in range(scales):
+        bands = pywt.dwtn(coarse, _WAVELET, _MODE, axes=(1, 2))
+        coarse = bands.pop("aa")
+        details.append(bands)
+    return [coarse, *details[::-1]]
+
+
+def _transform_back(coefficients: list[Any], box: int) -> NDArray[np.float32]:
+    """Return the images of coefficients, (m, L, L)."""
+    pywt = _pywavelets()
+    coarse = coefficients[0]
+    for details in coefficients[1:]:
+        shape = details["dd"].shape
+        coarse = pywt.idwtn({"aa": coarse[:, : shape[1], : shape[2]], **details}, _WAVELET, _MODE, axes=(1, 2))
+    return np.asarray(coarse[:, :box, :box])
 
 
 def _weighted(coefficients: list[Any]) -> list[tuple[np.float32, list[NDArray[np.float32]]]]:

@@ -5,6 +5,7 @@ import pytest
 from pixel_cases import BOX, LADDER, PIXEL_MEASURES, background, copies, degrees_apart, find, limits, off
 from threadpoolctl import threadpool_limits
 
+from cryoalign.core.errors import InputError
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
@@ -117,7 +118,8 @@ def test_the_value_is_best_at_the_truth_and_is_what_the_search_reports(name):
     at = [metric.value(case.reference[0], case.images[i], found.poses.take([i]), background(case)) for i in (0, 1)]
     np.testing.assert_allclose(np.concatenate(at), found.score, rtol=1e-6, atol=1e-6)
     truth = Poses(np.full(5, case.psi[0]), np.full(5, case.dx[0]), np.full(5, case.dy[0]))
-    moved = Poses(truth.psi + [0, 3, -3, 0, 0], truth.dx + [0, 0, 0, 1, 0], truth.dy + [0, 0, 0, 0, -1])
+    psi, dx, dy = np.array([[0, 3, -3, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, -1]])
+    moved = Poses(truth.psi + psi, truth.dx + dx, truth.dy + dy)
     values = sign * metric.value(case.reference[0], case.images[0], moved, background(case))
     assert (values[1:] > values[0]).all()
 
@@ -208,7 +210,7 @@ def test_correntropy_is_deaf_to_outliers():
 
 def test_unknown_ways_of_shifting_are_refused():
     case = copies(1)
-    with pytest.raises(Exception, match="does not find shifts this way.*closed-form.*it knows grid, none"):
+    with pytest.raises(InputError, match=r"does not find shifts this way.*closed-form.*it knows grid, none"):
         find("ssd", case, translation="closed-form")
 
 
