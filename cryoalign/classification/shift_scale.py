@@ -6,26 +6,18 @@ more. So each image is moved to where it agrees best with the mean of its neighb
 of the log-likelihood ratio the step is b / h, of variance s^2 + 1 / h: shifts show as more than 1 / h. So do
 differences between neighbouring views; but centres that are real also make neighbours agree more in components that
 did not choose them.
-
-Where neighbours agree well without any shift, a thousand images tell that they stand on their centres, at a small part
-of the cost of the search.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.algorithms import embed, nearest_views
-from cryoalign.classification.all_pairs import all_neighbours
 from cryoalign.classification.features import Features
 from cryoalign.classification.list_edges import edges_from_lists
-from cryoalign.classification.llr import likelihood_weights, pair_weights
+from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import templates
-from cryoalign.classification.settings import ClassificationSettings
 from cryoalign.classification.signal_test import measure_signal
 from cryoalign.synchronization.edges import EdgeList
 
@@ -35,15 +27,15 @@ STILL_PX = 0.1
 """Centres that move by less in a round, in prepared pixels, stand still."""
 LEAST_VARIANCE, LEAST_GAIN = 0.75, 1.1
 """Shifts are real where their variance is above this share of 1 / h, and the held-out share grows by this factor."""
+CLEAR_VARIANCE = 2.0
+"""From this share of 1 / h on the variance alone tells: views that differ give at most .8 of it, and where images are
+strong, or all of one view, the held-out share may fall as they are centred."""
 MEMBERS = 10
 """Neighbours in a mean: few, so that they are near."""
 TESTED = 1500
 """Images whose held-out share is compared."""
-SHARP_SHARE = 0.5
-"""Held-out share from which neighbours found without shifts tell whether there are any: of images with 1 px of shift
-at that share the excess is 1.4 to 6 times the noise, of centred ones up to half of it."""
-ENOUGH, EDGES = 1000, 50
-"""Images and raw neighbours of each that tell it."""
+FAR_TOO_WIDE = 0.45
+"""A pilot's scale below this share of its own search is taken for the first search."""
 REMAINING = 0.5
 """Standard deviation of a later search, as a share of the last scatter; but no less than this many pixels."""
 LEAST_SD_PX = 0.4
@@ -55,6 +47,15 @@ def pilot_sd(box: int) -> float:
     return box * PILOT_SHARE
 
 
+def first_sd(scale_px: float, box: int) -> float:
+    """Return the standard deviation of the first search, where a pilot found centres to scatter by so many pixels.
+
+    A pilot finds too little where images are weak, and too wide a search does little harm unless it is far too wide.
+    """
+    wide = pilot_sd(box)
+    return scale_px if scale_px < FAR_TOO_WIDE * wide else wide
+
+
 def next_sd(scatter_px: float) -> float:
     """Return the standard deviation of the next search after centres scattered by so many prepared pixels."""
     return max(LEAST_SD_PX, REMAINING * scatter_px)
@@ -63,44 +64,6 @@ def next_sd(scatter_px: float) -> float:
 def scatter(centre_px: NDArray[np.floating]) -> float:
     """Return the standard deviation of either coordinate of centres (n, 2) about 0."""
     return float(np.sqrt(np.mean(np.asarray(centre_px, np.float64) ** 2))) if len(centre_px) else 0.0
-
-
-def are_centred(features: Features, *, mirror: bool = True) -> bool:
-    """Tell whether images surely stand on their centres, from neighbours found without shifts; False where unsure.
-
-    Parameters
-    ----------
-    features
-        Of the images as they are.
-    mirror
-        Whether mirrored images count as neighbours.
-
-    Notes
-    -----
-    Neighbours by the graph, not raw ones: these were chosen for their likeness as the image lies, and hide its shift.
-    """
-    n = len(features)
-    rows = np.arange(min(n, ENOUGH)) * n // min(n, ENOUGH)
-    part = features
-    if len(rows) < n:
-        part = replace(
-            features, coefficients=features.coefficients[rows], images=features.images[rows],
-            centre_px=features.centre_px[rows],
-        )  # fmt: skip
-    coefficients, frequency, eigenvalue, threads = part.coefficients, part.frequency, part.eigenvalue, part.threads
-    if len(rows) <= 2 * EDGES:
-        return False
-    if measure_signal(coefficients, frequency, eigenvalue, mirror=mirror, threads=threads).share < SHARP_SHARE:
-        return False
-    weights = pair_weights("llr", frequency, eigenvalue)
-    raw = all_neighbours(
-        weights.weighted(coefficients), frequency, EDGES, weights.own_terms(coefficients), mirror=mirror,
-        threads=threads,
-    )  # fmt: skip
-    settings = ClassificationSettings(k_max=3, threads=threads)  # higher frequencies would say the same
-    cleaned = nearest_views(embed(edges_from_lists(raw), settings), part, settings, MEMBERS)
-    excess, noise = shift_variance(part, cleaned)
-    return excess <= LEAST_VARIANCE * noise < np.inf
 
 
 def are_shifted(features: Features, cleaned: NeighbourLists, moved_px: NDArray[np.floating]) -> bool:
@@ -118,6 +81,8 @@ def are_shifted(features: Features, cleaned: NeighbourLists, moved_px: NDArray[n
     excess, noise = shift_variance(features, cleaned)
     if not excess > LEAST_VARIANCE * noise:
         return False
+    if excess > CLEAR_VARIANCE * noise < np.inf:
+        return True
     n = len(features)
     rows = np.arange(min(n, TESTED)) * n // min(n, TESTED)
     shares = []

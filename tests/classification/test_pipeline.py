@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from cryoalign.classification import pipeline
+from cryoalign.classification import pipeline, raw_neighbours
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pipeline import classify, find_neighbours
 from cryoalign.classification.settings import ClassificationSettings, SearchSettings
@@ -94,11 +94,11 @@ def test_centres_and_their_scale_are_found(anew, monkeypatch):
     images, frames, shift = particles(600, 0.8, shift_sd_px=1.0, seed=6)
     monkeypatch.setattr(pipeline, "ANEW", anew)
     searches = []
-    screen = pipeline.screen_pairs
-    monkeypatch.setattr(pipeline, "screen_pairs", lambda *a, **b: searches.append(1) or screen(*a, **b))
+    screen = raw_neighbours.screen_pairs
+    monkeypatch.setattr(raw_neighbours, "screen_pairs", lambda *a, **b: searches.append(1) or screen(*a, **b))
     result = classify(images, ClassificationSettings(k=10))
-    # The first round compares all pairs twice, later ones once, or not at all where images are many.
-    assert len(searches) == (1 + result.rounds if anew else 2)
+    # The pilot and the first round compare all pairs twice, later rounds once, or not at all where images are many.
+    assert len(searches) == (3 + result.rounds if anew else 4)
     assert residual_px(frames, result.centre_px, shift) < 0.45
     assert 0.75 < result.shift_sd_px < 1.3
     assert result.rounds > 1
@@ -177,7 +177,7 @@ def test_a_first_centring_brings_better_pairs(candidates, monkeypatch):
     images, frames, _ = particles(1000, 0.8, shift_sd_px=1.5, seed=6)
     settings = SearchSettings(k=20, shift_sd_px=1.5, candidates=candidates)
     ours, _ = true_pairs(frames, find_neighbours(images, settings)[0])
-    monkeypatch.setattr(pipeline, "centre_by_round_mean", lambda stack, *_, **__: np.zeros((len(stack), 2)))
+    monkeypatch.setattr(raw_neighbours, "centre_by_round_mean", lambda stack, *_, **__: np.zeros((len(stack), 2)))
     without, _ = true_pairs(frames, find_neighbours(images, settings)[0])
     assert ours.mean() < 0.92 * without.mean()
 
