@@ -64,6 +64,18 @@ class MutualInformation(LadderMeasure):
         )
         return value, slope if slopes else None
 
+    def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
+        """Fill the histograms of all turned with all shifted copies at once: a product of their windows' weights.
+
+        Half the bins will do to rank peaks.
+        """
+        bins = max(self.bins // 2, 6)
+        weights = [_spread(m.pixels, m.statistics[0], bins) for m in (turned, shifted)]
+        histograms = weights[0].reshape(-1, weights[0].shape[2]) @ weights[1].reshape(-1, weights[1].shape[2]).T
+        value = np.empty((len(turned.pixels), len(shifted.pixels)))
+        _information_of_all(histograms, bins, turned.pixels.shape[1], value)
+        return value
+
     def joint_histogram(self, reference: MaskedPixels, moved: MaskedPixels) -> NDArray[np.float64]:
         """Return p_ab of one pair, shape (bins, bins), reference first; it sums to 1."""
         value, slope = np.empty(1), np.empty((0, 0), np.float32)
@@ -163,3 +175,40 @@ def _information(reference, statistics_r, moved, statistics_m, bins, value, slop
                     total += weight_r[p, a] * part
                 slope[i, p] = total * per_bin * squeezed / count
     return histogram[:bins, :bins].copy()
+
+
+@njit(cache=True, nogil=True)
+def _spread(pixels, statistics, bins):  # type: ignore[no-untyped-def]
+    """Return the weight of every pixel in every bin, float32 (m, bins, P)."""
+    spread = np.zeros((pixels.shape[0], bins, pixels.shape[1]), np.float32)
+    weight = np.empty(4)
+    inverse = 1.0 / statistics[1] if statistics[1] > 0.0 else 0.0
+    for i in range(pixels.shape[0]):
+        for p in range(pixels.shape[1]):
+            t, _ = _squeeze(pixels[i, p], statistics[0], inverse)
+            first, _ = _windows(t, (bins - 3) / 4.0, weight)
+            first = min(first, bins - 4)
+            for b in range(4):
+                spread[i, first + b, p] = weight[b]
+    return spread
+
+
+@njit(cache=True, nogil=True)
+def _information_of_all(histograms, bins, count, value):  # type: ignore[no-untyped-def]
+    """Write the mutual information of joint histograms of ``count`` pixels laid side by side, (A bins, C bins)."""
+    of_r, of_m = np.empty(bins), np.empty(bins)
+    for i in range(value.shape[0]):
+        for j in range(value.shape[1]):
+            of_r[:], of_m[:] = 0.0, 0.0
+            total = 0.0
+            for a in range(bins):
+                for b in range(bins):
+                    h = np.float64(histograms[i * bins + a, j * bins + b])
+                    of_r[a] += h
+                    of_m[b] += h
+                    if h > 0.0:
+                        total += h * np.log(h)
+            for a in range(bins):
+                total -= of_r[a] * np.log(of_r[a]) if of_r[a] > 0.0 else 0.0
+                total -= of_m[a] * np.log(of_m[a]) if of_m[a] > 0.0 else 0.0
+            value[i, j] = total / count + np.log(count)

@@ -133,6 +133,17 @@ def test_the_joint_histogram_is_a_density_that_follows_the_pixels():
     )
 
 
+def test_histograms_of_a_whole_grid_are_those_of_each_pair():
+    one, other = pair(6, 3), pair(7, 2)
+    turned, shifted = one[1], other[1]
+    statistics = np.array([[0.7, 1.3, 0.0]])
+    turned, shifted = (m._replace(statistics=np.repeat(statistics, len(m.pixels), axis=0)) for m in (turned, shifted))
+    grid, metric = MutualInformation(bins=16).grid(turned, shifted), MutualInformation(bins=8)
+    for a in range(3):
+        single = turned._replace(pixels=turned.pixels[a : a + 1], statistics=statistics)
+        np.testing.assert_allclose(grid[a], metric.compare(single, shifted)[0], atol=2e-6)
+
+
 def test_independent_images_share_no_information():
     """The bias of a histogram of n pixels is about (cells - 1)^2 / (2 n); windows of four bins make cells fewer."""
     rng = np.random.default_rng(4)
