@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import cryoalign
 from cryoalign.jobs.average.report import kind_of_average
@@ -83,7 +84,9 @@ def write_report(
             "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
         },
     )
-    write_classavg_report(run.staged("report.html"), run.staged("montage.png"), data)
+    # Small matrix products draw hundreds of pictures: more threads only wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        write_classavg_report(run.staged("report.html"), run.staged("montage.png"), data)
 
 
 def _viewing_angles(found: ClassavgResult, middle: np.ndarray, particle: np.ndarray) -> np.ndarray | None:
