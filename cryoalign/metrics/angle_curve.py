@@ -15,9 +15,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from cryoalign.core.poses import wrap_degrees
 from cryoalign.core.tiles import TILE
-from cryoalign.metrics.measure import APART_DEG, SearchLimits
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +99,19 @@ def curves(references: Harmonics, images: Harmonics) -> NDArray[np.float64]:
     return np.asarray(np.maximum(correlation, 0.0, out=correlation))
 
 
-def tiles_of_curves(references: Harmonics, images: Harmonics) -> Iterator[tuple[NDArray[np.int64], NDArray]]:
+def curve_means(references: Harmonics, images: Harmonics) -> NDArray[np.float64]:
+    """Return the mean of every pair's curve over all rotations, float64 (m, n): by their harmonic 0."""
+    count = float(references.n_angles) ** 2 * references.values.shape[-1]
+    first = references.values[0].real.astype(np.float64) @ images.values[0].real.astype(np.float64).T
+    return np.asarray(references.energy[:, None] + images.energy - 2.0 * first / count)
+
+
+def tiles_of_curves(
+    references: Harmonics, images: Harmonics
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating]]]:
     """Yield (rows, curves (m, rows, n_angles)) for tiles of images that are filled up, so that slots fix the bits.
 
-    Parameters
-    ----------
-    references, images
-        A row's slot is its number modulo the tile.
+    A row's slot is its number modulo the tile.
     """
     n = len(images)
     # Fewer at a time where a tile of curves would fill the memory: 2,048 px have 6,000 angles.
@@ -129,74 +133,3 @@ def values_at(reference: Harmonics, image: Harmonics, psi_deg: NDArray[np.float6
     turned = np.exp(1j * np.deg2rad(np.asarray(psi_deg, dtype=np.float64))[:, None] * m)
     correlation = (turned * (weight * product)).real.sum(axis=1) / (float(n) ** 2 * reference.values.shape[-1])
     return np.asarray(np.maximum(reference.energy[0] + image.energy[0] - 2.0 * correlation, 0.0))
-
-
-def lowest(curve: NDArray[np.floating], limits: SearchLimits, rows: NDArray[np.int64]) -> tuple[NDArray, NDArray]:
-    """Find the lowest point of curves (..., rows, n_angles) within each image's window.
-
-    Returns
-    -------
-    psi_deg, value
-        Float64 (..., rows): the vertex of the parabola through the lowest sample and its neighbours.
-    """
-    n_angles = curve.shape[-1]
-    searched = np.where(_outside(limits, rows, n_angles), np.inf, curve) if limits.window(int(rows[0])) else curve
-    best = searched.argmin(axis=-1)
-    near = [np.take_along_axis(curve, ((best + s) % n_angles)[..., None], -1)[..., 0].astype(float) for s in (-1, 0, 1)]
-    bend = near[0] - 2.0 * near[1] + near[2]
-    step = np.where(bend > 0, 0.5 * (near[0] - near[2]) / np.where(bend > 0, bend, 1.0), 0.0)
-    step = np.clip(step, -0.5, 0.5)
-    psi = wrap_degrees((best + step) * (360.0 / n_angles))
-    if limits.window(int(rows[0])):
-        centre = np.asarray(limits.psi_centre_deg)[rows]
-        half = float(limits.psi_half_width_deg or 0.0)
-        psi = wrap_degrees(centre + np.clip(wrap_degrees(psi - centre), -half, half))
-    return psi, np.maximum(near[1] - 0.25 * (near[0] - near[2]) * step, 0.0)
-
-
-def next_lowest(
-    curve: NDArray[np.floating], psi_deg: NDArray[np.float64], limits: SearchLimits, rows: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the lowest local minimum turned by more than 10 degrees from psi, (rows,); the highest value if none.
-
-    Parameters
-    ----------
-    curve
-        Of one reference, (rows, n_angles).
-    """
-    angle = np.arange(curve.shape[-1]) * (360.0 / curve.shape[-1])
-    valley = (curve <= np.roll(curve, 1, -1)) & (curve <= np.roll(curve, -1, -1))
-    apart = np.abs(wrap_degrees(angle - psi_deg[:, None])) > APART_DEG
-    open_ = valley & apart & ~_outside(limits, rows, curve.shape[-1])
-    other = np.where(open_, curve, np.inf).min(axis=-1)
-    return np.asarray(np.where(np.isfinite(other), other, curve.max(axis=-1)), dtype=np.float64)
-
-
-def _outside(limits: SearchLimits, rows: NDArray[np.int64], n_angles: int) -> NDArray[np.bool_]:
-    """Mark the samples outside the windows of images, with one sample of grace, (rows, n_angles)."""
-    if limits.window(int(rows[0])) is None:
-        return np.zeros((len(rows), n_angles), bool)
-    step = 360.0 / n_angles
-    centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
-    away = np.abs(wrap_degrees(np.arange(n_angles) * step - centre[:, None]))
-    return np.asarray(away > float(limits.psi_half_width_deg or 0.0) + 0.5 * step)
-
-
-def best_of(
-    value: NDArray[np.float64], columns: tuple[NDArray, ...], runner_up: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], list[NDArray], NDArray[np.float64], NDArray[np.float64]]:
-    """Pick each image's best reference from values (m, n): reference, its columns, its value, its margin.
-
-    Parameters
-    ----------
-    runner_up
-        With one reference, the value of the best other peak, (n,).
-    """
-    best, everyone = np.argmin(value, axis=0), np.arange(value.shape[1])
-    other = runner_up
-    if len(value) > 1:
-        rest = value.copy()
-        rest[best, everyone] = np.inf
-        other = rest.min(axis=0)
-    least = value[best, everyone]
-    return best.astype(np.int64), [c[best, everyone] for c in columns], least, np.maximum(other - least, 0.0)

@@ -2,7 +2,7 @@
 
 SW_p^p(f, g) = 1 / (2 pi) times the integral over t and q in [0, 1] of |F_t^-1(q) - G_t^-1(q)|^p, in pixels, with F_t^-1
 the inverse distribution function of the projection of f onto the line at angle t (Shi, Singer and Verbeke,
-arXiv 2503.13756). Images are kept centred, and the shift is found in closed form (:mod:`cryoalign.metrics.sliced_shift`).
+arXiv 2503.13756). Images are kept centred: the shift has a closed form (:mod:`cryoalign.metrics.sliced_shift`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, rotate_points
-from cryoalign.metrics.angle_curve import (
-    Harmonics,
-    best_of,
-    harmonics,
-    lowest,
-    next_lowest,
-    tiles_of_curves,
-    values_at,
-)
+from cryoalign.metrics.angle_curve import Harmonics, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.measure import (
     Matches,
     PairTable,
@@ -34,6 +26,7 @@ from cryoalign.metrics.measure import (
     Translation,
     chosen_translation,
 )
+from cryoalign.metrics.pair_search import Curves, best_matches, search_curves
 from cryoalign.metrics.quantiles import part_quantiles, positive_means
 from cryoalign.metrics.sinogram import LineLayout, line_gain, projections
 from cryoalign.metrics.sliced_shift import centre_of_lines, closed_form_shift, move_lines
@@ -131,7 +124,9 @@ class SlicedMeasure(ABC):
             columns.append(part)
         return self.features_of(columns, centre, reader.layout)
 
-    def columns_of(self, lines: NDArray[np.complex64], layout: LineLayout) -> tuple[NDArray[np.float32], NDArray]:
+    def columns_of(
+        self, lines: NDArray[np.complex64], layout: LineLayout
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the quantiles of an image moved to its centre, (n_angles, columns), and that centre."""
         filtered = lines * line_gain(layout, self.ramp)
         centre = centre_of_lines(positive_means(projections(filtered, layout.box)))
@@ -151,10 +146,7 @@ class SlicedMeasure(ABC):
 
     def search(self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
-        table, runner_up = self._pairs(references, images, limits)
-        columns = (table.psi_deg, table.dx, table.dy, table.mirror)
-        best, pose, value, margin = best_of(table.value, columns, runner_up)
-        return Matches(best, Poses(*pose), value, margin)
+        return best_matches(*self._pairs(references, images, limits))
 
     def table(self, a: SlicedFeatures, b: SlicedFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
@@ -165,22 +157,14 @@ class SlicedMeasure(ABC):
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Compare all pairs; with one reference also the value of the next lowest valley of each image."""
         centred = chosen_translation(self, limits) == "closed-form"
-        table, next_value = PairTable.empty(len(references), len(images)), np.full(len(images), np.inf)
-        table.value[...] = np.inf
         fixed = references.centred if centred else references.in_place()
-        for mirror in (False, True) if limits.mirror else (False,):
+
+        def curves_of(mirror: bool) -> Curves:
             moving = images.mirrored() if mirror else images
-            for rows, curve in self.tiles(fixed, moving.centred if centred else moving.in_place()):
-                psi, value = lowest(curve, limits, rows)
-                value = value ** (1.0 / self.p)
-                if margins and len(references) == 1 and len(rows):
-                    other = next_lowest(curve[0], psi[0], limits, rows) ** (1.0 / self.p)
-                    # The better of the two hands has the other's lowest for a rival as well.
-                    rival = np.maximum(value[0], table.value[0, rows])
-                    next_value[rows] = np.minimum(np.minimum(next_value[rows], other), rival)
-                better = value < table.value[:, rows]
-                for column, found in ((table.psi_deg, psi), (table.value, value), (table.mirror, mirror)):
-                    column[:, rows] = np.where(better, found, column[:, rows])
+            return self.tiles(fixed, moving.centred if centred else moving.in_place())
+
+        sizes = len(references), len(images)
+        table, next_value = search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
         if centred:
             dx, dy = closed_form_shift(references.centre[:, None], images.centre[None], table.psi_deg, table.mirror)
             # Beyond the disc of shifts the nearest one inside is given.
@@ -188,7 +172,7 @@ class SlicedMeasure(ABC):
             table = replace(table, dx=dx * shrink, dy=dy * shrink)
         return table, next_value
 
-    def tiles(self, references: Harmonics, images: Harmonics):  # type: ignore[no-untyped-def]
+    def tiles(self, references: Harmonics, images: Harmonics) -> Curves:
         """Yield (rows, mean p-th power of the differences at every rotation) for tiles of images."""
         if self.p == 2:
             yield from tiles_of_curves(references, images)
@@ -219,11 +203,12 @@ class SlicedMeasure(ABC):
     ) -> NDArray[np.float64]:
         """Return the distance in pixels of one image, moved by each pose, to one reference: (m,).
 
-        Nothing is resampled: turns are phases of the harmonics, and shifts are added to the quantiles.
+        The noise is that of the image. Nothing is resampled: turns are phases of the harmonics, and shifts are added to the quantiles.
         """
         known = background or Preparation()
-        features = [self.prepare(np.asarray(pixels, np.float32)[None], known) for pixels in (reference, image)]
-        return self._at_poses(features[0], features[1], poses)
+        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
+        moving = self.prepare(np.asarray(image, np.float32)[None], known)
+        return self._at_poses(fixed, moving, poses)
 
     def _at_poses(self, reference: SlicedFeatures, image: SlicedFeatures, poses: Poses) -> NDArray[np.float64]:
         result = np.empty(len(poses))

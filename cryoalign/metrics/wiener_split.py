@@ -7,6 +7,8 @@ threshold would take weak parts of the particle too. The gain is a function of t
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,19 +26,21 @@ _SMALLEST_GAIN = 1e-3
 def masked_images(images: NDArray[np.floating], background: Preparation) -> NDArray[np.float32]:
     """Take the level outside the disc off images (n, L, L) and multiply them by the soft disc."""
     images = np.asarray(images, dtype=np.float32)
-    box = images.shape[-1]
-    radius = background.radius(box)
+    disc, outside = _disc_and_outside(images.shape[-1], background.radius(images.shape[-1]))
+    level = np.zeros(len(images), np.float32)
+    if outside is not None:
+        level = background_statistics(images, outside)[0].astype(np.float32)
+    return np.asarray((images - level[:, None, None]) * disc, dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _disc_and_outside(box: int, radius: float) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Return the soft disc, cut by the circle that fits the box, and what is outside it; neither to be written to."""
+    disc = soft_disc(box, 2 * radius, EDGE_PX) * soft_disc(box, 2 * (box // 2), 0)
     try:
-        region = background_region(box, 2 * radius)
-        level, _ = background_statistics(images, region)
+        return disc, background_region(box, 2 * radius)
     except InputError:  # the disc leaves no background to measure
-        level = np.zeros(len(images))
-    return np.asarray((images - level[:, None, None].astype(np.float32)) * _disc(box, radius), dtype=np.float32)
-
-
-def _disc(box: int, radius: float) -> NDArray[np.float32]:
-    """Return the soft disc; what is beyond the box is cut by a circle."""
-    return soft_disc(box, 2 * radius, EDGE_PX) * soft_disc(box, 2 * (box // 2), 0)
+        return disc, None
 
 
 def stack_power(images: NDArray[np.floating], background: Preparation) -> NDArray[np.float64]:
@@ -54,7 +58,7 @@ def masked_noise_power(background: Preparation, box: int) -> NDArray[np.float64]
     """Return the noise power per ring that the mask leaves, in the units of :func:`stack_power`."""
     if background.noise_spectrum is None:
         return np.zeros(box // 2 + 1)
-    share = float((_disc(box, background.radius(box)).astype(np.float64) ** 2).mean())
+    share = float((_disc_and_outside(box, background.radius(box))[0].astype(np.float64) ** 2).mean())
     return np.asarray(background.noise_spectrum, dtype=np.float64) * share
 
 

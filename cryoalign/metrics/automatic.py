@@ -1,0 +1,209 @@
+"""The measure that the noise allows: sliced Wasserstein, Euclidean, or both, by the estimated SNR.
+
+Transport distances see deformed copies for what they are, and lose to noise first; Euclidean ones keep on. Between the
+two, both curves over the angle are made relative to their means over all rotations and added with a weight that grows
+with the SNR. A rotation search of noisy images that must also be shifted goes by Euclidean distance: noise moves the
+centre of mass, and with it the shift in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import Poses
+from cryoalign.metrics.angle_curve import Harmonics, curve_means, harmonics, tiles_of_curves, values_at
+from cryoalign.metrics.euclidean import Euclidean
+from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation, chosen_translation
+from cryoalign.metrics.pair_search import Curves, best_matches, search_curves
+from cryoalign.metrics.pixel_measure import PixelFeatures
+from cryoalign.metrics.polar_euclidean import euclidean_columns
+from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
+from cryoalign.metrics.sliced_measure import SlicedFeatures
+from cryoalign.metrics.wiener_split import LineReader
+
+Choice = Literal["rfsw", "fusion", "euclidean"]
+
+SLICED_FROM = 1.0
+"""Rotations of images with this SNR or more go by sliced Wasserstein alone."""
+EUCLIDEAN_BELOW = 0.03
+"""Rotations of images with a lower SNR go by Euclidean distance alone."""
+WEIGHT_PER_SNR = 10.0
+"""Weight of the sliced Wasserstein curve in the fusion, at SNR 1; at most 5."""
+SHIFTED_FROM = 30.0
+"""Shifts in closed form need this SNR."""
+
+_RFSW = RampFilteredSlicedWasserstein()
+_EUCLIDEAN = Euclidean()
+
+
+@dataclass(frozen=True, eq=False)
+class AutomaticFeatures:
+    """Images ready for either measure; ``snr`` is that of the stack, infinite for clean images."""
+
+    sliced: SlicedFeatures
+    polar: Harmonics
+    pixels: PixelFeatures
+    snr: float
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.sliced)
+
+    def mirrored(self) -> AutomaticFeatures:
+        """Return the features of the mirrored images, for rotations only."""
+        return AutomaticFeatures(self.sliced.mirrored(), self.polar.mirrored(), self.pixels, self.snr)
+
+
+def choice(snr: float, shifts: bool) -> Choice:
+    """Return which measure images of an SNR are compared by."""
+    if shifts:
+        return "rfsw" if snr >= SHIFTED_FROM else "euclidean"
+    if snr >= SLICED_FROM:
+        return "rfsw"
+    return "fusion" if snr >= EUCLIDEAN_BELOW else "euclidean"
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """Sliced Wasserstein, Euclidean or a fusion of both by the estimated SNR of the images; lower is better.
+
+    Scores are pixels for rfsw, Euclidean distances, or, fused, a share of the distance at a random rotation: they
+    compare within one stack only.
+    """
+
+    name: ClassVar[str] = "auto"
+    title: ClassVar[str] = "what the noise allows"
+    lower_is_better: ClassVar[bool] = True
+    cost: ClassVar[str] = "rfsw's and the Euclidean one's together"
+    warning: ClassVar[str | None] = "with shifts, noisy images are compared by Euclidean distance alone"
+    translations: ClassVar[tuple[Translation, ...]] = ("closed-form", "none")
+
+    def prepare(self, images: NDArray[np.float32], background: Preparation) -> AutomaticFeatures:
+        """Transform images, float32 (n, L, L), once for both measures."""
+        reader = LineReader(images, background)
+        layout, n = reader.layout, len(images)
+        sliced, polar, centre = [], [], np.empty((n, 2))
+        for i in range(n):
+            lines = reader.lines(i)
+            columns, centre[i] = _RFSW.columns_of(lines, layout)
+            sliced.append(columns)
+            polar.append(euclidean_columns(lines, layout))
+        return AutomaticFeatures(
+            _RFSW.features_of(sliced, centre, layout),
+            harmonics(polar, (layout.n_angles, layout.n_frequencies)),
+            _EUCLIDEAN.prepare(images, background),
+            reader.snr,
+        )
+
+    def search(self, references: AutomaticFeatures, images: AutomaticFeatures, limits: SearchLimits) -> Matches:
+        """Find the best reference and pose of each image."""
+        shifts = chosen_translation(self, limits) != "none"
+        chosen = choice(images.snr, shifts)
+        if chosen == "rfsw":
+            return _RFSW.search(references.sliced, images.sliced, limits)
+        if shifts:
+            return _EUCLIDEAN.search(references.pixels, images.pixels, _by_grid(limits))
+        return best_matches(*self._rotations(references, images, limits, chosen))
+
+    def table(self, a: AutomaticFeatures, b: AutomaticFeatures, limits: SearchLimits) -> PairTable:
+        """Compare all pairs; the noisier set says how."""
+        shifts = chosen_translation(self, limits) != "none"
+        chosen = choice(min(a.snr, b.snr), shifts)
+        if chosen == "rfsw":
+            return _RFSW.table(a.sliced, b.sliced, limits)
+        if shifts:
+            return _EUCLIDEAN.table(a.pixels, b.pixels, _by_grid(limits))
+        return self._rotations(a, b, limits, chosen, margins=False)[0]
+
+    def curve(
+        self,
+        reference: AutomaticFeatures,
+        image: AutomaticFeatures,
+        psi_deg: NDArray[np.float64],
+        at: Poses | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the measure of one pair at each angle (A,), with the shift and the mirror of ``at``."""
+        still = at if at is not None else Poses.identity(1)
+        chosen = choice(image.snr, bool(still.dx[0] or still.dy[0]))
+        if chosen == "rfsw":
+            return _RFSW.curve(reference.sliced, image.sliced, psi_deg, still)
+        if chosen == "euclidean":
+            return _EUCLIDEAN.curve(reference.pixels, image.pixels, psi_deg, still)
+        moved = image.mirrored() if still.mirror[0] else image
+        weight = sliced_weight(image.snr)
+        fixed = (reference.sliced.in_place(), reference.polar)
+        parts = []
+        for a, b in zip(fixed, (moved.sliced.in_place(), moved.polar), strict=True):
+            parts.append(values_at(a, b, psi_deg) / _positive(curve_means(a, b)[0, 0]))
+        return np.asarray((weight * parts[0] + parts[1]) / (1.0 + weight))
+
+    def value(
+        self,
+        reference: NDArray[np.float32],
+        image: NDArray[np.float32],
+        poses: Poses,
+        background: Preparation | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the measure of one image, moved by each of m poses, against one reference: (m,)."""
+        known = background or Preparation()
+        snr = LineReader(np.asarray(image, np.float32)[None], known).snr
+        shifts = bool(np.any(poses.dx) or np.any(poses.dy))
+        chosen = choice(snr, shifts)
+        if chosen != "fusion":
+            measure = _RFSW if chosen == "rfsw" else _EUCLIDEAN
+            return measure.value(reference, image, poses, known)
+        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
+        moving = self.prepare(np.asarray(image, np.float32)[None], known)
+        result = np.empty(len(poses))
+        for mirror in (False, True):
+            rows = np.flatnonzero(poses.mirror == mirror)
+            result[rows] = self.curve(fixed, moving, poses.psi[rows], Poses(0.0, 0.0, 0.0, mirror))
+        return result
+
+    def _rotations(
+        self,
+        references: AutomaticFeatures,
+        images: AutomaticFeatures,
+        limits: SearchLimits,
+        chosen: Choice,
+        margins: bool = True,
+    ) -> tuple[PairTable, NDArray[np.float64]]:
+        """Compare all pairs by their fused, or their Euclidean, curves."""
+        weight = sliced_weight(min(references.snr, images.snr))
+        sizes = len(references), len(images)
+
+        def curves_of(mirror: bool) -> Curves:
+            moving = images.mirrored() if mirror else images
+            polar = tiles_of_curves(references.polar, moving.polar)
+            if chosen == "euclidean":
+                return polar
+            sliced = tiles_of_curves(references.sliced.in_place(), moving.sliced.in_place())
+            return _fused(sliced, polar, weight)
+
+        power = 0.5 if chosen == "euclidean" else 1.0
+        return search_curves(curves_of, *sizes, limits, power=power, margins=margins)
+
+
+def sliced_weight(snr: float) -> float:
+    """Return the weight of the sliced Wasserstein curve beside the Euclidean one, which has 1."""
+    return float(min(5.0, WEIGHT_PER_SNR * snr))
+
+
+def _fused(sliced: Curves, polar: Curves, weight: float) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating]]]:
+    """Add curves that were divided by their means over all rotations."""
+    for (rows, first), (_, second) in zip(sliced, polar, strict=True):
+        relative = [part / _positive(part.mean(axis=-1, keepdims=True)) for part in (first, second)]
+        yield rows, (weight * relative[0] + relative[1]) / (1.0 + weight)
+
+
+def _positive(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(np.maximum(values, np.finfo(np.float32).tiny))
+
+
+def _by_grid(limits: SearchLimits) -> SearchLimits:
+    return replace(limits, translation="grid")

@@ -1,0 +1,133 @@
+"""From curves over the angle to the best pose of every pair: what the measures that turn columns share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.metrics.measure import APART_DEG, Matches, PairTable, SearchLimits
+
+Curves = Iterator[tuple[NDArray[np.int64], NDArray[np.floating]]]
+"""Rows of the images, and their curves (m, rows, n_angles)."""
+
+
+def search_curves(
+    curves_of: Callable[[bool], Curves],
+    m: int,
+    n: int,
+    limits: SearchLimits,
+    *,
+    power: float = 1.0,
+    margins: bool = True,
+) -> tuple[PairTable, NDArray[np.float64]]:
+    """Find the best rotation, and hand, of all pairs.
+
+    Parameters
+    ----------
+    curves_of
+        Given whether images are mirrored, their curves, tile by tile.
+    m, n
+        Number of references and of images.
+    limits
+        Windows and mirrors.
+    power
+        Values are curves raised to this.
+    margins
+        Whether the next lowest valley is wanted.
+
+    Returns
+    -------
+    table, next_lowest
+        Shifts are zeros. With one reference, the value of the lowest other peak of each image, (n,).
+    """
+    table, next_value = PairTable.empty(m, n), np.full(n, np.inf)
+    table.value[...] = np.inf
+    for mirror in (False, True) if limits.mirror else (False,):
+        for rows, curve in curves_of(mirror):
+            psi, value = lowest(curve, limits, rows)
+            value = value**power
+            if margins and m == 1:
+                other = next_lowest(curve[0], psi[0], limits, rows) ** power
+                # The better of the two hands has the other's lowest for a rival as well.
+                rival = np.maximum(value[0], table.value[0, rows])
+                next_value[rows] = np.minimum(np.minimum(next_value[rows], other), rival)
+            better = value < table.value[:, rows]
+            table.psi_deg[:, rows] = np.where(better, psi, table.psi_deg[:, rows])
+            table.mirror[:, rows] = np.where(better, mirror, table.mirror[:, rows])
+            table.value[:, rows] = np.where(better, value, table.value[:, rows])
+    return table, next_value
+
+
+def best_matches(table: PairTable, next_value: NDArray[np.float64]) -> Matches:
+    """Pick each image's best reference; the margin is over the next reference, or the next valley of the only one."""
+    best, everyone = np.argmin(table.value, axis=0), np.arange(table.value.shape[1])
+    other = next_value
+    if len(table.value) > 1:
+        rest = table.value.copy()
+        rest[best, everyone] = np.inf
+        other = rest.min(axis=0)
+    least = table.value[best, everyone]
+    columns = (table.psi_deg, table.dx, table.dy, table.mirror)
+    poses = Poses(*(column[best, everyone] for column in columns))
+    return Matches(best.astype(np.int64), poses, least, np.maximum(other - least, 0.0))
+
+
+def lowest(
+    curve: NDArray[np.floating], limits: SearchLimits, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the lowest point of curves (m, rows, n_angles) within each image's window.
+
+    Returns
+    -------
+    psi_deg, value
+        Float64 (m, rows): the vertex of the parabola through the lowest sample and its neighbours.
+    """
+    n_angles = curve.shape[-1]
+    closed = _outside(limits, rows, n_angles)
+    best = (curve if closed is None else np.where(closed, np.inf, curve)).argmin(axis=-1)
+    left, least, right = (
+        np.take_along_axis(curve, ((best + step) % n_angles)[..., None], -1)[..., 0].astype(np.float64)
+        for step in (-1, 0, 1)
+    )
+    bend = left - 2.0 * least + right
+    step = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0)
+    step = np.clip(step, -0.5, 0.5)
+    psi = wrap_degrees((best + step) * (360.0 / n_angles))
+    if closed is not None:
+        centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
+        half = float(limits.psi_half_width_deg or 0.0)
+        psi = wrap_degrees(centre + np.clip(wrap_degrees(psi - centre), -half, half))
+    return psi, np.maximum(least - 0.25 * (left - right) * step, 0.0)
+
+
+def next_lowest(
+    curve: NDArray[np.floating], psi_deg: NDArray[np.float64], limits: SearchLimits, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the lowest valley turned by more than 10 degrees from psi, (rows,); the curve's highest value if none.
+
+    Parameters
+    ----------
+    curve
+        Of one reference, (rows, n_angles).
+    """
+    angle = np.arange(curve.shape[-1]) * (360.0 / curve.shape[-1])
+    valley = (curve <= np.roll(curve, 1, -1)) & (curve <= np.roll(curve, -1, -1))
+    valley &= np.abs(wrap_degrees(angle - psi_deg[:, None])) > APART_DEG
+    closed = _outside(limits, rows, curve.shape[-1])
+    if closed is not None:
+        valley &= ~closed
+    other = np.where(valley, curve, np.inf).min(axis=-1)
+    return np.asarray(np.where(np.isfinite(other), other, curve.max(axis=-1)), dtype=np.float64)
+
+
+def _outside(limits: SearchLimits, rows: NDArray[np.int64], n_angles: int) -> NDArray[np.bool_] | None:
+    """Mark samples outside the windows of images, with half a sample of grace, (rows, n_angles); None: no windows."""
+    if limits.window(int(rows[0])) is None:
+        return None
+    step = 360.0 / n_angles
+    centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
+    away = np.abs(wrap_degrees(np.arange(n_angles) * step - centre[:, None]))
+    return np.asarray(away > float(limits.psi_half_width_deg or 0.0) + 0.5 * step)
