@@ -2,12 +2,13 @@
 
 |reference - moved|^2 = |reference|^2 + |image|^2 - 2 <reference, moved>, and turning and shifting keep |image|^2, so
 that the best pose is that of the cross-correlation: the peak that :mod:`cryoalign.core.search` finds and refines by
-Newton's method. The value is then taken from the pixels inside the mask, at that pose.
+Newton's method. Where nothing is shifted, one FFT over the angle finds it (:mod:`cryoalign.metrics.polar_rotation`).
+The value is then taken from the pixels inside the mask, at that pose.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ from cryoalign.core.poses import Poses
 from cryoalign.core.search import Searcher, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.metrics.measure import PairTable, SearchLimits, chosen_translation
+from cryoalign.metrics.pair_search import search_curves
 from cryoalign.metrics.pixel_measure import PixelFeatures, PixelMeasure
+from cryoalign.metrics.polar_rotation import polar_harmonics, rotation_curves
 
 _EDGE_PX = 3.0
+_PLANS_KEPT = 64  # references whose search plans are kept for the next images
 
 
 class ClosedFormMeasure(PixelMeasure):
@@ -30,33 +34,16 @@ class ClosedFormMeasure(PixelMeasure):
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Search every reference on its own, so that each pair has its pose."""
         if chosen_translation(self, limits) == "none":
-            limits = replace(limits, max_shift_px=0.0)
-        table, runner_up = PairTable.empty(len(references), len(images)), np.zeros((len(references), len(images)))
-        radius = references.background.radius(references.box)
-        sources = without_background(references.images, radius) * soft_disc(references.box, 2 * radius, _EDGE_PX)
-        flat = np.ones((1, references.box // 2 + 1))
-        settings = SearchSettings(limits.max_shift_px, radius, mirror=limits.mirror)
-        level = images.level(images.box)
+            table, share = _by_rotation(references, images, limits)
+        else:
+            table, share = _by_core(references, images, limits)
+        runner_up = np.empty(table.value.shape)
+        everyone, known = np.arange(len(images)), images.level(images.box)
         for a in range(len(references)):
-            searcher = Searcher(plan_search(sources[a : a + 1], flat, settings))
-            share = np.ones(len(images))
-            for first in range(0, len(images), TILE):
-                rows = np.arange(first, min(first + TILE, len(images)))
-                moving = without_background(images.images[rows], radius)
-                found = searcher.search(moving, psi_window=_windows(limits, rows))
-                table.psi_deg[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
-                table.dx[a, rows], table.dy[a, rows] = found.poses.dx, found.poses.dy
-                lost = found.margin / np.maximum(found.score, 1e-300)
-                share[rows] = np.where(found.score > 0, np.clip(1.0 - lost, 0.0, 1.0), 1.0)
             poses = Poses(table.psi_deg[a], table.dx[a], table.dy[a], table.mirror[a])
-            table.value[a] = self.values_at(references, a, images, np.arange(len(images)), poses)
-            runner_up[a] = self.at_lower_peak(
-                table.value[a],
-                share,
-                references.level(references.box).statistics[a],
-                level.statistics,
-                len(level.inside),
-            )
+            table.value[a] = self.values_at(references, a, images, everyone, poses)
+            statistics = references.level(references.box).statistics[a]
+            runner_up[a] = self.at_lower_peak(table.value[a], share[a], statistics, known.statistics, len(known.inside))
         return table, runner_up
 
     def at_lower_peak(
@@ -79,6 +66,53 @@ class ClosedFormMeasure(PixelMeasure):
             Of the mask.
         """
         raise NotImplementedError
+
+
+def _by_core(
+    references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+) -> tuple[PairTable, NDArray[np.float64]]:
+    """Find poses by the core; also the correlation at the best other peak over that at the best, (a, b)."""
+    table, share = PairTable.empty(len(references), len(images)), np.ones((len(references), len(images)))
+    flat, radius = np.ones((1, references.box // 2 + 1)), references.background.radius(references.box)
+    settings = SearchSettings(limits.max_shift_px, radius, mirror=limits.mirror)
+    moving = images.once("level", lambda: without_background(images.images, images.background.radius(images.box)))
+    for a in range(len(references)):
+        source = references.once("masked", lambda: _masked(references))[a : a + 1]
+        make = partial(plan_search, source, flat, settings)
+        few = len(references) <= _PLANS_KEPT
+        searcher = Searcher(references.once((a, limits.max_shift_px, limits.mirror), make) if few else make())
+        for first in range(0, len(images), TILE):
+            rows = np.arange(first, min(first + TILE, len(images)))
+            found = searcher.search(moving[rows], psi_window=_windows(limits, rows))
+            table.psi_deg[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
+            table.dx[a, rows], table.dy[a, rows] = found.poses.dx, found.poses.dy
+            lost = found.margin / np.maximum(found.score, 1e-300)
+            share[a, rows] = np.where(found.score > 0, np.clip(1.0 - lost, 0.0, 1.0), 1.0)
+    return table, share
+
+
+def _by_rotation(
+    references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+) -> tuple[PairTable, NDArray[np.float64]]:
+    """Find angles alone; the rest as :func:`_by_core`, but other peaks only where there is one reference."""
+    fixed, moving = (f.once("polar", lambda f=f: polar_harmonics(_masked(f))) for f in (references, images))
+    table, other = search_curves(
+        lambda mirror: rotation_curves(fixed, moving.mirrored() if mirror else moving), len(fixed), len(moving), limits
+    )
+    spread = fixed.energy[:, None] + moving.energy
+    correlation = spread - table.value
+    share = np.ones(table.value.shape)
+    if len(references) == 1:
+        lower = np.clip((spread - other) / np.maximum(correlation, 1e-300), 0.0, 1.0)
+        share = np.where(correlation > 0, lower, 1.0)
+    return table, share
+
+
+def _masked(features: PixelFeatures) -> NDArray[np.float32]:
+    """Take the background off images and mask them softly."""
+    radius = features.background.radius(features.box)
+    disc = soft_disc(features.box, 2 * radius, _EDGE_PX)
+    return np.asarray(without_background(features.images, radius) * disc, dtype=np.float32)
 
 
 def without_background(images: NDArray[np.float32], radius_px: float) -> NDArray[np.float32]:

@@ -72,9 +72,7 @@ class LadderMeasure(PixelMeasure):
         low = references.level(boxes[0])
         grid = pose_grid(low, limits)
         sign = 1.0 if self.lower_is_better else -1.0
-        turned = [
-            masked(turned_references(low, a, grid), low, np.full(len(grid.psi_deg), a)) for a in range(len(references))
-        ]
+        turned = references.once("turned", lambda: [_turned_copies(low, a, grid) for a in range(len(references))])
         for first in range(0, len(images), TILE):
             rows = np.arange(first, min(first + TILE, len(images)))
             tile = images.take(rows)
@@ -150,6 +148,10 @@ class LadderMeasure(PixelMeasure):
             psi, dx, dy, mirror = (v[row, rows] for v in (table.psi_deg, table.dx, table.dy, table.mirror))
             value = self.values_at(references, row, tile, np.arange(len(rows)), Poses(psi + turn, dx, dy, mirror))
             runner_up[row, rows] = np.minimum(runner_up[row, rows], sign * value)
+
+
+def _turned_copies(level: Level, row: int, grid: PoseGrid) -> MaskedPixels:
+    return masked(turned_references(level, row, grid), level, np.full(len(grid.psi_deg), row))
 
 
 def _shifted(level: Level, row: int, grid: PoseGrid) -> MaskedPixels:

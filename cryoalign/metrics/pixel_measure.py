@@ -7,8 +7,9 @@ A measure of pixels says what two lists of masked pixels are worth and how that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLim
 from cryoalign.metrics.moving import MovingImages
 from cryoalign.metrics.pyramid import Level, level_of
 from cryoalign.metrics.wiener import wiener_filtered
+
+T = TypeVar("T")
 
 
 class MaskedPixels(NamedTuple):
@@ -62,7 +65,7 @@ class PixelFeatures:
     images: NDArray[np.float32]
     background: Preparation
     noise_power: NDArray[np.float64] | None = None
-    _levels: dict[int, Level] = field(default_factory=dict, repr=False)
+    _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Count the images."""
@@ -75,10 +78,14 @@ class PixelFeatures:
 
     def level(self, box: int) -> Level:
         """Return the images at a level of the pyramid."""
-        if box not in self._levels:
-            radius = self.background.radius(self.box)
-            self._levels[box] = level_of(self.images, box, radius, self.noise_power)
-        return self._levels[box]
+        radius = self.background.radius(self.box)
+        return self.once(("level", box), lambda: level_of(self.images, box, radius, self.noise_power))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` makes, made at the first call with this key: references meet many tiles of images."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def take(self, rows: NDArray[np.int64]) -> PixelFeatures:
         """Return some of the images."""

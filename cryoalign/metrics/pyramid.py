@@ -20,6 +20,7 @@ LOWEST_BOX = 24
 """Side of the coarsest level, in its pixels: twelve rings."""
 _STEP = 2.0
 _WHOLE = 0.7  # a level this close to the images themselves is not worth its time
+_FEWEST = 16  # pixels outside the mask that say something of the noise
 _MAD = 1.4826  # standard deviations of a Gaussian per median absolute deviation
 
 
@@ -95,15 +96,17 @@ def level_of(
         small = np.stack([fourier_resize(image, box) for image in small]) if len(images) else small[:, :box, :box]
     inside = disc_pixels(box, radius_px * box / whole)
     statistics = np.empty((len(small), 3))
-    outside = np.setdiff1d(np.arange(box * box), inside)
-    rings = np.minimum(_rings_of(box), whole // 2)
+    outside = np.ones(box * box, bool)
+    outside[inside] = False
+    background = np.count_nonzero(outside) >= _FEWEST
+    rings = None if noise_power is None else np.minimum(_rings_of(box), whole // 2)
     for i, pixels in enumerate(small.reshape(len(small), -1)):
         masked = pixels[inside].astype(np.float64)
         statistics[i] = masked.mean(), masked.std(), 0.0
         if noise_power is not None:
             # Power of the frequencies that the crop keeps, over L^2.
             statistics[i, 2] = np.sqrt(noise_power[i, rings].sum()) / whole
-        elif len(outside) >= 16:
+        elif background:
             beyond = pixels[outside]
             statistics[i, 2] = _MAD * np.median(np.abs(beyond - np.median(beyond)))
     return Level(small, whole / box, inside, statistics)
