@@ -24,7 +24,7 @@ class AbsoluteDifference(LadderMeasure):
     name: ClassVar[str] = "absolute-difference"
     title: ClassVar[str] = "mean absolute difference"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 20 ms a pair at 64 px"
+    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 12 ms a pair at 64 px"
     warning: ClassVar[str | None] = "needs both images on one intensity scale"
 
     def compare(

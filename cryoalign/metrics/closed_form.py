@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.poses import Poses
+from cryoalign.core.resample import resample
 from cryoalign.core.search import Searcher, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
-from cryoalign.metrics.measure import PairTable, SearchLimits, chosen_translation
-from cryoalign.metrics.pair_search import search_curves
+from cryoalign.metrics.measure import APART_DEG, PairTable, SearchLimits, chosen_translation
+from cryoalign.metrics.pair_search import lowest, next_lowest, search_curves
 from cryoalign.metrics.pixel_measure import PixelFeatures, PixelMeasure
 from cryoalign.metrics.polar_rotation import polar_harmonics, rotation_curves
 
@@ -30,36 +31,39 @@ class ClosedFormMeasure(PixelMeasure):
     """A measure of pixels whose best pose is the peak of the cross-correlation."""
 
     def pairs(
-        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, *, margins: bool
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Search every reference on its own, so that each pair has its pose."""
         if chosen_translation(self, limits) == "none":
-            table, share = _by_rotation(references, images, limits)
+            table, lost = _by_rotation(references, images, limits, margins)
         else:
-            table, share = _by_core(references, images, limits)
+            table = _by_core(references, images, limits)
+            lost = _at_other_angles(references, images, table) if margins else np.zeros(table.value.shape)
         runner_up = np.empty(table.value.shape)
         everyone, known = np.arange(len(images)), images.level(images.box)
         for a in range(len(references)):
             poses = Poses(table.psi_deg[a], table.dx[a], table.dy[a], table.mirror[a])
             table.value[a] = self.values_at(references, a, images, everyone, poses)
             statistics = references.level(references.box).statistics[a]
-            runner_up[a] = self.at_lower_peak(table.value[a], share[a], statistics, known.statistics, len(known.inside))
+            runner_up[a] = self.at_lower_peak(
+                table.value[a], lost[a] / len(known.inside), statistics, known.statistics, len(known.inside)
+            )
         return table, runner_up
 
     def at_lower_peak(
         self,
         value: NDArray[np.float64],
-        share: NDArray[np.float64],
+        lost: NDArray[np.float64],
         reference: NDArray[np.float64],
         images: NDArray[np.float64],
         pixels: int,
     ) -> NDArray[np.float64]:
-        """Return the value where the correlation is but a share of that at the best pose.
+        """Return the value where the mean squared difference is worse than at the best pose.
 
         Parameters
         ----------
-        value, share
-            At the best pose, and the correlation of the best other peak over that of the best, (n,).
+        value, lost
+            At the best pose, and by how much the mean squared difference is larger at the best other peak, (n,).
         reference, images
             Mean, standard deviation and noise inside the mask, (3,) and (n, 3).
         pixels
@@ -68,11 +72,9 @@ class ClosedFormMeasure(PixelMeasure):
         raise NotImplementedError
 
 
-def _by_core(
-    references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
-) -> tuple[PairTable, NDArray[np.float64]]:
-    """Find poses by the core; also the correlation at the best other peak over that at the best, (a, b)."""
-    table, share = PairTable.empty(len(references), len(images)), np.ones((len(references), len(images)))
+def _by_core(references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> PairTable:
+    """Find poses by the core."""
+    table = PairTable.empty(len(references), len(images))
     flat, radius = np.ones((1, references.box // 2 + 1)), references.background.radius(references.box)
     settings = SearchSettings(limits.max_shift_px, radius, mirror=limits.mirror)
     moving = images.once("level", lambda: without_background(images.images, images.background.radius(images.box)))
@@ -86,26 +88,35 @@ def _by_core(
             found = searcher.search(moving[rows], psi_window=_windows(limits, rows))
             table.psi_deg[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
             table.dx[a, rows], table.dy[a, rows] = found.poses.dx, found.poses.dy
-            lost = found.margin / np.maximum(found.score, 1e-300)
-            share[a, rows] = np.where(found.score > 0, np.clip(1.0 - lost, 0.0, 1.0), 1.0)
-    return table, share
+    return table
+
+
+def _at_other_angles(references: PixelFeatures, images: PixelFeatures, table: PairTable) -> NDArray[np.float64]:
+    """Return what the best other angle adds to the sum of squares of the aligned images of the first reference."""
+    poses = Poses(table.psi_deg[0], table.dx[0], table.dy[0], table.mirror[0])
+    aligned = PixelFeatures(resample(images.images, poses), images.background)
+    still = SearchLimits(psi_centre_deg=np.zeros(len(images)), psi_half_width_deg=0.5 * APART_DEG)
+    fixed, moved = (polar_harmonics(_masked(features)) for features in (references.take(np.arange(1)), aligned))
+    lost = np.zeros(table.value.shape)
+    for rows, curve in rotation_curves(fixed, moved):
+        psi, value = lowest(curve[0], still, rows)
+        lost[0, rows] = next_lowest(curve[0], psi, SearchLimits(), rows) - value
+    return np.maximum(lost, 0.0) * fixed.values.shape[-1]
 
 
 def _by_rotation(
-    references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+    references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, margins: bool
 ) -> tuple[PairTable, NDArray[np.float64]]:
-    """Find angles alone; the rest as :func:`_by_core`, but other peaks only where there is one reference."""
+    """Find angles alone; also what the best other peak adds to the sum of squares, (a, b), where margins are wanted."""
     fixed, moving = (f.once("polar", lambda f=f: polar_harmonics(_masked(f))) for f in (references, images))
     table, other = search_curves(
-        lambda mirror: rotation_curves(fixed, moving.mirrored() if mirror else moving), len(fixed), len(moving), limits
-    )
-    spread = fixed.energy[:, None] + moving.energy
-    correlation = spread - table.value
-    share = np.ones(table.value.shape)
-    if len(references) == 1:
-        lower = np.clip((spread - other) / np.maximum(correlation, 1e-300), 0.0, 1.0)
-        share = np.where(correlation > 0, lower, 1.0)
-    return table, share
+        lambda mirror: rotation_curves(fixed, moving.mirrored() if mirror else moving),
+        len(fixed), len(moving), limits, margins=margins,
+    )  # fmt: skip
+    lost = np.zeros(table.value.shape)
+    if margins:
+        lost = np.maximum(other - table.value, 0.0) * fixed.values.shape[-1]
+    return table, lost
 
 
 def _masked(features: PixelFeatures) -> NDArray[np.float32]:

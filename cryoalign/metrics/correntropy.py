@@ -38,7 +38,7 @@ class Correntropy(LadderMeasure):
     name: ClassVar[str] = "correntropy"
     title: ClassVar[str] = "correntropy, deaf to outliers"
     lower_is_better: ClassVar[bool] = False
-    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 25 ms a pair at 64 px"
+    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 13 ms a pair at 64 px"
     warning: ClassVar[str | None] = "needs both images on one intensity scale"
 
     def __post_init__(self) -> None:

@@ -62,7 +62,7 @@ class LadderMeasure(PixelMeasure):
         """See :meth:`PixelMeasure.compare`; here the derivatives are needed too."""
 
     def pairs(
-        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, *, margins: bool
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Climb for every pair, tile by tile of the images."""
         if chosen_translation(self, limits) == "none":
@@ -90,7 +90,8 @@ class LadderMeasure(PixelMeasure):
                         climbers = _fittest(climbers)
                     self._climb(climbers, references.level(box), a, images_at, limits, windows)
                 _write(table, runner_up, a, rows, climbers)
-                self._at_ten_degrees(references, a, tile, table, runner_up, rows)
+                if margins:
+                    self._at_ten_degrees(references, a, tile, table, runner_up, rows)
         return replace(table, value=sign * table.value), sign * runner_up
 
     def _climb(

@@ -128,9 +128,9 @@ class PixelMeasure(ABC):
 
     @abstractmethod
     def pairs(
-        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits
+        self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, *, margins: bool
     ) -> tuple[PairTable, NDArray[np.float64]]:
-        """Find the pose of every pair; also the value of the best other peak of each pair, float64 (a, b)."""
+        """Find the pose of every pair; where margins are wanted, also the value of its best other peak, (a, b)."""
 
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> PixelFeatures:
         """Filter the images, float32 (n, L, L), where the measure wants it and there is noise; the rest comes later.
@@ -150,7 +150,7 @@ class PixelMeasure(ABC):
 
     def search(self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
-        table, runner_up = self.pairs(references, images, limits)
+        table, runner_up = self.pairs(references, images, limits, margins=len(references) == 1)
         sign = 1.0 if self.lower_is_better else -1.0
         cost = sign * table.value
         best, everyone = np.argmin(cost, axis=0), np.arange(len(images))
@@ -169,7 +169,7 @@ class PixelMeasure(ABC):
 
     def table(self, a: PixelFeatures, b: PixelFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
-        return self.pairs(a, b, limits)[0]
+        return self.pairs(a, b, limits, margins=False)[0]
 
     def value(
         self,

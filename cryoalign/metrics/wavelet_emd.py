@@ -42,7 +42,7 @@ class WaveletEmd(LadderMeasure):
     lower_is_better: ClassVar[bool] = True
     cost: ClassVar[str] = (
         "a rotation changes all coefficients: every angle and every step of a descent takes its own wavelet transform, "
-        "about 60 ms a pair at 64 px, and a curve of 100 angles as many transforms of the whole image"
+        "about 22 ms a pair at 64 px, and a curve of 100 angles as many transforms of the whole image"
     )
     warning: ClassVar[str | None] = "slower than sliced Wasserstein at every size, and it needs equal masses"
 
