@@ -15,7 +15,8 @@ Coefficients that cannot be told from noise are shrunk to 0, which weights the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -104,12 +105,12 @@ def propagate(
     before = np.zeros_like(moments)
     f = np.array(coefficients, dtype=np.float64)
     row = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.start))
-    weight = graph.relative_weight()
+    weight, turn = graph.relative_weight(), replace(graph, weight=None).turns(1)
     degree = np.bincount(row, None if weight is None else weight**2, graph.n).astype(np.float64)
     gain = 0.0
     for step in range(steps):
         spread = 1 - np.mean(np.abs(moments) ** 2, axis=0, dtype=np.float64)
-        fields = summed_votes(graph, moments, weight) * f
+        fields = summed_votes(graph, moments, weight, turn) * f
         fields -= (f**2 * spread) * degree[:, None] * before
         if step < _EARLY or step % 2 == 0 or step == steps - 1:
             chosen = generator.choice(len(row), min(len(row), _SAMPLE), replace=False)
@@ -126,25 +127,29 @@ def propagate(
 
 
 def summed_votes(
-    graph: PhaseGraph, moments: NDArray[np.complex64], weight: NDArray[np.float32] | None
+    graph: PhaseGraph,
+    moments: NDArray[np.complex64],
+    weight: NDArray[np.float32] | None,
+    turn: NDArray[np.complex64] | None = None,
 ) -> NDArray[np.complex128]:
-    """Return H^(k) m^(k) in column k - 1, complex128 (n, K)."""
+    """Return H^(k) m^(k) in column k - 1, complex128 (n, K); ``turn``: the entries of H without weights, if known."""
+    turns = replace(graph, weight=None).turns(1) if turn is None else turn
     out = np.empty(moments.shape, np.complex128)
     used = np.ones(1, np.float32) if weight is None else weight
     real, imag = np.ascontiguousarray(moments.real), np.ascontiguousarray(moments.imag)
 
     def work(first: int, last: int) -> None:
-        _sum_votes(graph.start, graph.index, graph.angle_rad, used, real, imag, out, first, last)
+        _sum_votes(graph.start, graph.index, turns, used, real, imag, out, first, last)
 
     over_rows(graph, work)
     return out
 
 
-def log_field(fields: NDArray[np.complex128], bins: int) -> NDArray[np.float64]:
-    """Return 2 Re sum_k conj(h^(k)) e^{i k phi} at phi = 2 pi b / bins, float64 (rows, bins)."""
-    padded = np.zeros((len(fields), bins // 2 + 1), np.complex128)
-    padded[:, 1 : fields.shape[1] + 1] = fields.conj()
-    return np.asarray(np.fft.irfft(padded, bins, axis=1) * bins)
+def log_field(fields: NDArray[np.complexfloating], bins: int) -> NDArray[np.float32]:
+    """Return 2 Re sum_k conj(h^(k)) e^{i k phi} at phi = 2 pi b / bins, float32 (rows, bins)."""
+    parts = np.ascontiguousarray(fields, dtype=np.complex64).view(np.float32)
+    # So few frequencies and bins are done sooner by a product than by an FFT.
+    return np.asarray(parts @ (2 * _waves(fields.shape[1], bins)))
 
 
 def posterior_moments(graph: PhaseGraph, fields: NDArray[np.complex128], k_max: int) -> NDArray[np.complex64]:
@@ -164,10 +169,17 @@ def bins_of(k_max: int) -> int:
     return max(64, 4 * (1 << int(np.ceil(np.log2(k_max)))))
 
 
-def _moments(field: NDArray[np.float64], k_max: int) -> NDArray[np.complex128]:
+def _moments(field: NDArray[np.float32], k_max: int) -> NDArray[np.complex64]:
     p = np.exp(field - field.max(axis=1, keepdims=True))
-    spectrum = np.fft.rfft(p, axis=1)
-    return np.asarray(spectrum[:, 1 : k_max + 1].conj() / spectrum[:, :1].real)
+    p /= p.sum(axis=1, keepdims=True)
+    return np.asarray((p @ np.ascontiguousarray(_waves(k_max, field.shape[1]).T)).view(np.complex64))
+
+
+@lru_cache(maxsize=32)
+def _waves(k_max: int, bins: int) -> NDArray[np.float32]:
+    """Return cos k phi and sin k phi in turn, k = 1..K, at phi = 2 pi b / bins, float32 (2 K, bins)."""
+    turn = np.exp(2j * np.pi * (np.outer(np.arange(1, k_max + 1), np.arange(bins)) % bins) / bins)
+    return np.ascontiguousarray(np.stack([turn.real, turn.imag], axis=1).reshape(2 * k_max, bins), dtype=np.float32)
 
 
 def _judge(
@@ -180,21 +192,23 @@ def _judge(
     entries: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], float]:
     """Learn f and the log-likelihood from some entries, each judged without itself."""
-    k = np.arange(1, len(f) + 1)
+    k = np.arange(1, len(f) + 1, dtype=np.float32)
     bins = bins_of(len(f))
+    fields = fields.astype(np.complex64)
+    coefficients = f.astype(np.float32)
     total, squares, power, logs = np.zeros(len(f)), np.zeros(len(f)), np.zeros(len(f)), 0.0
     for first in range(0, len(entries), _CHUNK):
         chosen = entries[first : first + _CHUNK]
         a, b = row[chosen], graph.index[chosen]
-        turn = np.exp(-1j * k * graph.angle_rad[chosen].astype(np.float64)[:, None])  # H_ab^(k)
-        scale = f if weight is None else f * weight[chosen][:, None]
+        turn = np.exp(np.complex64(-1j) * k * graph.angle_rad[chosen][:, None])  # H_ab^(k)
+        scale = coefficients if weight is None else coefficients * weight[chosen][:, None]
         at_a = _moments(log_field(fields[a] - scale * turn * moments[b], bins), len(f))
         at_b = _moments(log_field(fields[b] - scale * turn.conj() * moments[a], bins), len(f))
         agreement = np.real(turn.conj() * at_a * at_b.conj())
-        total += agreement.sum(axis=0)
-        squares += (agreement**2).sum(axis=0)
-        power += (np.abs(at_a * at_b) ** 2).sum(axis=0)
-        logs += float(np.log(np.maximum(1e-3, 1 + 2 * agreement @ f)).sum())
+        total += agreement.sum(axis=0, dtype=np.float64)
+        squares += (agreement**2).sum(axis=0, dtype=np.float64)
+        power += (np.abs(at_a * at_b) ** 2).sum(axis=0, dtype=np.float64)
+        logs += float(np.log(np.maximum(1e-3, 1 + 2 * agreement.astype(np.float64) @ f)).sum())
     power = np.maximum(power, 1e-9)
     learned = np.clip(total / power, 0, 1)
     noise = squares / np.maximum(total, 1e-30) ** 2  # (standard error / value)^2
@@ -202,7 +216,7 @@ def _judge(
 
 
 @njit(cache=True, nogil=True)
-def _sum_votes(start, index, angle, weight, real, imag, out, first, last):  # type: ignore[no-untyped-def]
+def _sum_votes(start, index, turns, weight, real, imag, out, first, last):  # type: ignore[no-untyped-def]
     count = real.shape[1]
     turn_real, turn_imag = np.empty(count, np.float32), np.empty(count, np.float32)
     sum_real, sum_imag = np.empty(count, np.float32), np.empty(count, np.float32)
@@ -211,8 +225,7 @@ def _sum_votes(start, index, angle, weight, real, imag, out, first, last):  # ty
         sum_imag[:] = 0
         for entry in range(start[row], start[row + 1]):
             other = index[entry]
-            c = np.cos(angle[entry])
-            s = -np.sin(angle[entry])
+            c, s = turns[entry].real, turns[entry].imag
             w = weight[entry] if len(weight) > 1 else np.float32(1)
             turn_real[0] = w * c
             turn_imag[0] = w * s

@@ -115,8 +115,11 @@ def _better(edges: EdgeList, settings: SyncSettings, found: list[Belief]) -> Bel
     """Choose between the belief of one frequency, which comes first, and those of many."""
     nat = edges.n / max(len(edges), 1)
     best = max(found[1:], key=lambda one: one.gain)
-    if best.gain - max(found[0].gain, 0.0) > _PLAIN * nat:
+    gained = best.gain - max(found[0].gain, 0.0)
+    if gained > _PLAIN * nat:
         return best
+    if gained < nat:  # a flattering gain that is not enough
+        return found[0]
     held = next(splits(edges, settings.seed))
     graph = phase_graph(edges.take(~held), weights=settings.weights, threads=settings.threads)
     gains = []

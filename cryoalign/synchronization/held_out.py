@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ SIGNAL_Z = 3.5
 
 FREQUENCIES = 16
 _MOST = 200_000  # edges of a split that are tested
+_FINE = 4096
 _ENOUGH = 8000  # edges tested, after which further splits add nothing
 
 
@@ -148,12 +150,26 @@ def shrunk_coefficients(residual_rad: NDArray[np.float64], k_max: int) -> NDArra
     """Return E cos k r for k = 1..K, each shrunk by its share of noise, float64 (K,)."""
     if len(residual_rad) == 0:
         return np.zeros(k_max)
-    waves = np.cos(np.arange(1, k_max + 1)[:, None] * residual_rad)
-    mean, square = waves.mean(axis=1), (waves**2).mean(axis=1) / len(residual_rad)
+    k = np.arange(1, k_max + 1)[:, None]
+    if len(residual_rad) > _FINE:  # counted in bins so narrow that no frequency sees them
+        place = np.round(residual_rad * (_FINE / (2 * np.pi))).astype(np.int64) % _FINE
+        count = np.bincount(place, minlength=_FINE) / len(residual_rad)
+        mean, twice = _waves(k_max) @ count
+    else:
+        mean, twice = np.cos(k * residual_rad).mean(axis=1), np.cos(2 * k * residual_rad).mean(axis=1)
+    square = (1 + twice) / 2 / len(residual_rad)
     shrink = np.clip(1 - square / np.maximum(mean, 1e-12) ** 2, 0, 1)
     # Fejer's weights keep the sum of a truncated series positive.
     taper = 1 - np.arange(1, k_max + 1) / (k_max + 1)
     return np.asarray(np.clip(mean, 0, 1) * shrink * taper)
+
+
+@lru_cache(maxsize=8)
+def _waves(k_max: int) -> NDArray[np.float64]:
+    """Return cos k r and cos 2 k r at the middle of the bins, float64 (2, K, bins)."""
+    turn = 2 * np.pi * np.arange(_FINE) / _FINE
+    k = np.arange(1, k_max + 1)[:, None]
+    return np.stack([np.cos(k * turn), np.cos(2 * k * turn)])
 
 
 def log_density(f: NDArray[np.float64], residual_rad: NDArray[np.float64]) -> NDArray[np.float64]:

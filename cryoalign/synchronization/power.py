@@ -22,12 +22,12 @@ def power_method(graph: PhaseGraph, x: NDArray[np.complex128], *, tolerance: flo
 
 
 def multi_frequency_power_method(
-    graph: PhaseGraph, x: NDArray[np.complex128], k_max: int, *, tolerance: float = 1e-5
+    graph: PhaseGraph, x: NDArray[np.complex128], k_max: int, *, tolerance: float = 1e-5, steps: int = _STEPS
 ) -> NDArray[np.complex128]:
     """Iterate x_i <- exp(i argmax_phi Re sum_{k<=K} (H^(k) x^k)_i e^{-ik phi}) from a start, complex128 (n,)."""
     kernel = dirichlet(k_max, max(BINS, 16 * k_max))
     psi = np.angle(x)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         last, psi = psi, best_votes(graph, psi, kernel)[0]
         if np.mean(np.abs(np.exp(1j * psi) - np.exp(1j * last))) < tolerance:
             break

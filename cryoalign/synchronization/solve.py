@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.synchronization.belief import Belief, posterior_moments, propagate, summed_votes
+from cryoalign.synchronization.belief import posterior_moments, propagate, summed_votes
 from cryoalign.synchronization.components import components
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.explore import SURE, explore
+from cryoalign.synchronization.forest import forest_poses, is_tree
 from cryoalign.synchronization.handedness import Handed, one_handed, solve_handed
 from cryoalign.synchronization.held_out import (
     FREQUENCIES,
+    SIGNAL_Z,
     HeldOut,
     held_out_residuals,
     score,
@@ -26,13 +28,18 @@ from cryoalign.synchronization.polish import polish
 from cryoalign.synchronization.power import multi_frequency_power_method, power_method
 from cryoalign.synchronization.ppe import periodogram_peaks
 from cryoalign.synchronization.settings import PUBLISHED_K_MAX, SyncSettings
+from cryoalign.synchronization.settle import SPARSE, explained, settle
 from cryoalign.synchronization.spectral import top_eigenvectors
 
 _PLAIN_Z = 10.0  # no more splits are needed once held-out edges agree so much better than chance
 _FALL = 2.0  # standard errors by which a plain answer must explain held-out edges better to replace auto's
 _WORTH = 0.01  # share of the log-likelihood below which a gain is not worth another answer
 _SETTLE = 8  # steps that take in the edges which had been held out
-_POLISHED = 0.9  # sureness from which nodes stand close enough to their angle to be polished
+_HOPELESS = 1.6  # standard deviations below the pace of a signal at which it is given up, one time in 20 wrongly
+
+
+TREE = "tree (nothing to check)"
+"""What gave the answer of a component in which no edge closes a cycle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +69,8 @@ class Solution:
 
 def solve(edges: EdgeList, settings: SyncSettings) -> Solution:
     """Solve a connected component without mirrors."""
+    if settings.algorithm == "auto" and is_tree(edges):
+        return Solution(np.exp(1j * forest_poses(edges)[0]), TREE, {}, HeldOut(), np.zeros(0))
     return _solve_auto(edges, settings) if settings.algorithm == "auto" else _solve_plain(edges, settings)
 
 
@@ -79,6 +88,9 @@ def solve_mirrored(edges: EdgeList, settings: SyncSettings) -> tuple[NDArray[np.
     solution
         Phases in that handedness.
     """
+    if settings.algorithm == "auto" and is_tree(edges):
+        psi, mirror = forest_poses(edges)
+        return mirror, one_handed(edges, mirror), Solution(np.exp(1j * psi), TREE, {}, HeldOut(), np.zeros(0))
     residuals: list[NDArray[np.float64]] = []
     known: Handed | None = None
     for held in _splits(edges, settings):
@@ -98,7 +110,7 @@ def solve_mirrored(edges: EdgeList, settings: SyncSettings) -> tuple[NDArray[np.
     if np.all(components(used) == 1):
         found = solve(used, settings)
         # One nat for each node is what an answer can gain by chance.
-        gain = _explained(used, phases) - _explained(used, found.phases)
+        gain = explained(used, phases) - explained(used, found.phases)
         if settings.algorithm == "auto" and gain > edges.n:
             phases = polish(_graph(used, settings), phases)
         else:
@@ -106,15 +118,9 @@ def solve_mirrored(edges: EdgeList, settings: SyncSettings) -> tuple[NDArray[np.
     return handed.mirror, turned, Solution(phases, name, handed.eigenvalues, score(pooled)[0], pooled)
 
 
-def _explained(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
-    """Return how many nats an answer explains of the edges it was made of."""
-    turn = np.exp(1j * np.deg2rad(edges.angle_deg.astype(np.float64)))
-    return score(np.angle(turn * phases[edges.i] * phases[edges.j].conj()))[0].score
-
-
 def _handed(edges: EdgeList, settings: SyncSettings, start: Handed | None = None) -> Handed:
     votes = settings.algorithm != "spectral"
-    return solve_handed(
+    found = solve_handed(
         edges,
         k_max=settings.k_max,
         votes=votes,
@@ -123,6 +129,12 @@ def _handed(edges: EdgeList, settings: SyncSettings, start: Handed | None = None
         seed=settings.seed,
         threads=settings.threads,
     )
+    if settings.algorithm != "auto" or len(edges) > SPARSE * edges.n:
+        return found
+    # Over long chains the spectra mix up hands; a walk does not, where edges are right.
+    psi, mirror = forest_poses(edges)
+    agreeing = [int((one_handed(edges, hands).weight > 0).sum()) for hands in (mirror, found.mirror)]
+    return Handed(psi, mirror, found.eigenvalues) if agreeing[0] > agreeing[1] else found
 
 
 def confidence(
@@ -170,16 +182,18 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
     residuals: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     graph = _graph(edges, settings)
     first = None
-    for held in _splits(edges, settings):
+    cuts = _splits(edges, settings)
+    for done, held in enumerate(cuts, 1):
         part = edges.take(~held)
         train = _graph(part, settings)
         seen = explore(part, settings, train)
         top = seen.spectral[1].phases
-        answers = (_polished(train, seen.belief), top, power_method(train, top, tolerance=1e-3))
+        answers = (settle(part, train, seen.belief, top, settings), top, power_method(train, top, tolerance=1e-3))
         for name, answer in zip(names, answers, strict=True):
             residuals[name].append(held_out_residuals(edges, held, answer))
         first = first or seen
-        if score(np.concatenate(residuals["auto"]))[0].z > _PLAIN_Z:
+        z = [score(np.concatenate(parts))[0].z for parts in residuals.values()]
+        if z[0] > _PLAIN_Z or max(z) < SIGNAL_Z * np.sqrt(done / len(cuts)) - _HOPELESS:
             break
     scores = {name: score(np.concatenate(parts)) for name, parts in residuals.items()}
     used = "auto"
@@ -203,15 +217,8 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
             seen = explore(edges, settings, graph)
             belief, spectral = seen.belief, seen.spectral
         eigenvalues = {k: spectral[k].values for k in sorted(spectral)}
-        phases = _polished(graph, belief)
+        phases = settle(edges, graph, belief, spectral[1].phases, settings)
     return Solution(phases, used, eigenvalues, scores[used][0], np.concatenate(residuals[used]))
-
-
-def _polished(graph: PhaseGraph, belief: Belief) -> NDArray[np.complex128]:
-    """Return the phases of a belief, polished where they stand near enough to their angle."""
-    if belief.moments.shape[1] > 1 and belief.sureness > _POLISHED:
-        return polish(graph, belief.phases)
-    return belief.phases
 
 
 def _graph(edges: EdgeList, settings: SyncSettings) -> PhaseGraph:
