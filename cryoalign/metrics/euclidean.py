@@ -26,7 +26,9 @@ class Euclidean(ClosedFormMeasure):
     name: ClassVar[str] = "euclidean"
     title: ClassVar[str] = "Euclidean distance"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    cost: ClassVar[str] = (
+        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    )
     warning: ClassVar[str | None] = "flat or wrong where images are deformed copies of one another"
 
     def compare(

@@ -44,7 +44,9 @@ class MutualInformation(LadderMeasure):
     name: ClassVar[str] = "mutual-information"
     title: ClassVar[str] = "mutual information, any contrast"
     lower_is_better: ClassVar[bool] = False
-    cost: ClassVar[str] = "a joint histogram for every pose of a low-band grid, then descents: about 12 ms a pair at 64 px"
+    cost: ClassVar[str] = (
+        "a joint histogram for every pose of a low-band grid, then descents: about 12 ms a pair at 64 px"
+    )
     warning: ClassVar[str | None] = "of less use than correlation where the contrast is the same and noise is strong"
 
     def __post_init__(self) -> None:

@@ -24,7 +24,9 @@ class NormalisedSsd(ClosedFormMeasure):
     name: ClassVar[str] = "normalised-ssd"
     title: ClassVar[str] = "squared difference after normalising either image"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    cost: ClassVar[str] = (
+        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    )
     warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
 
     def compare(

@@ -25,7 +25,9 @@ class SumOfSquaredDifferences(ClosedFormMeasure):
     name: ClassVar[str] = "ssd"
     title: ClassVar[str] = "mean squared difference"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    cost: ClassVar[str] = (
+        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
+    )
     warning: ClassVar[str | None] = "needs both images on one intensity scale"
 
     def compare(

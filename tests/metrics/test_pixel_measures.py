@@ -1,5 +1,7 @@
 """Every measure of pixels finds turned and shifted copies, says what its class promises, and knows its invariances."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from pixel_cases import BOX, LADDER, PIXEL_MEASURES, background, copies, degrees_apart, find, limits, off
@@ -152,6 +154,21 @@ def test_an_answer_does_not_depend_on_the_other_images(name):
             np.testing.assert_array_equal(getattr(alone.poses, column), getattr(together.poses, column)[rows])
         np.testing.assert_array_equal(alone.score, together.score[rows])
         np.testing.assert_array_equal(alone.margin, together.margin[rows])
+
+
+@pytest.mark.parametrize("name", PIXEL_MEASURES)
+def test_threads_that_share_references_change_nothing(name):
+    case, metric = copies(4, snr=2.0, seed=16), measure(name)
+    references = metric.prepare(case.reference, Preparation(mask_radius_px=background(case).mask_radius_px))
+
+    def work(rows):
+        return metric.search(references, metric.prepare(case.images[rows], background(case)), limits(case))
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(work, (slice(0, 2), slice(2, 4)))
+    together = find(name, case)
+    np.testing.assert_array_equal(np.concatenate([first.score, second.score]), together.score)
+    np.testing.assert_array_equal(np.concatenate([first.poses.psi, second.poses.psi]), together.poses.psi)
 
 
 # Invariances
