@@ -109,17 +109,16 @@ def curve_means(references: Harmonics, images: Harmonics) -> NDArray[np.float64]
 def tiles_of_curves(
     references: Harmonics, images: Harmonics
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating]]]:
-    """Yield (rows, curves (m, rows, n_angles)) for tiles of images that are filled up, so that slots fix the bits.
-
-    A row's slot is its number modulo the tile.
-    """
-    n = len(images)
+    """Yield (rows, curves (m, rows, n_angles)) for tiles of images; no bit of an image depends on the others."""
+    m, n = len(references), len(images)
     # Fewer at a time where a tile of curves would fill the memory: 2,048 px have 6,000 angles.
-    tile = max(1, min(TILE, int(2**24 // max(1, len(references) * references.n_angles))))
+    tile = max(1, min(TILE, int(2**24 // max(1, m * references.n_angles))))
     for first in range(0, n, tile):
         rows = np.arange(first, min(first + tile, n))
-        filled = np.minimum(np.arange(first, first + tile), n - 1)
-        yield rows, curves(references, images.take(filled))[:, : len(rows)]
+        result = np.empty((m, len(rows), references.n_angles), images.values.real.dtype)
+        for at in range(len(rows)):
+            result[:, at] = curves(references, images.take(rows[at : at + 1]))[:, 0]
+        yield rows, result
 
 
 def values_at(reference: Harmonics, image: Harmonics, psi_deg: NDArray[np.float64]) -> NDArray[np.float64]:

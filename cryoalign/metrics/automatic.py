@@ -34,7 +34,7 @@ EUCLIDEAN_BELOW = 0.03
 """Rotations of images with a lower SNR go by Euclidean distance alone."""
 WEIGHT_PER_SNR = 10.0
 """Weight of the sliced Wasserstein curve in the fusion, at SNR 1; at most 5."""
-SHIFTED_FROM = 30.0
+SHIFTED_FROM = 10.0
 """Shifts in closed form need this SNR."""
 
 _RFSW = RampFilteredSlicedWasserstein()

@@ -23,7 +23,7 @@ class RampFilteredSlicedWasserstein(SlicedMeasure):
         Of |k|, .75 to 1; 1.5 loses a tenth of the images.
     """
 
-    exponent: float = 1.0
+    exponent: float = 0.75
 
     name: ClassVar[str] = "rfsw"
     title: ClassVar[str] = "ramp-filtered sliced Wasserstein distance"

@@ -40,9 +40,9 @@ class SlicedFeatures:
     Parameters
     ----------
     centred
-        Harmonics of U0, one column for each quantile of the lower half of each part.
+        Harmonics of the centred images' columns, one for each quantile of the lower half of each part.
     centre
-        What was taken off, v = (x, y) in pixels from the centre pixel, float64 (n, 2).
+        Where the images were, v = (x, y) in pixels from the centre pixel, float64 (n, 2).
     """
 
     centred: Harmonics
@@ -54,7 +54,7 @@ class SlicedFeatures:
 
     @property
     def residual(self) -> NDArray[np.float64]:
-        """Mean of all columns' own centres in pixels, (n, 2): the negative part's, as the positive part has none."""
+        """What is left of a centre, on average over the columns, in pixels, (n, 2)."""
         first = self.centred.values[1].astype(np.complex128).mean(axis=-1) * (2.0 / self.centred.n_angles)
         return np.stack([first.real, -first.imag], axis=-1)
 
@@ -63,7 +63,7 @@ class SlicedFeatures:
         return SlicedFeatures(self.centred.mirrored(), self.centre * np.array([-1.0, 1.0]))
 
     def in_place(self) -> Harmonics:
-        """Return the harmonics of U, where the images are."""
+        """Return the harmonics of the images where they are."""
         added = first_harmonic(self.centre, self.centred.n_angles)
         return self.centred.with_first(added.astype(self.centred.values.dtype)[:, None])
 
@@ -128,21 +128,18 @@ class SlicedMeasure(ABC):
         self, lines: NDArray[np.complex64], layout: LineLayout
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the quantiles of an image moved to its centre, (n_angles, columns), and that centre."""
+        # The centre is that of the density itself: a filtered part's means tremble with the interpolation.
+        centre = centre_of_lines(positive_means(projections(lines, layout.box)))
+        # Moved before the split: the filter's tails are cut by the box, the same way for every copy of an image.
         filtered = lines * line_gain(layout, self.ramp)
-        centre = centre_of_lines(positive_means(projections(filtered, layout.box)))
-        # Moved before the split: a part's tails are cut by the box, the same way for every copy of an image.
         moved = projections(move_lines(filtered, layout.box, *centre), layout.box)
         return part_quantiles(moved, self.quantiles, self.parts), np.asarray(centre)
 
     def features_of(
         self, columns: list[NDArray[np.float32]], centre: NDArray[np.float64], layout: LineLayout
     ) -> SlicedFeatures:
-        """Expand columns of images over the angle, and take off what is left of their centres."""
-        expanded = harmonics(columns, (layout.n_angles, self.parts * self.quantiles // 2))
-        positive = expanded.values[1, :, : self.quantiles // 2].astype(np.complex128).mean(axis=-1)
-        left = np.stack([positive.real, -positive.imag], axis=-1) * (2.0 / layout.n_angles)
-        off = first_harmonic(-left, layout.n_angles).astype(expanded.values.dtype)
-        return SlicedFeatures(expanded.with_first(off[:, None]), centre + left)
+        """Join the columns of images, expanded over the angle, and their centres."""
+        return SlicedFeatures(harmonics(columns, (layout.n_angles, self.parts * self.quantiles // 2)), centre)
 
     def search(self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
@@ -203,7 +200,8 @@ class SlicedMeasure(ABC):
     ) -> NDArray[np.float64]:
         """Return the distance in pixels of one image, moved by each pose, to one reference: (m,).
 
-        The noise is that of the image. Nothing is resampled: turns are phases of the harmonics, and shifts are added to the quantiles.
+        The noise is that of the image. Nothing is resampled: turns are phases of the harmonics, and shifts are added to
+        the quantiles.
         """
         known = background or Preparation()
         fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))

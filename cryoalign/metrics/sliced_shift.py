@@ -1,10 +1,10 @@
 """The shift in closed form: moving an image by v adds <v, (cos t, sin t)> to every quantile of the line at angle t.
 
-With m(t) the mean quantile, the vector v = (2 / n) sum over t of m(t) (cos t, sin t) is the image's centre, and
-U0_t(q) = U_t(q) - <v, (cos t, sin t)> does not change when the image moves: the rotation is searched on U0, and then
-shift = v_reference - R(psi) v_image. It is taken from the positive part: the negative part's tails are cut by the box.
-For W_2 this is the best shift for every rotation, since W_2^2 = (difference of the means)^2 + W_2^2 of the centred.
-It says nothing of the rotation of one isotropic blob.
+With m(t) the mean of the projection at angle t, v = (2 / n) sum over t of m(t) (cos t, sin t) is the image's centre. An
+image that was moved by -v does not change when the image moves: the rotation is searched on centred images, and then
+shift = v_reference - R(psi) v_image. The centre is that of the density before any filter, clipped at zero.
+For W_2 of a density this is the best shift for every rotation, since W_2^2 = (difference of the means)^2 + W_2^2 of the
+centred (C. Villani, "Topics in optimal transportation", 2003). It says nothing of the rotation of one isotropic blob.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryoalign.core.poses import rotate_points
 
 
 def centre_of_lines(means: NDArray[np.float64]) -> tuple[float, float]:
-    """Return v = (x, y) in pixels from the mean quantile of each line, means float64 (h,) at angles in [0, 180)."""
+    """Return v = (x, y) in pixels from the mean of each line, means float64 (h,) at angles in [0, 180)."""
     h = len(means)
     angle = np.arange(h) * np.pi / h
     # The other half of the circle says the same: both m(t) and (cos t, sin t) change sign.
