@@ -55,6 +55,8 @@ class Synchronization:
         Nodes without edges, bool (n,).
     timings
         Stage -> CPU seconds.
+    checkable
+        Whether any edge that was held out closed a cycle with the others.
     """
 
     psi_deg: NDArray[np.float64]
@@ -70,6 +72,7 @@ class Synchronization:
     algorithm_used: tuple[str, ...]
     isolated: NDArray[np.bool_]
     timings: dict[str, float] = field(default_factory=dict)
+    checkable: bool = True
 
 
 def synchronise(
@@ -129,6 +132,7 @@ def synchronise(
         algorithm_used=tuple(used),
         isolated=np.bincount(np.concatenate([edges.i, edges.j]), minlength=edges.n) == 0,
         timings={"solve": solved - began, "edges": time.process_time() - solved},
+        checkable=checkable,
     )
 
 

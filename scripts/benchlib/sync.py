@@ -23,7 +23,7 @@ N = 300
 PUBLISHED = {1: 0.744, 4: 0.855, 16: 0.975}  # lambda 1.5, n = 100 (Gao and Zhao, ICML 2019; our prototype's figures)
 JITTER = 0.2  # rad
 SIGNALS = {0.6: (1.0, ">="), 1.0: (None, "<="), 1.2: (0.0, "<="), 1.5: (0.0, "<=")}  # bars: share without signal
-METHODS = ("spectral", "gpm", "ppe", "IRLS", "cycles", "auto")
+METHODS = ("spectral", "gpm", "ppe", "mfgpm", "IRLS", "cycles", "auto")
 
 
 def run_sync(settings: Settings) -> Room:

@@ -11,7 +11,11 @@ from cryoalign.simulation.graphs import SimulatedGraph
 from cryoalign.synchronization.agreement import agreement, correlation
 from cryoalign.synchronization.cycles import cycle_consistent_angles, least_residual_angles
 from cryoalign.synchronization.edges import EdgeList, every_edge
-from cryoalign.synchronization.settings import SyncSettings
+from cryoalign.synchronization.phases import phase_graph
+from cryoalign.synchronization.power import multi_frequency_power_method, power_method
+from cryoalign.synchronization.ppe import periodogram_peaks
+from cryoalign.synchronization.settings import PUBLISHED_K_MAX, SyncSettings
+from cryoalign.synchronization.spectral import top_eigenvectors
 from cryoalign.synchronization.synchronise import Synchronization, synchronise
 
 Make = Callable[[int], SimulatedGraph]
@@ -29,10 +33,22 @@ def solved(graph: SimulatedGraph, method: str = "auto", k_max: int | None = None
 
 
 def angles_of(graph: SimulatedGraph, method: str, k_max: int | None = None) -> NDArray[np.float64]:
-    """Return psi of every node by an algorithm or a baseline, degrees."""
+    """Return psi of every node by an algorithm or a baseline, degrees; without what `synchronise` says beside it."""
     if method in BASELINES:
         return BASELINES[method](edges_of(graph)).psi_deg
-    return solved(graph, method, k_max).psi_deg
+    if method == "auto":
+        return solved(graph, method, k_max).psi_deg
+    entries = phase_graph(edges_of(graph))
+    if method == "ppe":
+        return np.degrees(np.angle(periodogram_peaks(entries, k_max or PUBLISHED_K_MAX)[0]))
+    phases = top_eigenvectors(entries).phases
+    if method == "gpm":
+        phases = power_method(entries, phases)
+    elif method == "mfgpm":
+        phases = multi_frequency_power_method(entries, phases, k_max or PUBLISHED_K_MAX)
+    elif method != "spectral":
+        raise ValueError(method)
+    return np.degrees(np.angle(phases))
 
 
 def correlations(make: Make, seeds: Iterable[int], method: str, k_max: int | None = None) -> NDArray[np.float64]:

@@ -173,6 +173,8 @@ def _finish(p: SyncParameters, found: SyncResult, run: RunDirectory, argv: Seque
             f"{sync.held_out_log_likelihood:.4f})"
         )
         status = 0 if p.allow_no_signal else NO_SIGNAL_EXIT
+    elif not sync.checkable:
+        run.warn("too few edges close cycles: nothing says whether the angles are right, and the confidence is 0")
     with run.stage("write"):
         files = write_angles(run, found.table, sync) | write_edges(run, found.table, found.edges, sync)
         if found.particles is not None:
