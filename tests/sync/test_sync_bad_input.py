@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import tempfile
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_fuzzed_files_are_refused_in_one_line_or_solved(text, ending):
                          else text.encode("utf-8", "surrogateescape"))  # fmt: skip
         p = SyncParameters(graph=path, output=Path(folder) / "out", allow_no_signal=True)
         try:
-            with contextlib.redirect_stderr(None):
+            with contextlib.redirect_stderr(io.StringIO()):
                 status = run_sync(p, argv=["sync"], verbosity=-1)
         except InputError as error:
             assert "\n" not in str(error) and "edges" in str(error)
