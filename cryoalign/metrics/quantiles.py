@@ -44,19 +44,28 @@ def positive_means(lines: NDArray[np.float32]) -> NDArray[np.float64]:
     return means
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _mass(line, s, sign):  # type: ignore[no-untyped-def]
+    """Return a part's mass at s pixels from the centre; of an even box, the outermost sample lies half on each side."""
+    box = len(line)
+    value = max(sign * line[s if s >= 0 else s + box], np.float32(0.0))
+    return np.float32(0.5) * value if 2 * abs(s) == box else value
+
+
 @njit(cache=True, nogil=True)
 def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
     """Walk along each line once per part; a pixel's mass is spread evenly between its edges."""
     h, box = lines.shape
     half = count // 2
-    centre = box // 2
+    edge = box // 2
     for t in range(h):
+        line = lines[t]
         for part in range(parts):
             sign = np.float32(1.0 if part == 0 else -1.0)
             first = part * half
             total = 0.0
-            for p in range(box):
-                total += max(sign * lines[t, p], np.float32(0.0))
+            for s in range(-edge, edge + 1):
+                total += _mass(line, s, sign)
             if not total > 0.0:
                 for j in range(half):
                     columns[t, first + j] = 0.0
@@ -64,13 +73,10 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
                 continue
             j = 0
             before = 0.0
-            for p in range(box):
-                # Pixel p of the box, from its left edge, is wrapped sample p - centre.
-                at = p - centre if p >= centre else p - centre + box
-                mass = max(sign * lines[t, at], np.float32(0.0))
-                while j < count and (j + 0.5) * total <= (before + mass) * count and mass > 0.0:
-                    inside = ((j + 0.5) * total / count - before) / mass
-                    position = p - centre - 0.5 + inside
+            for s in range(-edge, edge + 1):
+                mass = _mass(line, s, sign)
+                while j < count and mass > 0.0 and (j + 0.5) * total <= (before + mass) * count:
+                    position = s - 0.5 + ((j + 0.5) * total / count - before) / mass
                     if j < half:
                         columns[t, first + j] = position
                     else:
@@ -79,21 +85,21 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
                 before += mass
             while j < count:  # rounding kept the last one out
                 if j < half:
-                    columns[t, first + j] = box - centre - 0.5
+                    columns[t, first + j] = edge + 0.5
                 else:
-                    columns[t + h, first + count - 1 - j] = -(box - centre - 0.5)
+                    columns[t + h, first + count - 1 - j] = -(edge + 0.5)
                 j += 1
 
 
 @njit(cache=True, nogil=True)
 def _means(lines, means):  # type: ignore[no-untyped-def]
     h, box = lines.shape
-    centre = box // 2
+    edge = box // 2
     for t in range(h):
         total = 0.0
         moment = 0.0
-        for s in range(box):
-            mass = max(lines[t, s], np.float32(0.0))
+        for s in range(-edge, edge + 1):
+            mass = _mass(lines[t], s, np.float32(1.0))
             total += mass
-            moment += mass * (s if s < box - centre else s - box)
+            moment += mass * s
         means[t] = moment / total if total > 0.0 else 0.0
