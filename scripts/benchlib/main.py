@@ -22,6 +22,7 @@ from . import (
     guard,
     halves,
     mirrors,
+    mnist,
     neighbours,
     signal_test,
     speed,
@@ -61,6 +62,7 @@ ROOMS = {
     "classavg_large": classavg_large.run_classavg_large,
     "sync": sync.run_sync,
     "sync_scale": sync_scale.run_sync_scale,
+    "mnist": mnist.run_mnist,
 }
 APART = ("classavg_large",)  # only when named: long
 
