@@ -32,7 +32,7 @@ from cryoalign.synchronization.settle import SPARSE, explained, settle
 from cryoalign.synchronization.spectral import top_eigenvectors
 
 _PLAIN_Z = 10.0  # no more splits are needed once held-out edges agree so much better than chance
-_FALL = 2.0  # standard errors by which a plain answer must explain held-out edges better to replace auto's
+_FALL = 3.0  # standard errors by which a plain answer must explain held-out edges better to replace auto's
 _WORTH = 0.01  # share of the log-likelihood below which a gain is not worth another answer
 _SETTLE = 8  # steps that take in the edges which had been held out
 _HOPELESS = 1.6  # standard deviations below the pace of a signal at which it is given up, one time in 20 wrongly
