@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.poses import Poses
@@ -50,6 +51,7 @@ class TileInputs:
     """What is known of the images of a tile besides their pixels; see :meth:`Searcher.search` for shapes and units.
 
     ``psi_prior`` centres a local search of ``local_deg`` either way; ``local_flip`` adds the opposite direction.
+    ``ctf`` says the same as ``coefficients``, for measures that know nothing of the CTF.
     """
 
     valid: NDArray[np.bool_]
@@ -60,6 +62,7 @@ class TileInputs:
     psi_prior: NDArray[np.float64] | None = None
     local_deg: float | None = None
     local_flip: bool = False
+    ctf: CtfParameters | None = None
 
 
 class ReferenceAligner:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cryoalign.cli.comparison_options import MEASURES
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -90,6 +91,13 @@ Examples:
 @click.option("--highpass", type=float, metavar="A", help="Use nothing coarser than this.")
 @click.option("--max-shift", type=float, metavar="A", help="Largest shift from the input origin.")
 @click.option("--max-shift-px", type=float, metavar="PX", help="The same in pixels.  [default: box / 12]")
+@click.option(
+    "--metric",
+    type=click.Choice(MEASURES),
+    default="ncc",
+    show_default=True,
+    help="Measure by which references and poses are found; ncc weighs by CTF and noise.  See docs/metrics.md.",
+)
 @click.option(
     "--local",
     type=float,

@@ -6,6 +6,11 @@ import click
 
 from cryoalign.cli.options import ctf_intact_first_peak_option, mask_diameter_option, together
 
+MEASURES = (
+    "euclidean", "ncc", "absolute-difference", "ssd", "normalised-ssd", "correntropy", "mutual-information", "sw",
+    "rfsw", "wavelet-emd", "auto",
+)  # fmt: skip
+"""Names of the registry of measures, which takes its time to import."""
 neighbours_option = click.option(
     "-k", "k", type=click.IntRange(min=1), metavar="K", help="Neighbours of each particle.  [default: 50]"
 )

@@ -74,7 +74,7 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             say_if_kernels_must_compile(run.log, refine_tile)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
-            if start is None and inverted_contrast(plan):
+            if start is None and not p.any_contrast and inverted_contrast(plan):
                 run.warn("the particles look like the references with inverted contrast: try --invert")
         ranges = plan_parts(len(particles), part_rows(p, len(references)))
         rounds = Rounds(plan, run, ranges, merge_only=merge_only)
@@ -140,6 +140,10 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
             len(g.rows), g.box, g.pixel_size_angstrom, g.mask_diameter_px, g.max_shift_px, s.layout.n_rings, g.box // 2,
             g.box * g.pixel_size_angstrom / s.layout.n_rings, s.coarse.n_rings, len(s.coarse.shifts), s.coarse.n_angles,
         )  # fmt: skip
+    if plan.parameters.measured:
+        found = plan.geometries[0].measures[0]
+        snr = "unknown" if found.known[0].snr is None else f"{found.known[0].snr:.2g}"
+        run.log.info("compared by %s at an SNR of %s; %s", found.measure.title, snr, found.measure.cost)
     run.log.info(
         "CTF %s, whitening %s, mirrors %s, psi %s",
         "corrected" if plan.ctf is not None else "not corrected",
@@ -155,7 +159,7 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start
     # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
     told = [verdict for verdict in rounds.verdicts if verdict.overall.verdict != "cannot tell"]
     verdict = told[-1] if told else None
-    if not np.any(aligned.score[aligned.good] > 0):
+    if not plan.parameters.any_contrast and not np.any(aligned.score[aligned.good] > 0):
         run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
     elif verdict is not None and verdict.overall.warned:
         z = f"z = {verdict.overall.z:.1f}"

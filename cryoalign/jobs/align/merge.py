@@ -26,6 +26,8 @@ class MergedAlignment:
     ----------
     poses, reference, score, margin, psi_error_deg, shift_error_px, scale, flag
         As :class:`cryoalign.core.search.SearchResult`, shape (n,).
+    value
+        Of the measure, at the pose, (n,); the score where the search core found it.
     skipped
         0, or why the row was left out (key of ``REASONS``), shape (n,).
     totals, power, counts
@@ -43,6 +45,7 @@ class MergedAlignment:
     shift_error_px: NDArray[np.float64]
     scale: NDArray[np.float64]
     flag: NDArray[np.int32]
+    value: NDArray[np.float64]
     skipped: NDArray[np.int8]
     totals: NDArray[np.float64]
     power: NDArray[np.float64]
@@ -58,8 +61,12 @@ class MergedAlignment:
         """One line on how it went."""
         good = self.good
         shift = np.median(self.shift_error_px[good])
-        return (
-            f"{int(good.sum())} aligned, {int((~good).sum())} skipped; median score {np.median(self.score[good]):.3f}, "
+        said = (
+            f"{int(good.sum())} aligned, {int((~good).sum())} skipped; median score {np.median(self.score[good]):.3f}"
+        )
+        if not np.array_equal(self.value, self.score):
+            return f"{said}, median of the measure {np.median(self.value[good]):.4g}"
+        return f"{said}, " + (
             f"median estimated error {np.median(self.psi_error_deg[good]):.2f} deg and {shift:.2f} px"
         )
 
@@ -98,7 +105,8 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
         guard = {name: whole[name] for name in align_guard.COLUMNS}
     return MergedAlignment(
         Poses(whole["psi"], whole["dx"], whole["dy"], whole["mirror"]), whole["reference"], whole["score"],
-        whole["margin"], whole["psi_error"], whole["shift_error"], whole["scale"], whole["flag"], whole["skipped"],
+        whole["margin"], whole["psi_error"], whole["shift_error"], whole["scale"], whole["flag"], whole["value"],
+        whole["skipped"],
         sum(s.totals() for s in sums).reshape(m, 2, box, box),
         sum(s.ctf_power() for s in sums).reshape(m, 2, box, box // 2 + 1),
         sum(s.counts for s in sums).reshape(m, 2), guard,

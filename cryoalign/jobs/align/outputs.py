@@ -41,7 +41,9 @@ def write_align_outputs(
     """Write all result files and return RELION's output nodes."""
     particles = plan.particles
     good = np.flatnonzero(aligned.good)
-    updated = particles.take(good).with_columns(_columns(plan, aligned, good))
+    # What another run wrote of another measure is no longer true.
+    stale = ("cryoalignPsiError", "cryoalignShiftError") if plan.parameters.measured else ("cryoalignMetricValue",)
+    updated = particles.take(good).with_columns(_columns(plan, aligned, good), drop=stale)
     for text in write_particles(run.staged("particles.star"), updated):
         run.warn(text)
     nodes = [("particles.star", "particles")]
@@ -94,9 +96,18 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
         **_half_columns(plan, good),
         "cryoalignScore": aligned.score[good],
         "cryoalignScoreMargin": aligned.margin[good],
-        "cryoalignPsiError": aligned.psi_error_deg[good],
-        "cryoalignShiftError": aligned.shift_error_px[good] * pixel,
+        **_found_by(plan, aligned, good),
         "cryoalignFlag": aligned.flag[good],
+    }
+
+
+def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, object]:
+    """Say how sure poses are, where the search core found them; else what the measure says of them."""
+    if plan.parameters.measured:
+        return {"cryoalignMetricValue": aligned.value[good]}
+    return {
+        "cryoalignPsiError": aligned.psi_error_deg[good],
+        "cryoalignShiftError": aligned.shift_error_px[good] * plan.particles.pixel_size_angstrom[good],
     }
 
 

@@ -17,11 +17,14 @@ from cryoalign.jobs.parameters import (
     parameters_to_json,
     refuse_together,
 )
+from cryoalign.metrics.registry import measure
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
 OnBadImage = Literal["error", "skip"]
 NoiseGroup = Literal["optics", "micrograph"]
+CORE_METRIC = "ncc"
+"""The measure of the search core, with CTF and noise weights."""
 Strategy = Literal["references", "synchronized"]
 
 _PATHS = ("output", "reference", "datadir")
@@ -52,6 +55,8 @@ class AlignParameters:
         Band of the search.
     max_shift, max_shift_px
         Radius of the shift search round the input origin; both None = box / 12 pixels.
+    metric
+        Measure by which references and poses are found, a name of ``cryoalign.metrics.registry``; "ncc" is the core's.
     local, local_flip
         Half-width of the psi search round the input angle, None = full circle; with flip also round psi + 180.
     mirror
@@ -105,6 +110,7 @@ class AlignParameters:
     highpass: float | None = None
     max_shift: float | None = None
     max_shift_px: float | None = None
+    metric: str = CORE_METRIC
     local: float | None = None
     local_flip: bool = False
     mirror: bool = False
@@ -145,6 +151,12 @@ class AlignParameters:
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{option_of(name)} must not be negative", value=value)
         refuse_together(self, ("max_shift", "max_shift_px"))
+        if self.measured:
+            measure(self.metric)  # a name that is wrong, or a package that is missing, is said now
+            if self.fast:
+                raise InputError(
+                    "--fast goes with the search of --metric ncc", value=self.metric, hint="leave one of them out"
+                )
         if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
             raise InputError(
                 "no band is left between --highpass and --lowpass",
@@ -195,6 +207,16 @@ class AlignParameters:
     def rounds(self) -> int:
         """Rounds of alignment: what was asked for, else 5 with halves or without given references, else 1."""
         return self.iterations if self.iterations is not None else 5 if self.halves or self.synchronized else 1
+
+    @property
+    def measured(self) -> bool:
+        """Whether another measure than the search core's was asked for."""
+        return self.metric != CORE_METRIC
+
+    @property
+    def any_contrast(self) -> bool:
+        """Whether particles may look like references with inverted contrast."""
+        return self.metric == "mutual-information"
 
     @property
     def synchronized(self) -> bool:

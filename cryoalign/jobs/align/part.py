@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.alignment.by_measure import MeasureAligner, MeasuredResult
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.core.masks import background_region, normalise_background
@@ -32,7 +33,7 @@ FLAGS = {
 COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "mirror": np.bool_, "reference": np.int32,
     "score": np.float64, "margin": np.float64, "psi_error": np.float64, "shift_error": np.float64,
-    "scale": np.float64, "flag": np.int32, "skipped": np.int8,
+    "scale": np.float64, "flag": np.int32, "skipped": np.int8, "value": np.float64,
 }  # fmt: skip
 """What a part knows of each of its rows, and the types; the merge joins the same ones."""
 
@@ -131,7 +132,7 @@ class AlignPart:
         """Align the images of one geometry and arm in a tile, sum them and write them."""
         plan, p = self.plan, self.plan.parameters
         geometry = plan.geometries[g]
-        aligner: ReferenceAligner = self._local.aligners[g][arm]
+        aligner: ReferenceAligner | MeasureAligner = self._local.aligners[g][arm]
         result = aligner.align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
         result = replace(result, poses=result.poses.as_written(geometry.pixel_size_angstrom))
@@ -158,11 +159,14 @@ class AlignPart:
 
 
 def _columns_of(result: SearchResult) -> dict[str, NDArray]:
-    flag = result.at_limit * 1 + (result.margin < 0.01 * np.abs(result.score)) * 2 + (result.score <= 0) * 4
+    # A margin is in the units of what it was found by.
+    value = result.value if isinstance(result, MeasuredResult) else result.score
+    flag = result.at_limit * 1 + (result.margin < 0.01 * np.abs(value)) * 2 + (result.score <= 0) * 4
     return {
         "psi": result.poses.psi, "dx": result.poses.dx, "dy": result.poses.dy, "mirror": result.poses.mirror,
         "reference": result.reference, "score": result.score, "margin": result.margin,
         "psi_error": result.psi_error_deg, "shift_error": result.shift_error_px, "scale": result.scale, "flag": flag,
+        "value": value,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.alignment.by_measure import MeasureAligner, MeasurePlan
 from cryoalign.alignment.to_references import ReferenceAligner, TileInputs, mask_references
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
@@ -26,6 +27,7 @@ from cryoalign.core.weigh import ctf_coefficients
 from cryoalign.io.ctf_columns import NO_CTF
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource
+from cryoalign.jobs.align.measured import warn_of_noise, with_measure
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.halves import half_sets
 from cryoalign.jobs.noise import (
@@ -60,6 +62,8 @@ class Geometry:
         One search plan, or one for each half where halves are refined apart.
     sum_scale
         Fixed-point scale of the sums.
+    measures
+        What takes the place of each search, where another measure was asked for; else empty.
     """
 
     box: int
@@ -73,6 +77,7 @@ class Geometry:
     noise_names: list[str]
     searches: tuple[SearchPlan, ...]
     sum_scale: float
+    measures: tuple[MeasurePlan, ...] = ()
 
     @property
     def search(self) -> SearchPlan:
@@ -134,6 +139,7 @@ class AlignPlan:
             psi_prior=None if self.psi_prior is None else self.psi_prior[rows],
             local_deg=p.local,
             local_flip=p.local_flip,
+            ctf=self.ctf.take(rows) if p.measured and self.ctf is not None else None,
         )
 
 
@@ -190,7 +196,7 @@ def plan_align(
             f"the references carry noise: their variance outside the mask is {100 * share:.0f} % of that inside; "
             "--lowpass at their resolution keeps particles from being aligned to it"
         )
-    geometries = []
+    geometries, all_masked = [], []
     for g, (box, pixel, rows) in enumerate(groups):
         geometry_of[rows], place_in[rows] = g, np.arange(len(rows))
         if box % 2:
@@ -223,15 +229,20 @@ def plan_align(
             masked, noise, settings, ctf_power, true_noise_power=true_noise,
             reference_noise=_own_noise(parameters, references, reference_pixel_size, box, pixel, mask_px),
         )  # fmt: skip
+        all_masked.append(masked[None])
         scale = sum_scale(source, normalized=parameters.normalize)
         geometries.append(
             Geometry(box, pixel, rows, source, mask_px, max_shift, noise, true_noise, names, (search,), scale)
         )
-    return AlignPlan(
+    plan = AlignPlan(
         parameters, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, coefficients,
         np.stack([poses.dx, poses.dy], axis=1), prior, references, reference_pixel_size, half,
         np.argsort(half, kind="stable") if parameters.in_halves else np.arange(n),
     )  # fmt: skip
+    if parameters.measured:
+        plan = with_measure(plan, all_masked, [g.search.settings.full_rings for g in geometries])
+        warn_of_noise(plan, warn)
+    return plan
 
 
 def _noise_share(references: NDArray[np.float32], mask_px: float) -> float:
@@ -274,7 +285,7 @@ def with_references(
     rings
         Last ring of each class that may be used, at the references' box and pixel size, (m,); None = all.
     """
-    geometries = []
+    geometries, all_masked, all_last = [], [], []
     for g in plan.geometries:
         settings = replace(g.search.settings, full_rings=g.search.layout.n_rings)
         last = None
@@ -283,11 +294,12 @@ def with_references(
             ratio = g.box * g.pixel_size_angstrom / (references.shape[-1] * plan.reference_pixel_size)
             last = np.minimum(np.floor(rings * ratio + 1e-6), (g.box - 1) // 2).astype(np.int64)
             settings = replace(settings, full_rings=int(last.max()))
-        searches = []
+        searches, arms = [], []
         for arm in references:
             masked = masked_references(plan, g, arm)
             if last is not None:
                 masked = apply_ring_gain(masked, np.arange(g.box // 2 + 1) <= last[:, None])
+            arms.append(masked)
             own = _own_noise(
                 plan.parameters, arm, plan.reference_pixel_size, g.box, g.pixel_size_angstrom, g.mask_diameter_px
             )
@@ -296,7 +308,9 @@ def with_references(
             )
             searches.append(search)
         geometries.append(replace(g, searches=tuple(searches)))
-    return replace(plan, geometries=tuple(geometries))
+        all_masked.append(np.stack(arms))
+        all_last.append(None if last is None else int(last.max()))
+    return with_measure(replace(plan, geometries=tuple(geometries)), all_masked, all_last)
 
 
 def masked_references(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -337,8 +351,10 @@ def _check_reference_geometry(parameters, groups, references, pixel_size):  # ty
         )
 
 
-def aligners(plan: AlignPlan) -> list[list[ReferenceAligner]]:
+def aligners(plan: AlignPlan) -> list[list[ReferenceAligner | MeasureAligner]]:
     """Return the aligners of each geometry, one for each search plan: the buffers of one thread."""
+    if plan.parameters.measured:
+        return [[MeasureAligner(measured) for measured in g.measures] for g in plan.geometries]
     return [[ReferenceAligner(search) for search in g.searches] for g in plan.geometries]
 
 

@@ -133,6 +133,7 @@ def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
         "--mask-diameter": f"{g.mask_diameter_px * g.pixel_size_angstrom:.1f} A",
         "--max-shift": f"{g.max_shift_px * g.pixel_size_angstrom:.1f} A ({g.max_shift_px:.2f} px)",
         "CTF": "corrected" if plan.ctf is not None else "not corrected",
+        **({"--metric": p.metric} if p.measured else {}),
         "whitening": "on" if p.whiten else "off",
         "psi search": "full circle" if p.local is None else f"within {p.local:g} deg of the input",
         "mirrors": "searched" if p.mirror else "not searched",
