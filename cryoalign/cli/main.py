@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "align": "Align particles in plane to references.",
     "average": "Average particles that have poses and classes.",
     "classavg": "Make class averages without references.",
+    "compare": "Compare images under several measures: distances, best poses, pictures.",
     "merge": "Finish a run whose parts were done with --part.",
     "rid-distance": "Find each particle's nearest neighbours, whatever their rotation.",
     "select": "Keep particles by class, score, distance or chance.",

@@ -1,0 +1,135 @@
+"""The images that are compared: of a stack, a STAR file or a .cs file, or one of them, ``N@FILE``."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.errors import InputError
+from cryoalign.io.mrc import read_mrc_header
+from cryoalign.io.particles import read_particles
+from cryoalign.io.paths import image_name
+from cryoalign.io.references import read_references
+from cryoalign.io.stacks import StackSource, bad_images, read_images
+from cryoalign.io.star import read_star
+from cryoalign.io.unpack import unpacked
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one box and pixel size.
+
+    Attributes
+    ----------
+    path
+        The file that was named.
+    pixels
+        Float32 (n, L, L).
+    names
+        Of each image, as RELION names it.
+    pixel_size_angstrom
+        None where nothing says it.
+    warnings
+        What reading noticed.
+    """
+
+    path: Path
+    pixels: NDArray[np.float32]
+    names: list[str]
+    pixel_size_angstrom: float | None
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.pixels)
+
+    @property
+    def box(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.pixels.shape[-1])
+
+
+def file_of(text: str) -> Path:
+    """Return the file that FILE or N@FILE names."""
+    return _split(text)[1]
+
+
+def read_image_set(text: str, *, datadir: Path | None = None, angpix: float | None = None) -> ImageSet:
+    """Read the images of FILE, or image N of it, counted from 1, where ``text`` is N@FILE.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or unusable, there is no such image, or an image is constant or has NaN.
+    """
+    number, path = _split(text)
+    name = path.name.lower()
+    if name.endswith(".cs"):
+        found = _of_particles(path, number, datadir, angpix)
+    elif name.endswith(".star"):
+        listed = any("rlnReferenceImage" in block for block in read_star(path).blocks.values())
+        read = _of_references if listed else _of_particles
+        found = read(path, number, datadir, angpix)
+    else:
+        found = _of_stack(path, number)
+    for index, reason in bad_images(found.pixels):
+        raise InputError(f"image is unusable: {reason}", path=path, value=found.names[index])
+    return found if angpix is None else replace(found, pixel_size_angstrom=float(angpix))
+
+
+def _split(text: str) -> tuple[int | None, Path]:
+    match = re.fullmatch(r"([^@/]*)@(.+)", text)
+    if match is None or Path(text).is_file():
+        return None, Path(text)
+    number = int(match[1]) if re.fullmatch(r"[0-9]+", match[1]) else 0
+    if number < 1:
+        raise InputError("one image is N@FILE with N counted from 1", value=text, hint="such as 3@averages.mrcs")
+    return number, Path(match[2])
+
+
+def _row(path: Path, number: int | None, count: int) -> NDArray[np.int64]:
+    """Return the 0-based rows that are wanted of so many."""
+    if number is None:
+        return np.arange(count)
+    if number > count:
+        raise InputError(f"there is no such image: the file has {count}", path=path, value=number)
+    return np.array([number - 1])
+
+
+def _of_stack(path: Path, number: int | None) -> ImageSet:
+    header = read_mrc_header(path)
+    if header.looks_like_volume:
+        raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+    if header.nx != header.ny:
+        raise InputError("images are not square", path=path, value=f"{header.nx} x {header.ny}")
+    rows = _row(path, number, header.count)
+    with tempfile.TemporaryDirectory(prefix="cryoalign-") as scratch:
+        pixels = read_images(header, unpacked(header, Path(scratch)), int(rows[0]), int(rows[-1]) + 1)
+    # Programs that do not know the voxel size write 1.
+    size = None if header.voxel_size_angstrom == 1.0 else header.voxel_size_angstrom
+    return ImageSet(path, pixels, [image_name(row, str(path)) for row in rows.tolist()], size, header.oddities)
+
+
+def _of_references(path: Path, number: int | None, datadir: Path | None, angpix: float | None) -> ImageSet:
+    pixels, size = read_references(path, datadir=datadir, angpix=angpix)
+    rows = _row(path, number, len(pixels))
+    return ImageSet(path, pixels[rows], [image_name(row, str(path)) for row in rows.tolist()], size)
+
+
+def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: float | None) -> ImageSet:
+    particles = read_particles([path], datadir=datadir, angpix=angpix)
+    warnings = tuple(particles.warnings)
+    particles = particles.take(_row(path, number, len(particles)))
+    sizes = np.unique(particles.pixel_size_angstrom)
+    if len(sizes) > 1:
+        listed = ", ".join(f"{size:g}" for size in sizes)
+        raise InputError(
+            "images of several pixel sizes", path=path, value=listed, hint="compare them one after another"
+        )
+    pixels = StackSource(particles).read(np.arange(len(particles)))
+    return ImageSet(path, pixels, list(particles.image_names()), float(sizes[0]), warnings)

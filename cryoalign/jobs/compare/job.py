@@ -1,0 +1,142 @@
+"""``compare`` from start to finish: read, bring together, search under every measure, write, draw, say, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cryoalign.jobs.compare.geometry import Pairs, Setting, brought_together, choose_pairs, setting_of
+from cryoalign.jobs.compare.images import ImageSet, file_of, read_image_set
+from cryoalign.jobs.compare.outputs import table_lines, write_tables
+from cryoalign.jobs.compare.parameters import CompareParameters
+from cryoalign.jobs.compare.report import write_report
+from cryoalign.jobs.compare.result import CompareResult, result_of
+from cryoalign.jobs.compare.scales import scale_grid
+from cryoalign.jobs.compare.search import Found, PairSearch, known_of
+from cryoalign.jobs.interrupt import Interrupted
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.runlog import progress
+from cryoalign.metrics.measure import Preparation
+from cryoalign.metrics.registry import measure
+from cryoalign.metrics.wiener_split import estimated_snr, masked_noise_power
+
+
+def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
+    """Compare two images or stacks and write a run directory.
+
+    Parameters
+    ----------
+    parameters
+        Every option.
+    argv
+        The command line as typed, for the record.
+    verbosity
+        Below 0 quiet, above 0 more.
+
+    Returns
+    -------
+    int
+        Exit status: 0.
+
+    Raises
+    ------
+    InputError
+        For anything the user can mend.
+    """
+    p = parameters
+    with RunDirectory.begin(
+        p.output,
+        command="compare",
+        argv=argv,
+        parameters=p.to_json(),
+        resume=p.resume,
+        overwrite=p.overwrite,
+        verbosity=verbosity,
+    ) as run:
+        with run.stage("read"):
+            measures = {name: measure(name) for name in p.metrics}
+            a, b = (read_image_set(text, datadir=p.datadir, angpix=p.angpix) for text in (p.a, p.b))
+            run.add_inputs(dict.fromkeys([file_of(p.a), file_of(p.b)]))
+            for text in dict.fromkeys((*a.warnings, *b.warnings)):
+                run.warn(text)
+            pairs = choose_pairs(len(a), len(b), all_pairs=p.all_pairs)
+            a, b, said = brought_together(p, a, b)
+            for text in said:
+                run.warn(text)
+            setting = setting_of(p, a, b)
+        grid = scale_grid(setting, p.scale_limit) if p.scale else None
+        _say(p, pairs, setting, grid.scales if grid else None, run)
+        with run.stage("noise"):
+            known_a, known_b = (known_of(s.pixels, setting.mask_radius_px, noise=p.noise) for s in (a, b))
+            snr = {"A": _snr(known_a, setting), "B": _snr(known_b, setting)}
+        _say_noise(p, snr, run)
+        searches = {
+            name: PairSearch(m, a.pixels, b.pixels, known_a, known_b, setting, grid) for name, m in measures.items()
+        }
+        found: dict[str, Found] = {}
+        with (
+            run.stage("search"),
+            progress(run.log, "comparing", len(pairs) * len(measures), unit="pairs", verbosity=verbosity) as counter,
+        ):
+
+            def done(count: int) -> None:
+                if run.aborted():
+                    raise Interrupted("asked to stop by RELION_JOB_ABORT_NOW")
+                counter.update(count)
+
+            for name, search in searches.items():
+                found[name] = search.run(pairs, p.threads, done)
+        result = result_of(a, b, pairs, setting, found, {name: m.lower_is_better for name, m in measures.items()})
+        for line in table_lines(result):
+            run.log.info("%s", line)
+        with run.stage("write"):
+            files = write_tables(run, result, p.export)
+        counts = _counts(result, a, b, snr)
+        with run.stage("report"):
+            write_report(p, result, searches, run, argv, counts, files)
+        run.commit(counts=counts)
+    return 0
+
+
+def _say(p: CompareParameters, pairs: Pairs, setting: Setting, scales: np.ndarray | None, run: RunDirectory) -> None:
+    limits = setting.limits
+    run.log.info("%s: %d %s", pairs.words, len(pairs), "pair" if len(pairs) == 1 else "pairs")
+    shifts = f"shifts up to {limits.max_shift_px:.3g} px" if limits.max_shift_px else "rotations only"
+    run.log.info(
+        "%d px at %g A: mask %.4g px, %s, mirrors %s, psi full circle",
+        setting.box,
+        setting.pixel_size_angstrom,
+        2 * setting.mask_radius_px,
+        shifts,
+        "searched" if limits.mirror else "not searched",
+    )
+    if scales is not None:
+        run.log.info("scale: %d from %.4g to %.4g, then refined", len(scales), scales[0], scales[-1])
+
+
+def _snr(known: Preparation, setting: Setting) -> float:
+    """Return the estimated SNR over the frame; infinite for images that count as clean."""
+    if known.noise_spectrum is None or known.stack_spectrum is None:
+        return float("inf")
+    return estimated_snr(known.stack_spectrum, masked_noise_power(known, setting.box), known, setting.box)
+
+
+def _say_noise(p: CompareParameters, snr: dict[str, float], run: RunDirectory) -> None:
+    if not p.noise:
+        run.log.info("images count as clean (--no-noise)")
+        return
+    for name, value in snr.items():
+        run.log.info("%s: %s", name, f"SNR about {value:.3g}" if value < 1000 else "no noise outside the mask")
+
+
+def _counts(result: CompareResult, a: ImageSet, b: ImageSet, snr: dict[str, float]) -> dict[str, object]:
+    together = (result.agreeing == len(result.metrics)).all(axis=0)
+    return {
+        "images_a": len(a),
+        "images_b": len(b),
+        "pairs": len(result.pairs),
+        "metrics": len(result.metrics),
+        "pairs_where_all_agree": int(np.count_nonzero(together)),
+        **{f"snr_{name.lower()}": round(value, 4) for name, value in snr.items() if np.isfinite(value)},
+    }

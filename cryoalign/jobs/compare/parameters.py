@@ -1,0 +1,114 @@
+"""Everything that `cryoalign compare` can be told, checked once; the defaults are the command's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryoalign.core.errors import InputError
+from cryoalign.jobs.parameters import option_of, parameters_to_json, refuse_together
+from cryoalign.metrics.registry import MEASURES, in_words
+
+NEED_AN_EXTRA = ("wavelet-emd",)
+"""Measures that need a package which is not installed with cryoalign."""
+DEFAULT_METRICS = tuple(name for name in MEASURES if name not in NEED_AN_EXTRA)
+EXPORTS = ("csv",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareParameters:
+    """Parameters of one comparison.
+
+    Attributes
+    ----------
+    a, b
+        References and images: a file of images (.mrc, .mrcs, .star, .cs), or one image of it as ``N@FILE``.
+    output
+        Run directory.
+    metric
+        Names of measures, in the order wanted; empty = all that need no extra.
+    max_shift, max_shift_px
+        Largest shift, in A or in pixels; both None = box / 12.
+    mirror
+        Search mirrored images too.
+    scale, scale_limit
+        Search an isotropic scale too, from 1 / limit to the limit, round the ratio of the pixel sizes.
+    mask_diameter
+        Of the disc that is compared, in A; None = 0.8 of the box.
+    noise
+        Measure the noise outside the mask, for the measures that filter by it; else images count as clean.
+    angpix
+        Pixel size of A and B in A, overriding the files.
+    datadir
+        Folder that image names in STAR files start from.
+    invert
+        Negate the pixels of B.
+    all_pairs
+        Every image of A against every image of B.
+    resize_reference
+        Bring A to the box and the pixel size of B.
+    pictures
+        Pairs that are drawn.
+    export
+        Further forms of the table: csv.
+    threads
+        Changes nothing but the time.
+    resume, overwrite
+        How the run treats its directory.
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    a: str
+    b: str
+    output: Path
+    metric: tuple[str, ...] = ()
+    max_shift: float | None = None
+    max_shift_px: float | None = None
+    mirror: bool = False
+    scale: bool = False
+    scale_limit: float = 1.25
+    mask_diameter: float | None = None
+    noise: bool = True
+    angpix: float | None = None
+    datadir: Path | None = None
+    invert: bool = False
+    all_pairs: bool = False
+    resize_reference: bool = False
+    pictures: int = 3
+    export: tuple[str, ...] = ()
+    threads: int = 1
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        refuse_together(self, ("resume", "overwrite"), ("max_shift", "max_shift_px"))
+        for name in self.metric:
+            in_words(name)  # refuses names that are not known
+        object.__setattr__(self, "metric", tuple(dict.fromkeys(self.metric)))
+        object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
+        for name in ("mask_diameter", "angpix"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{option_of(name)} must be a positive number", value=value)
+        for name in ("max_shift", "max_shift_px", "pictures"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{option_of(name)} must not be negative", value=value)
+        if not 1.0 < self.scale_limit <= 4.0:
+            raise InputError("--scale-limit must be above 1 and at most 4", value=self.scale_limit)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the measures that are used."""
+        return self.metric or DEFAULT_METRICS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return parameters_to_json(self)

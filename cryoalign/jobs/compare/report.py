@@ -1,0 +1,144 @@
+"""What `compare` tells its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+import cryoalign
+from cryoalign.jobs.compare.parameters import CompareParameters
+from cryoalign.jobs.compare.result import CompareResult
+from cryoalign.jobs.compare.search import PairSearch
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.metrics.registry import in_words
+from cryoalign.report.compare import CompareReportData, MetricSummary, PairDrawing, Registration, write_compare_report
+
+_COARSE_DEG, _FINE_DEG, _NEAR_DEG = 4.0, 0.5, 6.0
+
+
+def write_report(
+    p: CompareParameters,
+    result: CompareResult,
+    searches: Mapping[str, PairSearch],
+    run: RunDirectory,
+    argv: Sequence[str],
+    counts: Mapping[str, object],
+    files: Mapping[str, str],
+) -> None:
+    """Write report.html."""
+    largest = result.agreeing.max(axis=0)
+    with_most = ((result.agreeing == largest) & (largest > 1)).sum(axis=1)
+    summaries = [
+        MetricSummary(
+            metric=name,
+            words=in_words(name),
+            lower_is_better=searches[name].measure.lower_is_better,
+            warning=searches[name].measure.warning,
+            median_value=float(np.median(result.found[name].value)),
+            median_correlation=float(np.median(result.correlation[row])),
+            with_most=int(with_most[row]),
+        )
+        for row, name in enumerate(result.metrics)
+    ]
+    with threadpool_limits(1, user_api="blas"):
+        drawings = [_drawing(result, searches, pair) for pair in range(min(p.pictures, len(result.pairs)))]
+    data = CompareReportData(
+        title="Images compared",
+        command_line=" ".join(["cryoalign", *argv]),
+        version=cryoalign.__version__,
+        paired=result.pairs.words,
+        pairs=len(result.pairs),
+        all_agree=int(counts["pairs_where_all_agree"]),  # type: ignore[call-overload]
+        summaries=summaries,
+        drawings=drawings,
+        mask_radius_px=result.setting.mask_radius_px,
+        pixel_size_angstrom=result.setting.pixel_size_angstrom,
+        parameters=_parameters_as_words(p, result),
+        counts={_WORDS[name]: value for name, value in counts.items()},  # type: ignore[misc]
+        warnings=list(run.warnings),
+        timings_s=dict(run.timings_s),
+        files=dict(files)
+        | {"report.html": "this report", "run.json, run.log": "parameters, versions, inputs, counts, timings; the log"},
+        notes=_NOTES,
+    )
+    write_compare_report(run.staged("report.html"), data)
+
+
+def _drawing(result: CompareResult, searches: Mapping[str, PairSearch], pair: int) -> PairDrawing:
+    row_a, row_b = int(result.pairs.a[pair]), int(result.pairs.b[pair])
+    registrations = []
+    for number, name in enumerate(result.metrics):
+        found, search = result.found[name], searches[name]
+        pose, scale = found.poses.take([pair]), float(found.scale[pair])
+        psi = curve_angles(float(pose.psi[0]))
+        curve = search.measure.curve(search.reference(row_a), search.image(row_b, scale), psi, pose)
+        registrations.append(
+            Registration(
+                metric=name,
+                value=float(found.value[pair]),
+                margin=float(found.margin[pair]),
+                psi_deg=float(pose.psi[0]),
+                dx_px=float(pose.dx[0]),
+                dy_px=float(pose.dy[0]),
+                mirror=bool(pose.mirror[0]),
+                scale=scale,
+                correlation=float(result.correlation[number, pair]),
+                agreeing=int(result.agreeing[number, pair]),
+                aligned=result.aligned(name, pair),
+                curve_psi_deg=psi,
+                curve=curve,
+            )
+        )
+    return PairDrawing(
+        name_a=result.a.names[row_a], name_b=result.b.names[row_b], a=result.a.pixels[row_a], b=result.b.pixels[row_b],
+        registrations=registrations,
+    )  # fmt: skip
+
+
+def curve_angles(psi_deg: float) -> NDArray[np.float64]:
+    """Return angles round the circle, closer to each other near the best one, rising from -180 to 180."""
+    near = psi_deg + np.arange(-_NEAR_DEG, _NEAR_DEG + _FINE_DEG / 2, _FINE_DEG)
+    coarse = np.arange(-180.0, 180.0 + _COARSE_DEG / 2, _COARSE_DEG)
+    return np.unique(np.concatenate([coarse, near[np.abs(near) <= 180.0]]))
+
+
+def _parameters_as_words(p: CompareParameters, result: CompareResult) -> dict[str, str]:
+    """Say the parameters as a user would type them, with what was decided from the data."""
+    setting, limits = result.setting, result.setting.limits
+    pixel = setting.pixel_size_angstrom
+    words = {
+        "A": p.a,
+        "B": p.b,
+        "pairs": result.pairs.words,
+        "--metric": ", ".join(result.metrics),
+        "--mask-diameter": f"{2 * setting.mask_radius_px * pixel:g}",
+        "--max-shift-px": f"{limits.max_shift_px:g}",
+        "--mirror": "yes" if limits.mirror else "no",
+        "--scale": f"yes, by {p.scale_limit:g} either way round {setting.scale_centre:g}" if p.scale else "no",
+        "noise": "measured outside the mask" if p.noise else "not measured",
+        "pixel size": f"{pixel:g} A",
+    }
+    if p.invert:
+        words["--invert"] = "yes"
+    return words
+
+
+_WORDS = {
+    "images_a": "images in A",
+    "images_b": "images in B",
+    "pairs": "pairs",
+    "metrics": "measures",
+    "pairs_where_all_agree": "pairs where all measures agree",
+    "snr_a": "estimated SNR of A",
+    "snr_b": "estimated SNR of B",
+}
+_NOTES = (
+    "Poses bring B onto A: magnified about the centre pixel, then mirrored, shifted by (dx, dy), turned by psi.",
+    "Curves show the measure at every angle with the shift, mirror and scale of the best pose held fixed.",
+    "For overlay, difference and histogram both images are brought to mean 0 and standard deviation 1 inside the mask "
+    "(dashed circle).",
+    "Values of different measures have different units and cannot be compared with each other.",
+)

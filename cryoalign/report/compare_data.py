@@ -1,0 +1,154 @@
+"""What the report of `compare` is told: plain arrays and words, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.report.quality_data import expect_shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Registration:
+    """What one measure says of one pair.
+
+    Parameters
+    ----------
+    metric
+        Name of the measure.
+    value, margin
+        At the best pose, and by how much that is better than another peak.
+    psi_deg, dx_px, dy_px, mirror, scale
+        The pose, and what the image was magnified by before.
+    correlation
+        Of the two images inside the mask, at this pose.
+    agreeing
+        Measures with the same registration, this one included; 0 where this one found none.
+    aligned
+        The moved image, (L, L).
+    curve_psi_deg, curve
+        (A,) rising angles, and the measure there, at the shift, the mirror and the scale of the pose.
+    """
+
+    metric: str
+    value: float
+    margin: float
+    psi_deg: float
+    dx_px: float
+    dy_px: float
+    mirror: bool
+    scale: float
+    correlation: float
+    agreeing: int
+    aligned: NDArray
+    curve_psi_deg: NDArray
+    curve: NDArray
+
+    def __post_init__(self) -> None:
+        """Refuse what does not belong together."""
+        expect_shape("curve", self.curve, np.shape(self.curve_psi_deg))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PairDrawing:
+    """One pair that is drawn.
+
+    Parameters
+    ----------
+    name_a, name_b
+        Of the images.
+    a, b
+        The images (L, L), B as it was given.
+    registrations
+        One for each measure.
+    """
+
+    name_a: str
+    name_b: str
+    a: NDArray
+    b: NDArray
+    registrations: Sequence[Registration]
+
+    def __post_init__(self) -> None:
+        """Refuse what does not belong together."""
+        for name, image in (("b", self.b), *((r.metric, r.aligned) for r in self.registrations)):
+            expect_shape(name, image, np.shape(self.a))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSummary:
+    """One measure over all pairs.
+
+    Parameters
+    ----------
+    metric, words
+        Name, and what it is.
+    lower_is_better
+        Whether it is a distance.
+    warning
+        Where it loses; None if nothing is known.
+    median_value, median_correlation
+        Over all pairs; the correlation is that of the images inside the mask, at this measure's poses.
+    with_most
+        Pairs where this measure is one of the largest group that agrees, a group of two or more.
+    """
+
+    metric: str
+    words: str
+    lower_is_better: bool
+    warning: str | None
+    median_value: float
+    median_correlation: float
+    with_most: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CompareReportData:
+    """Everything that report.html shows of a run of `compare`.
+
+    Parameters
+    ----------
+    title, command_line, version
+        Heading; as typed; of cryoalign.
+    paired
+        How images were paired, in words.
+    pairs
+        How many.
+    all_agree
+        Pairs where all measures agree.
+    summaries
+        One for each measure, in their order.
+    drawings
+        Pairs that are drawn.
+    mask_radius_px, pixel_size_angstrom
+        Of all images.
+    parameters, counts, warnings, timings_s, files, notes
+        As on every page.
+    """
+
+    title: str
+    command_line: str
+    version: str
+    paired: str
+    pairs: int
+    all_agree: int
+    summaries: Sequence[MetricSummary]
+    drawings: Sequence[PairDrawing]
+    mask_radius_px: float
+    pixel_size_angstrom: float
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int | str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what does not belong together."""
+        names = [summary.metric for summary in self.summaries]
+        for drawing in self.drawings:
+            if [r.metric for r in drawing.registrations] != names:
+                raise ValueError("every pair needs a registration for each measure")

@@ -1,0 +1,160 @@
+"""The page of `compare`: do the measures agree, and for each pair drawn what each measure sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryoalign.report.compare_charts import registration_figure
+from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing, Registration
+from cryoalign.report.figures import display_tile
+from cryoalign.report.html import caption, cards, escape, table, tiles
+from cryoalign.report.numbers import plural, text_number, text_percent
+from cryoalign.report.page_parts import settings_section, whole_page
+
+_READ = (
+    "no colour in the overlay and nothing but noise in the difference: a right registration. A joint histogram on the "
+    "dashed line: the same grey levels; on another line or curve: another contrast, which only some measures bear; a "
+    "cloud: nothing in common, or a wrong pose. A curve with one sharp peak: a clear answer; several alike: the "
+    "measure cannot tell these poses apart; flat: it sees nothing."
+)
+
+
+def build_compare_page(data: CompareReportData) -> str:
+    """Return report.html as text."""
+    by_name = {summary.metric: summary for summary in data.summaries}
+    drawn = [
+        (f"pair-{number}", f"Pair {number}", _pair(data, drawing, by_name))
+        for number, drawing in enumerate(data.drawings, 1)
+    ]
+    return whole_page(
+        title=data.title,
+        command_line=data.command_line,
+        version=data.version,
+        summary=summary_sentence(data),
+        fact_boxes=_facts(data),
+        warnings=data.warnings,
+        sections=(
+            ("measures", "Do the measures agree?", _measures(data)),
+            *drawn,
+            (
+                "settings",
+                "Settings, files and timings",
+                settings_section(
+                    parameters=data.parameters,
+                    counts=data.counts,
+                    files=data.files,
+                    timings_s=data.timings_s,
+                    notes=data.notes,
+                ),
+            ),
+        ),
+    )
+
+
+def summary_sentence(data: CompareReportData) -> str:
+    """Say in one breath what came out."""
+    n, count = data.pairs, len(data.summaries)
+    start = f"{n:,} {plural(n, 'pair')} of images ({data.paired}) under {count} {plural(count, 'measure')}: "
+    most = max(s.with_most for s in data.summaries)
+    leaders = ", ".join(s.metric for s in data.summaries if s.with_most == most)
+    if count == 1:
+        words = f"median {text_number(data.summaries[0].median_value)} ({data.summaries[0].metric})."
+    elif data.all_agree == n:
+        words = "all find the same registration" + (" of every pair." if n > 1 else ".")
+    elif not most:
+        words = "no two find the same registration" + (" of any pair." if n > 1 else ".")
+    elif n == 1:
+        words = f"these find the same registration: {leaders}."
+    else:
+        words = f"all agree on {text_percent(data.all_agree, n)} of the pairs; most often with the most: {leaders}."
+    return start + words
+
+
+def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
+    yield "Pairs", f"{data.pairs:,}", data.paired
+    yield "Measures", str(len(data.summaries)), ""
+    if len(data.summaries) > 1:
+        yield "All agree", text_percent(data.all_agree, data.pairs), "of the pairs: within 5°, 2 px and 3 % of scale"
+    best = max(data.summaries, key=lambda s: abs(s.median_correlation))
+    contrast = ": contrasts are opposite" if best.median_correlation < 0 else ""
+    yield "Strongest correlation", text_number(best.median_correlation), f"median, poses of {best.metric}{contrast}"
+
+
+def _measures(data: CompareReportData) -> str:
+    rows = [
+        (
+            s.metric, s.words, "lower" if s.lower_is_better else "higher", text_number(s.median_value),
+            text_number(s.median_correlation), text_percent(s.with_most, data.pairs), s.warning or "",
+        )
+        for s in data.summaries
+    ]  # fmt: skip
+    header = ("Measure", "What it is", "Better is", "Median", "Correlation", "With the most", "Where it loses")
+    notes = (
+        "Correlation: of the two images inside the mask at the poses of this measure, a yardstick for all; it says "
+        "nothing where contrasts differ. With the most: pairs where the measure is one of the largest group that finds "
+        "the same registration, within 5°, 2 px and 3 % of scale. Most votes are not a proof: look at the overlays."
+    )
+    content = table(header, rows, numeric=(3, 4, 5)) + f'<p class="section-note aid">{escape(notes)}</p>'
+    if len(data.drawings) < data.pairs:
+        left = f"Drawn: the first {len(data.drawings)} of {data.pairs:,} pairs; compare.star has all."
+        content += f'<p class="section-note">{escape(left)}</p>'
+    return content
+
+
+def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, MetricSummary]) -> str:
+    count = len(drawing.registrations)
+    width = len(drawing.a) * data.pixel_size_angstrom
+    svg = tiles(
+        [(display_tile(drawing.a), "A"), (display_tile(drawing.b), "B, as given")],
+        width,
+        description=f"{drawing.name_a} and {drawing.name_b}",
+        circle_angstrom=2 * data.mask_radius_px * data.pixel_size_angstrom,
+    )
+    content = cards([(svg, "", (f"A: {drawing.name_a}", f"B: {drawing.name_b}"))], columns=2)
+    header = (
+        "Measure",
+        "Value",
+        "Better by",
+        "psi (°)",
+        "dx (px)",
+        "dy (px)",
+        "Mirror",
+        "Scale",
+        "Correlation",
+        "Agree",
+    )
+    rows = [
+        (
+            r.metric, _value(r.value), _value(r.margin), f"{r.psi_deg:.2f}", f"{r.dx_px:.2f}", f"{r.dy_px:.2f}",
+            "yes" if r.mirror else "no", f"{r.scale:.4f}", f"{r.correlation:.3f}",
+            f"{r.agreeing} of {count}" if r.agreeing else "found none",
+        )
+        for r in drawing.registrations
+    ]  # fmt: skip
+    content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8))
+    figures = []
+    for r in drawing.registrations:
+        summary = by_name[r.metric]
+        uri = registration_figure(
+            drawing.a, r, data.mask_radius_px, lower_is_better=summary.lower_is_better, value_label=r.metric
+        )
+        name, words = escape(f"{r.metric}: {summary.words}"), escape(_finding(r, count))
+        figures.append(f'<h4>{name}</h4><img src="{uri}" alt="{name}. {words}"><p>{words}</p><br>')
+    aid = f'<figcaption class="above">{caption("", _READ)}</figcaption>'
+    return content + f'<figure class="grid"><h3>Under each measure</h3>{aid}{"".join(figures)}</figure>'
+
+
+def _finding(r: Registration, count: int) -> str:
+    pose = f"psi {r.psi_deg:.2f}°, shift ({r.dx_px:.2f}, {r.dy_px:.2f}) px" + (", mirrored" if r.mirror else "")
+    if r.scale != 1.0:
+        pose += f", scale {r.scale:.4f}"
+    if not r.agreeing:
+        where = f"{_value(r.value)} with B where it is, correlation {r.correlation:.3f}"
+        return f"No pose was found: nothing correlates. {where}."
+    others = f"; {r.agreeing - 1} of the {count - 1} others agree" if count > 1 else ""
+    return f"{_value(r.value)} at {pose}; correlation {r.correlation:.3f}{others}."
+
+
+def _value(value: float) -> str:
+    """Write a value of any size; tiny ones as powers of ten, since some measures are 0 for equal images."""
+    return text_number(value) if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"

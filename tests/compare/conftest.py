@@ -1,0 +1,26 @@
+"""What the tests of ``compare`` share; helpers for STAR files and for running commands are those of ``align``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
+
+
+@pytest.fixture(autouse=True)
+def no_report(request, monkeypatch) -> None:
+    """Leave out drawing, most of the time of a small run, where a test is not about the report."""
+    if "with_report" not in request.fixturenames:
+        monkeypatch.setattr("cryoalign.jobs.compare.job.write_report", lambda p, r, s, run, *_: _empty(run))
+
+
+def _empty(run) -> None:
+    run.staged("report.html").write_text("")
+
+
+@pytest.fixture
+def with_report() -> None:
+    """Draw the report after all."""
