@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from cryoalign.cli.comparison_options import comparison_options, neighbours_option
+from cryoalign.cli.comparison_options import MEASURES, distance_options, neighbours_option
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -44,7 +45,7 @@ Examples:
 @particles_options
 @output_option
 @neighbours_option
-@comparison_options
+@distance_options
 @click.option(
     "--max-distance", type=float, metavar="D", help="Keep pairs no further apart than D; without -k all such pairs."
 )
@@ -80,6 +81,14 @@ def command(
     from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 
     options["threads"] = options["threads"] or available_cpus()
+    by_measure = options["metric"] in MEASURES
+    if by_measure:
+        options["measure"] = options.pop("metric")
+        if ctx.get_parameter_source("score") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--score and --metric {options['measure']} exclude each other", ctx)
+    if options["whiten"] is None:
+        options["whiten"] = not by_measure
+    options["downsample"] = options["downsample"] or (64 if by_measure else 32)
     try:
         parameters = RidDistanceParameters(inputs=all_particles(particles, more_particles), **options)
     except InputError as error:

@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 import pytest
 
+from cryoalign.cli import comparison_options
 from cryoalign.cli.main import main
 from cryoalign.cli.rid_distance import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.cpus import available_cpus
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.metrics import registry
 
 BASIC = "a.star -o out"
 JOB = "rid_distance"
@@ -40,6 +42,10 @@ def test_defaults_are_the_parameters_own(called):
         ("-k 10", "k", 10),
         ("--score euclidean", "score", "euclidean"),
         ("--metric fourier-bessel", "metric", "fourier-bessel"),
+        ("--metric rfsw", "measure", "rfsw"),
+        ("--metric rfsw", "downsample", 64),
+        ("--metric rfsw", "whiten", False),
+        ("--metric rfsw --whiten", "whiten", True),
         ("--no-mirror", "mirror", False),
         ("--mirror no", "mirror", False),
         ("--no-shifts", "shifts", False),
@@ -80,7 +86,20 @@ def test_every_option_reaches_its_parameter(called, words, name, value):
 
 def test_every_parameter_has_an_option():
     names = {parameter.name for parameter in command.params} - {"particles", "more_particles", "verbose", "quiet"}
-    assert names == {field.name for field in dataclasses.fields(RidDistanceParameters)} - {"inputs"}
+    # A measure of images is a --metric too.
+    assert names == {field.name for field in dataclasses.fields(RidDistanceParameters)} - {"inputs", "measure"}
+
+
+def test_all_measures_have_a_name_on_the_command_line():
+    assert tuple(registry.MEASURES) == comparison_options.MEASURES
+
+
+@pytest.mark.parametrize("words", ["--score llr", "--score euclidean", "--candidates 100"])
+def test_what_is_about_components_is_refused_with_measures_of_images(called, words, capsys):
+    called.clear()
+    assert main(["rid-distance", *shlex.split(f"{BASIC} --metric rfsw {words}")]) == 2
+    assert f"{words.split()[0]} and --metric rfsw exclude each other" in capsys.readouterr().err
+    assert not called
 
 
 def test_an_external_job_of_relion(called, tmp_path):

@@ -17,6 +17,7 @@ from cryoalign.core.search import SearchPlan
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import bad_images
 from cryoalign.jobs.noise import ring_power_of
+from cryoalign.jobs.noisy_measures import warning_of_noise
 from cryoalign.metrics.measure import SearchLimits
 from cryoalign.metrics.registry import measure
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 _SAMPLE = 256
 """Images of each noise group whose spectrum is measured, at most."""
-_SHY_OF_NOISE = ("sw", "rfsw", "wavelet-emd", "mutual-information", "auto")
-NOISY = 0.5
-"""Below this SNR, over the frame, these measures lose; a warning says so."""
 
 
 def with_measure(plan: AlignPlan, masked: list[NDArray[np.float32]], rings: list[int | None]) -> AlignPlan:
@@ -72,9 +70,9 @@ def warn_of_noise(plan: AlignPlan, warn: Callable[[str], None]) -> None:
     first: MeasurePlan = plan.geometries[0].measures[0]
     known = [one for g in plan.geometries for one in g.measures[0].known]
     snr = [one.snr for one in known if one.snr is not None]
-    name = plan.parameters.metric
-    if name in _SHY_OF_NOISE and snr and float(np.median(snr)) < NOISY and first.measure.warning:
-        warn(f"--metric {name} on noisy particles (SNR {float(np.median(snr)):.2g}): {first.measure.warning}")
+    said = warning_of_noise(first.measure, float(np.median(snr)) if snr else None)
+    if said is not None:
+        warn(said)
 
 
 def _gain(plan: AlignPlan, g: Geometry, last: int | None) -> NDArray[np.float64] | None:

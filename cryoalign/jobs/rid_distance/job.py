@@ -9,9 +9,10 @@ from cryoalign.io.graph_text import write_graph_csv, write_graph_star
 from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
 from cryoalign.jobs.prepared.job import Prepared, prepare, read_for_comparison
+from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.report import write_report
-from cryoalign.jobs.rid_distance.search import UNITS, FoundGraph, find_graph
+from cryoalign.jobs.rid_distance.search import find_graph, unit_of
 from cryoalign.jobs.rundir import RunDirectory
 
 
@@ -95,12 +96,14 @@ def _write(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared, run:
 
 def _say(p: RidDistanceParameters, found: FoundGraph, run: RunDirectory) -> None:
     graph = found.graph
-    if found.k is not None:
+    if p.measure is not None:
+        run.log.info("all pairs compared by %s", p.measure)
+    elif found.k is not None:
         shifts = "no shifts" if found.shift_sd_px is None else f"shifts with a deviation of {found.shift_sd_px:.2f} px"
         run.log.info("%d components, %s", found.components, shifts)
     else:
         run.log.info("%d components, all pairs, without shifts", found.components)
     mirrors = f", {100 * graph.mirror.mean():.1f} % mirrored" if p.mirror else ""
     low, high = float(graph.distance.min()), float(graph.distance.max())
-    run.log.info("%d edges, distances from %.4g to %.4g %s%s", len(graph), low, high, UNITS[p.score], mirrors)
+    run.log.info("%d edges, distances from %.4g to %.4g %s%s", len(graph), low, high, unit_of(p), mirrors)
     run.log.info("seconds by stage: %s", ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items()))

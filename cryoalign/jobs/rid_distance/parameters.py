@@ -10,6 +10,7 @@ from typing import Any
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.parameters import parameters_from_json, parameters_to_json
 from cryoalign.jobs.prepared.parameters import PATHS, ComparisonParameters
+from cryoalign.metrics.registry import measure
 
 EXPORTS = ("csv", "star")
 
@@ -20,6 +21,8 @@ class RidDistanceParameters(ComparisonParameters):
 
     Attributes
     ----------
+    measure
+        Measure of images, a name of ``cryoalign.metrics.registry``, in place of score and metric; None = by components.
     max_distance
         Keep pairs no further apart than this, in the distance's own unit; without k all such pairs.
     all_pairs
@@ -35,6 +38,7 @@ class RidDistanceParameters(ComparisonParameters):
         For values that contradict each other or make no sense.
     """
 
+    measure: str | None = None
     max_distance: float | None = None
     all_pairs: bool = False
     queries: str | None = None
@@ -51,15 +55,30 @@ class RidDistanceParameters(ComparisonParameters):
         self.refuse_together(*(("all_pairs", name) for name in ("k", "max_distance", "queries")))
         if self.queries is not None and self.lists_pairs:
             raise InputError("--queries and --max-distance go together with -k only", hint="say how many neighbours")
-        if self.lists_pairs and self.shift_sd:
+        if self.measure is not None:
+            self._check_measure(self.measure)
+        elif self.lists_pairs and self.shift_sd:
             raise InputError(
                 "--shift-sd goes with lists of neighbours: pairs are compared without shifts", hint="give -k"
             )
-        if self.lists_pairs and self.candidates is not None:
+        if self.measure is None and self.lists_pairs and self.candidates is not None:
             raise InputError("--candidates goes with lists of neighbours: all pairs are compared", hint="give -k")
 
         # From here on it is said once: run.json names each format once, in this order.
         object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
+
+    def _check_measure(self, name: str) -> None:
+        """Refuse what says how components are compared; and a name that is wrong, or a package that is missing."""
+        measure(name)
+        if self.score != "llr":
+            raise InputError(
+                f"--score and --metric {name} exclude each other", value=self.score, hint="scores compare components"
+            )
+        if self.candidates is not None:
+            raise InputError(
+                f"--candidates and --metric {name} exclude each other", value=self.candidates,
+                hint="measures of images compare all pairs",
+            )  # fmt: skip
 
     @property
     def lists_pairs(self) -> bool:

@@ -12,8 +12,9 @@ from cryoalign.averaging.ctf_sums import resample_with_ctf
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import Graph
 from cryoalign.jobs.prepared.job import Prepared
+from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.jobs.rid_distance.search import UNITS, FoundGraph, metric_in_words
+from cryoalign.jobs.rid_distance.search import unit_of
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.rid_distance import NeighbourExample, RidDistanceReportData, write_rid_distance_report
 
@@ -42,8 +43,8 @@ def write_report(
         distance=graph.distance,
         angle_deg=graph.angle_deg,
         kind="nearest" if found.k is not None else "all-pairs" if p.all_pairs else "threshold",
-        distance_unit=UNITS[p.score],
-        metric=metric_in_words(p),
+        distance_unit=unit_of(p),
+        metric=graph.metric,
         queries=found.queries,
         k=found.k,
         max_distance=p.max_distance,
@@ -102,14 +103,13 @@ def _images(prepared: Prepared, rows: NDArray[np.int64], poses: Poses) -> NDArra
 def _parameters_as_words(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
     words = {
-        "--score": p.score,
-        "--metric": p.metric,
+        **({"--score": p.score, "--metric": p.metric} if p.measure is None else {"--metric": p.measure}),
         "--downsample": f"{prepared.plan.box} px",
         "--mask-diameter": f"{prepared.plan.mask_diameter_angstrom:.1f} A",
         "CTF": "phases corrected" if prepared.plan.ctf is not None else "not corrected",
         "whitening": "on" if p.whiten else "off",
         "mirrors": "searched" if p.mirror else "not searched",
-        "shifts": "not searched" if found.shift_sd_px is None else f"searched, deviation {found.shift_sd_px:.2f} px",
+        "shifts": _shifts_in_words(p, found),
     }
     if found.k is not None:
         words = {"-k": str(found.k)} | words
@@ -117,3 +117,11 @@ def _parameters_as_words(p: RidDistanceParameters, found: FoundGraph, prepared: 
         if (value := getattr(p, name)) is not None:
             words[f"--{name.replace('_', '-')}"] = f"{value:g}" if isinstance(value, float) else str(value)
     return words
+
+
+def _shifts_in_words(p: RidDistanceParameters, found: FoundGraph) -> str:
+    if found.shift_sd_px is None:
+        return "not searched"
+    if p.measure is not None:
+        return f"searched up to {2.5 * found.shift_sd_px:.2f} px"
+    return f"searched, deviation {found.shift_sd_px:.2f} px"

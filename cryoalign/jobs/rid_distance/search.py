@@ -8,7 +8,6 @@ E_i - S_ij and E_j - S_ij. Either is at least 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +21,12 @@ from cryoalign.classification.ordering import best_attainable
 from cryoalign.classification.pipeline import find_neighbours
 from cryoalign.classification.settings import Score, SearchSettings
 from cryoalign.core.errors import InputError
-from cryoalign.io.graph_file import Graph
-from cryoalign.jobs.prepared.chosen import chosen_rows
 from cryoalign.jobs.prepared.graph import graph_of_edges, graph_of_lists
 from cryoalign.jobs.prepared.job import Prepared, neighbour_count
 from cryoalign.jobs.prepared.parameters import ComparisonParameters
+from cryoalign.jobs.rid_distance.by_measure import UNITS as MEASURE_UNITS
+from cryoalign.jobs.rid_distance.by_measure import find_by_measure
+from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rundir import RunDirectory
 
@@ -35,34 +35,14 @@ MOST_PAIRS = 20_000_000
 """Edges of a graph that lists pairs, at most: 6,324 particles against each other."""
 
 
-@dataclass(frozen=True, eq=False)
-class FoundGraph:
-    """A graph and what was found on the way.
-
-    Parameters
-    ----------
-    graph
-        The graph.
-    k
-        Neighbours of each particle; None where pairs are listed.
-    shift_sd_px
-        Standard deviation of the centres that was searched, in raw pixels; None where no shifts were searched.
-    components
-        Components that were compared.
-    queries
-        How many particles lists were asked for; None = all.
-    """
-
-    graph: Graph
-    k: int | None
-    shift_sd_px: float | None
-    components: int
-    queries: int | None = None
-
-
 def metric_in_words(p: ComparisonParameters) -> str:
     """Return what the distance is, for the graph."""
     return f"{p.score} on {p.metric} ({UNITS[p.score]})"
+
+
+def unit_of(p: RidDistanceParameters) -> str:
+    """Return what distances are counted in."""
+    return UNITS[p.score] if p.measure is None else MEASURE_UNITS[p.measure]
 
 
 def search_settings(p: ComparisonParameters, prepared: Prepared, k: int, threads: int) -> SearchSettings:
@@ -106,6 +86,8 @@ def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, 
     InputError
         If there are fewer particles than neighbours, more pairs than a graph can list, or no pair near enough.
     """
+    if p.measure is not None:
+        return find_by_measure(p, prepared, run, threads)
     if p.lists_pairs:
         return _pairs(p, prepared, threads)
     k = neighbour_count(p, len(prepared.rows), run)
@@ -118,18 +100,6 @@ def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, 
     )  # fmt: skip
     searched = None if notes.shift_sd_px == 0 else notes.shift_sd_px * prepared.plan.raw_per_prepared
     return FoundGraph(graph, k, searched, len(features.frequency), None if of is None else len(of))
-
-
-def queried(p: RidDistanceParameters, prepared: Prepared) -> NDArray[np.int64] | None:
-    """Return the usable images whose neighbours are wanted, ascending; None = all."""
-    if p.queries is None:
-        return None
-    rows = np.sort(chosen_rows(p.queries, prepared.particles, option="--queries"))
-    bad = rows[prepared.skipped[rows] > 0]
-    if len(bad):
-        path, row = prepared.particles.where(int(bad[0]))
-        raise InputError("--queries names a particle whose image cannot be used", path=path, row=row)
-    return np.searchsorted(prepared.rows, rows)
 
 
 def _pairs(p: RidDistanceParameters, prepared: Prepared, threads: int) -> FoundGraph:

@@ -1,0 +1,218 @@
+"""``rid-distance`` by a measure of images: all pairs, each at its best pose, as lists of neighbours or as pairs.
+
+Distances. Where lower is better it is the measure itself. Else it is what the two images have with themselves, on
+average, less what they have with each other: 1 - NCC, 1 - correntropy, mean entropy less mutual information.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.core.errors import InputError
+from cryoalign.core.masks import background_region
+from cryoalign.core.noise import noise_power
+from cryoalign.core.poses import Poses
+from cryoalign.jobs.cpus import threads_within
+from cryoalign.jobs.noisy_measures import warning_of_noise
+from cryoalign.jobs.parts import PartRange, run_parts
+from cryoalign.jobs.prepared.graph import graph_of_edges, graph_of_lists
+from cryoalign.jobs.prepared.job import Prepared, neighbour_count
+from cryoalign.jobs.rid_distance.found import FoundGraph, queried
+from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.jobs.runlog import progress
+from cryoalign.metrics.measure import Measure, Preparation, SearchLimits
+from cryoalign.metrics.registry import measure
+from cryoalign.metrics.wiener_split import estimated_snr, masked_noise_power, stack_power
+
+UNITS = {
+    "euclidean": "intensity", "ncc": "1 - correlation", "absolute-difference": "intensity",
+    "ssd": "squared intensity", "normalised-ssd": "squared standard deviations", "correntropy": "1 - correntropy",
+    "mutual-information": "nats", "sw": "pixels", "rfsw": "pixels", "wavelet-emd": "intensity times pixels",
+    "auto": "of the measure that was chosen",
+}  # fmt: skip
+_IN_PIXELS = ("sw", "rfsw")
+_PAIR_MS = {
+    "euclidean": 1.8, "ncc": 1.8, "ssd": 1.8, "normalised-ssd": 1.8, "absolute-difference": 12.0, "correntropy": 13.0,
+    "mutual-information": 13.0, "wavelet-emd": 31.0, "sw": 0.01, "rfsw": 0.01, "auto": 1.8,
+}  # fmt: skip
+"""CPU time of one pair of 64 px images with shifts, measured."""
+MOST_HOURS, MOST_PAIRS = 24.0, 20_000_000
+_TILE, _SAMPLE = 32, 512
+_CLEAN = 0.05
+"""Images whose variance outside the mask is a smaller share of that inside are taken to be clean."""
+
+
+def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, threads: int) -> FoundGraph:
+    """Compare all pairs of particles by a measure of images and return the graph that was asked for.
+
+    Raises
+    ------
+    InputError
+        If there are fewer particles than neighbours, pairs for more than a day, or no pair near enough.
+    """
+    assert p.measure is not None
+    compare, plan, m = measure(p.measure), prepared.plan, len(prepared.rows)
+    k = None if p.lists_pairs else neighbour_count(p, m, run)
+    of = None if k is None else queried(p, prepared)
+    _check_cost(p, m, plan.box, run)
+    known = _known(prepared)
+    said = warning_of_noise(compare, known.snr)
+    if said is not None:
+        run.warn(said)
+    noise = "clean images" if known.snr is None else f"images with an SNR of {known.snr:.2g}"
+    run.log.info("comparing %s by %s; %s", noise, compare.title, compare.cost)
+    max_shift = _max_shift(p, plan.raw_box, plan.box)
+    limits = SearchLimits(max_shift, mirror=p.mirror)
+    value, poses = _all_pairs(p, compare, prepared, known, limits, run, threads)
+    if not compare.lower_is_better:
+        own = _own_values(compare, prepared, known)
+        distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
+    else:
+        distance = value * (plan.raw_per_prepared if p.measure in _IN_PIXELS else 1.0)
+    words = f"{p.measure} ({UNITS[p.measure]})"
+    sd = None if max_shift == 0 else max_shift * plan.raw_per_prepared / 2.5
+    if k is None:
+        return FoundGraph(_pairs(p, distance, poses, prepared, words), None, sd, 0)
+    lists = _nearest(distance, poses, k, value if not compare.lower_is_better else -value)
+    far = np.take_along_axis(distance, lists.index.astype(np.int64), axis=1)
+    graph = graph_of_lists(lists, far, prepared, words, of=of, max_distance=p.max_distance)
+    return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
+
+
+def _check_cost(p: RidDistanceParameters, m: int, box: int, run: RunDirectory) -> None:
+    """Say how long all pairs take; refuse what takes days, or does not fit."""
+    assert p.measure is not None
+    pairs = m * (m - 1) // 2
+    hours = pairs * _PAIR_MS[p.measure] * (2 if p.mirror else 1) * (box / 64) ** 2 / 3.6e6
+    if pairs > MOST_PAIRS or hours > MOST_HOURS:
+        raise InputError(
+            f"--metric {p.measure} compares all pairs: the {pairs} of {m} particles take about {hours:.1f} h of CPU "
+            "time, and memory for each",
+            hint=f"at most {MOST_PAIRS} pairs and {MOST_HOURS:.0f} h: choose particles with select or --limit, a "
+            "smaller --downsample or a faster measure; steerable-pca is for many particles",
+        )  # fmt: skip
+    run.log.info("%d pairs, about %.2g h of CPU time", pairs, hours)
+
+
+def _max_shift(p: RidDistanceParameters, raw_box: int, box: int) -> float:
+    """Return the largest shift of one image to the other in prepared pixels."""
+    if not p.shifts:
+        return 0.0
+    # The reach of a search is taken for 2.5 standard deviations, as in `align`.
+    return box / 12 if p.shift_sd is None else 2.5 * p.shift_sd * box / raw_box
+
+
+def _known(prepared: Prepared) -> Preparation:
+    """Measure the noise of the prepared images outside the mask, if there is any."""
+    plan, m = prepared.plan, len(prepared.rows)
+    radius = plan.radius_px or 0.4 * plan.box
+    count = min(m, _SAMPLE)
+    images = np.asarray(prepared.images[np.arange(count) * m // count], np.float32)
+    try:
+        outside = background_region(plan.box, 2 * radius)
+        around, within = images[:, outside].var(axis=1), images[:, ~outside].var(axis=1)
+        if float(np.median(around)) < _CLEAN * float(np.median(within)):
+            return Preparation(radius)
+        known = Preparation(radius, noise_power(images, 2 * radius))
+    except InputError:
+        # Nothing outside the mask, or no room: nothing is known of noise.
+        return Preparation(radius)
+    power = stack_power(images, known)
+    snr = estimated_snr(power, masked_noise_power(known, plan.box), known, plan.box)
+    return replace(known, snr=snr, stack_spectrum=power)
+
+
+def _all_pairs(
+    p: RidDistanceParameters, compare: Measure, prepared: Prepared, known: Preparation, limits: SearchLimits,
+    run: RunDirectory, threads: int,
+) -> tuple[NDArray[np.float32], dict[str, NDArray]]:  # fmt: skip
+    """Return values (m, m), symmetric, and the poses that bring j onto i where i < j, (m, m) each.
+
+    Parts are tiles of rows; what is compared does not depend on threads.
+    """
+    m = len(prepared.rows)
+    starts = np.arange(0, m, _TILE)
+    features: list[Any] = [compare.prepare(np.array(prepared.images[s : s + _TILE], np.float32), known) for s in starts]
+
+    def work(part: PartRange) -> dict[str, NDArray]:
+        rows = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}  # type: dict[str, list[NDArray]]
+        for b in range(part.index, len(features)):
+            table = compare.table(features[part.index], features[b], limits)
+            for name, columns in rows.items():
+                columns.append(getattr(table, name))
+        joined = {name: np.concatenate(columns, axis=1) for name, columns in rows.items()}
+        return {name: v if name == "mirror" else v.astype(np.float32) for name, v in joined.items()}
+
+    ranges = [PartRange(index, int(s), int(min(s + _TILE, m))) for index, s in enumerate(starts)]
+    store = run.parts("pairs")
+    workers = threads_within(threads, p.memory, 64 * _TILE * m, run.warn)
+    done = {part.index for part in ranges if store.has(part.index)}
+    before = sum(len(part) for part in ranges if part.index in done)
+    with progress(run.log, "comparing", m, done=before, verbosity=run.verbosity) as counter:
+        run_parts(
+            ranges, work, store, workers=workers, should_stop=run.aborted,
+            on_done=lambda part: None if part.index in done else counter.update(len(part)),
+        )  # fmt: skip
+    whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi_deg", "dx", "dy")}
+    whole["mirror"] = np.zeros((m, m), bool)
+    for part, arrays in store.load_all(ranges):
+        for name, values in arrays.items():
+            whole[name][part.start : part.stop, part.start :] = values
+    upper = np.triu(whole.pop("value"), 1)
+    return upper + upper.T, whole
+
+
+def _own_values(compare: Measure, prepared: Prepared, known: Preparation) -> NDArray[np.float64]:
+    """Return the measure of each image with itself, as it is, (m,)."""
+    own = np.empty(len(prepared.rows))
+    for i in range(len(own)):
+        one = compare.prepare(np.array(prepared.images[i : i + 1], np.float32), known)
+        own[i] = compare.curve(one, one, np.zeros(1))[0]
+    return own
+
+
+def _nearest(distance: NDArray, poses: dict[str, NDArray], k: int, score: NDArray) -> NeighbourLists:
+    """Return the k nearest of each image; ties by row."""
+    m = len(distance)
+    index = np.empty((m, k), np.int32)
+    for i in range(m):
+        order = np.argsort(distance[i], kind="stable")
+        index[i] = order[order != i][:k]
+    i, j = np.repeat(np.arange(m), k), index.ravel().astype(np.int64)
+    found = _poses_of(poses, i, j)
+    return NeighbourLists(
+        index, score[i, j].reshape(m, k).astype(np.float32), found.psi.reshape(m, k).astype(np.float32),
+        found.mirror.reshape(m, k), np.stack([found.dx, found.dy], axis=1).reshape(m, k, 2).astype(np.float32),
+    )  # fmt: skip
+
+
+def _poses_of(poses: dict[str, NDArray], i: NDArray[np.int64], j: NDArray[np.int64]) -> Poses:
+    """Return the poses that bring j onto i: as they were found, or the inverse of those found for (j, i)."""
+    low, high = np.minimum(i, j), np.maximum(i, j)
+    found = Poses(*(poses[name][low, high] for name in ("psi_deg", "dx", "dy", "mirror")))
+    back = found.inverse()
+    columns = ("psi", "dx", "dy", "mirror")
+    return Poses(*(np.where(i < j, getattr(found, name), getattr(back, name)) for name in columns))
+
+
+def _pairs(p: RidDistanceParameters, distance: NDArray, poses: dict[str, NDArray], prepared: Prepared, words: str):  # type: ignore[no-untyped-def]
+    """Return the graph of pairs i < j that are near enough."""
+    i, j = np.triu_indices(len(distance), 1)
+    if p.max_distance is not None:
+        near = distance[i, j] <= p.max_distance
+        if not near.any():
+            raise InputError(
+                "no two particles are as near as --max-distance", value=p.max_distance,
+                hint=f"the nearest are {float(distance[i, j].min()):.4g} apart",
+            )  # fmt: skip
+        i, j = i[near], j[near]
+    found = _poses_of(poses, i, j)
+    return graph_of_edges(
+        i, j, distance[i, j], found.psi, np.stack([found.dx, found.dy], axis=1), found.mirror, prepared, words
+    )
