@@ -73,7 +73,10 @@ def summary_sentence(data: CompareReportData) -> str:
 def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
     yield "Pairs", f"{data.pairs:,}", data.paired
     yield "Measures", str(len(data.summaries)), ""
-    if len(data.summaries) > 1:
+    if len(data.summaries) > 1 and data.pairs == 1:
+        together = sum(s.with_most for s in data.summaries)
+        yield "Agree", f"{together} of {len(data.summaries)}", "measures, within 5°, 2 px and 3 % of scale"
+    elif len(data.summaries) > 1:
         yield "All agree", text_percent(data.all_agree, data.pairs), "of the pairs: within 5°, 2 px and 3 % of scale"
     best = max(data.summaries, key=lambda s: abs(s.median_correlation))
     contrast = ": contrasts are opposite" if best.median_correlation < 0 else ""
@@ -83,7 +86,7 @@ def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
 def _measures(data: CompareReportData) -> str:
     rows = [
         (
-            s.metric, s.words, "lower" if s.lower_is_better else "higher", text_number(s.median_value),
+            s.metric, s.words, "lower" if s.lower_is_better else "higher", _value(s.median_value),
             text_number(s.median_correlation), text_percent(s.with_most, data.pairs), s.warning or "",
         )
         for s in data.summaries
@@ -125,7 +128,7 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
     )
     rows = [
         (
-            r.metric, _value(r.value), _value(r.margin), f"{r.psi_deg:.2f}", f"{r.dx_px:.2f}", f"{r.dy_px:.2f}",
+            r.metric, _value(r.value), _value(r.margin), _two(r.psi_deg), _two(r.dx_px), _two(r.dy_px),
             "yes" if r.mirror else "no", f"{r.scale:.4f}", f"{r.correlation:.3f}",
             f"{r.agreeing} of {count}" if r.agreeing else "found none",
         )
@@ -145,7 +148,7 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
 
 
 def _finding(r: Registration, count: int) -> str:
-    pose = f"psi {r.psi_deg:.2f}°, shift ({r.dx_px:.2f}, {r.dy_px:.2f}) px" + (", mirrored" if r.mirror else "")
+    pose = f"psi {_two(r.psi_deg)}°, shift ({_two(r.dx_px)}, {_two(r.dy_px)}) px" + (", mirrored" if r.mirror else "")
     if r.scale != 1.0:
         pose += f", scale {r.scale:.4f}"
     if not r.agreeing:
@@ -153,6 +156,11 @@ def _finding(r: Registration, count: int) -> str:
         return f"No pose was found: nothing correlates. {where}."
     others = f"; {r.agreeing - 1} of the {count - 1} others agree" if count > 1 else ""
     return f"{_value(r.value)} at {pose}; correlation {r.correlation:.3f}{others}."
+
+
+def _two(value: float) -> str:
+    """Write two decimals; what rounds to zero has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _value(value: float) -> str:

@@ -67,6 +67,13 @@ def test_scale_is_searched_round_the_ratio_of_the_pixel_sizes(folder):
     assert np.abs(rows(folder).cryoalignScale / 1.4 - 1).max() < 0.01
 
 
+def test_scales_beyond_the_limit_are_a_warning(folder):
+    write(folder, "b.mrcs", copies(particle(), 1.2))
+    ran = compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--scale", "--scale-limit", 1.05)
+    assert len(ran.lines) == 1 and "try a larger --scale-limit" in ran.lines[0]
+    assert rows(folder).cryoalignScale.max() <= 1.05 * (1 + 1e-9)
+
+
 def test_mirrored_copies(folder):
     write(folder, "b.mrcs", copies(particle(), mirror=True))
     compare(folder, "a.mrcs", "b.mrcs", "--mirror", "--metric", "ncc", "--metric", "sw")
@@ -77,7 +84,8 @@ def test_mirrored_copies(folder):
 
 
 def test_shifts_stay_within_the_limit_and_rotations_alone_are_possible(folder):
-    compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--metric", "rfsw", "--max-shift", 2)
+    ran = compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--metric", "rfsw", "--max-shift", 2)
+    assert len(ran.lines) == 1 and "3 pairs; try a larger --max-shift-px" in ran.lines[0]
     found = rows(folder)
     assert (np.hypot(found.cryoalignShiftX, found.cryoalignShiftY) <= 1 + 1e-5).all()
     write(folder, "b.mrcs", particle().images(BOX, PSI))

@@ -12,7 +12,7 @@ from cryoalign.jobs.compare.outputs import table_lines, write_tables
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.report import write_report
 from cryoalign.jobs.compare.result import CompareResult, result_of
-from cryoalign.jobs.compare.scales import scale_grid
+from cryoalign.jobs.compare.scales import ScaleGrid, scale_grid
 from cryoalign.jobs.compare.search import Found, PairSearch, known_of
 from cryoalign.jobs.interrupt import Interrupted
 from cryoalign.jobs.rundir import RunDirectory
@@ -90,6 +90,7 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
         result = result_of(a, b, pairs, setting, found, {name: m.lower_is_better for name, m in measures.items()})
         for line in table_lines(result):
             run.log.info("%s", line)
+        _warn_at_limits(result, grid, run)
         with run.stage("write"):
             files = write_tables(run, result, p.export)
         counts = _counts(result, a, b, snr)
@@ -101,7 +102,7 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
 
 def _say(p: CompareParameters, pairs: Pairs, setting: Setting, scales: np.ndarray | None, run: RunDirectory) -> None:
     limits = setting.limits
-    run.log.info("%s: %d %s", pairs.words, len(pairs), "pair" if len(pairs) == 1 else "pairs")
+    run.log.info("%s: %s", pairs.words, _pairs(len(pairs)))
     shifts = f"shifts up to {limits.max_shift_px:.3g} px" if limits.max_shift_px else "rotations only"
     run.log.info(
         "%d px at %g A: mask %.4g px, %s, mirrors %s, psi full circle",
@@ -113,6 +114,28 @@ def _say(p: CompareParameters, pairs: Pairs, setting: Setting, scales: np.ndarra
     )
     if scales is not None:
         run.log.info("scale: %d from %.4g to %.4g, then refined", len(scales), scales[0], scales[-1])
+
+
+def _warn_at_limits(result: CompareResult, grid: ScaleGrid | None, run: RunDirectory) -> None:
+    """Say where most measures find the largest shift or scale that was allowed: the truth may lie beyond."""
+    limit, half = result.setting.limits.max_shift_px, 0.5 * len(result.metrics)
+    far = np.sum([np.hypot(f.poses.dx, f.poses.dy) > limit - 0.05 for f in result.found.values()], axis=0)
+    count = int(np.count_nonzero(far > half)) if limit else 0
+    if count:
+        run.warn(
+            f"at the largest shift of {limit:.3g} px under most measures: {_pairs(count)}; try a larger --max-shift-px"
+        )
+    if grid is None:
+        return
+    low, high = grid.scales[0] * np.exp(grid.tolerance), grid.scales[-1] * np.exp(-grid.tolerance)
+    ends = np.sum([(f.scale < low) | (f.scale > high) for f in result.found.values()], axis=0)
+    count = int(np.count_nonzero(ends > half))
+    if count:
+        run.warn(f"at the end of the scales under most measures: {_pairs(count)}; try a larger --scale-limit")
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def _snr(known: Preparation, setting: Setting) -> float:

@@ -89,9 +89,11 @@ def table_lines(result: CompareResult) -> list[str]:
         for m, metric in enumerate(result.metrics):
             found = result.found[metric]
             pose = found.poses
+            # What rounds to zero has no sign.
+            psi, dx, dy = (round(float(v[pair]), 2) + 0.0 for v in (pose.psi, pose.dx, pose.dy))
             lines.append(
                 f"  {metric:<20}{found.value[pair]:>11.5g}{found.margin[pair]:>11.3g}{result.rank[m, pair]:>6}"
-                f"{pose.psi[pair]:>9.2f}{pose.dx[pair]:>8.2f}{pose.dy[pair]:>8.2f}"
+                f"{psi:>9.2f}{dx:>8.2f}{dy:>8.2f}"
                 f"{'yes' if pose.mirror[pair] else 'no':>8}{found.scale[pair]:>8.4f}{result.correlation[m, pair]:>8.3f}"
                 f"{f'{agree}/{count}' if (agree := result.agreeing[m, pair]) else 'none':>7}"
             )
