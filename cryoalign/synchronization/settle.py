@@ -2,9 +2,9 @@
 
 Messages may stop at a wrong answer, or leave a few nodes between two angles. Each start is therefore taken on by votes
 (votes.py) whose kernel is the log density of the residuals, estimated anew in each round, and polished. Starts are the
-messages' own answer and that of the second stage of Gao and Zhao (power.py), which finds its way from the first
-eigenvector by itself. The one that explains the edges best is kept. Where the messages found no more than one frequency
-it must explain one nat for each node more than they do: by chance votes gain less than half of one.
+messages' own answer and, unless they are sure, that of the second stage of Gao and Zhao (power.py), which finds its way
+from the first eigenvector by itself. The one that explains the edges best is kept. Where the messages found no more
+than one frequency it must explain one nat for each node more than they do: by chance votes gain less than half of one.
 
 Graphs of few cycles have nothing to vote on: there robust least squares (relax.py) and the walk along a spanning forest
 (forest.py) compete.
@@ -60,8 +60,10 @@ def settle(
     if settings.k_max == 1:
         return best
     if len(graph.index) <= _LARGE:
-        k_max = settings.k_max or PUBLISHED_K_MAX
-        starts = [belief.phases, multi_frequency_power_method(graph, first, k_max, tolerance=1e-3, steps=2 * _STEPS)]
+        starts = [belief.phases]
+        if not close:
+            k_max = settings.k_max or PUBLISHED_K_MAX
+            starts.append(multi_frequency_power_method(graph, first, k_max, tolerance=1e-3, steps=2 * _STEPS))
         answers = [_votes(edges, graph, start) for start in starts]
         gains = [explained(edges, answer) for answer in answers]
         # Votes stand on bins, which costs them less than this.
@@ -89,7 +91,7 @@ def _votes(edges: EdgeList, graph: PhaseGraph, phases: NDArray[np.complex128]) -
     for _ in range(_STEPS):
         kernel = log_density(shrunk_coefficients(_residuals(edges, phases), _KERNEL), circle)
         last, phases = phases, np.exp(1j * best_votes(graph, np.angle(phases), kernel)[0])
-        if np.mean(np.abs(phases - last)) < 1e-4:
+        if np.mean(np.abs(phases - last)) < 1e-3:
             break
     return phases
 

@@ -146,6 +146,8 @@ def confidence(
     nothing where those residuals are uniform, or where there were none.
     """
     f = shrunk_coefficients(residual_rad, FREQUENCIES)
+    if not f.any():
+        return np.zeros(graph.n)
     powers = phases[:, None] ** np.arange(1, FREQUENCIES + 1)
     fields = summed_votes(graph, powers.astype(np.complex64), graph.relative_weight()) * f
     return np.clip(np.abs(posterior_moments(graph, fields, 1)[:, 0]).astype(np.float64), 0, 1)

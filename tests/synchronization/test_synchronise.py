@@ -74,17 +74,15 @@ def test_gross_errors(strength, jitter, least):
     assert abs(found.confidence.mean() - np.cos(error).mean()) < 0.03
 
 
-@pytest.mark.parametrize("sigma", [0.2, 0.4, pytest.param(0.6, marks=pytest.mark.slow)])
-def test_additive_noise_costs_nothing_against_one_frequency(sigma):
-    best, ours = [], []
-    for seed in range(2):
-        psi, edges = gaussian(120, sigma, seed)
-        graph = phase_graph(edges)
-        top = top_eigenvectors(graph).phases
-        plain = [np.rad2deg(np.angle(x)) for x in (top, power_method(graph, top))]
-        best.append(max(correlation(x, psi) for x in plain))
-        ours.append(correlation(synchronise(edges).psi_deg, psi))
-    assert np.mean(ours) >= np.mean(best) - 0.0115
+@pytest.mark.parametrize(
+    ("make", "strength"), [("gaussian", 0.2), ("gaussian", 0.4), ("gaussian", 0.6), ("corrupted", 1.0)]
+)
+def test_where_one_frequency_is_best_or_little_is_known_many_cost_nothing(make, strength):
+    psi, edges = (gaussian if make == "gaussian" else corrupted)(150, strength, 1)
+    graph = phase_graph(edges)
+    top = top_eigenvectors(graph).phases
+    plain = [np.rad2deg(np.angle(x)) for x in (top, power_method(graph, top))]
+    assert correlation(synchronise(edges).psi_deg, psi) >= max(correlation(x, psi) for x in plain) - 0.0115
 
 
 def test_without_signal_it_says_so():
@@ -181,9 +179,9 @@ def test_small_graphs_have_clear_answers():
 
 def test_threads_do_not_change_a_bit():
     generator = np.random.default_rng(6)
-    n, psi = 9000, generator.uniform(-180, 180, 9000)  # rows of several tiles
-    i, j = generator.integers(0, n, (2, 90000))
-    angle = np.where(generator.random(90000) < 0.7, psi[j] - psi[i], generator.uniform(-180, 180, 90000))
+    n, psi = 4600, generator.uniform(-180, 180, 4600)  # rows of several tiles
+    i, j = generator.integers(0, n, (2, 46000))
+    angle = np.where(generator.random(46000) < 0.7, psi[j] - psi[i], generator.uniform(-180, 180, 46000))
     edges = every_edge(n, i, j, angle)
     one, three = (synchronise(edges, SyncSettings(threads=threads, k_max=4)) for threads in (1, 3))
     for name in ("psi_deg", "confidence", "residual_deg", "inlier"):
