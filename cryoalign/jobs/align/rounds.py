@@ -114,7 +114,8 @@ class Rounds:
 
     def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
         p = self.plan.parameters
-        if p.guard and iteration == 1 and not p.synchronized:  # own averages are no independent references
+        # Own averages are no independent references; and the guard knows nothing of another contrast.
+        if p.guard and iteration == 1 and not p.synchronized and not p.any_contrast:
             return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
         if p.guard and halves is not None and iteration == p.rounds:
             return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)

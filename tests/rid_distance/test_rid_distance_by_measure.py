@@ -1,0 +1,82 @@
+"""``rid-distance --metric``: all pairs of clean images by a measure of images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from align_helpers import phantom_set, run
+from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
+
+from cryoalign.jobs.rid_distance import by_measure
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A folder with 70 clean images of 40 px in three views, half of them mirrored; and their truth."""
+    folder = tmp_path_factory.mktemp("clean")
+    made = phantom_set(70, 40, 4.0, snr=1e4, seed=31, views=3, mirror=True, shift_sd=0.6)
+    return folder, made.write(folder)
+
+
+@pytest.mark.parametrize(("metric", "angle", "shift"), [("rfsw", 2.0, 0.2), ("ncc", 0.5, 0.05)])
+def test_nearest_images_are_of_the_same_view(clean, metric, angle, shift):
+    folder, made = clean
+    ran = rid_distance(folder, "--metric", metric, "-k", 4, "--overwrite")
+    graph = graph_in(folder)
+    wrong_angle, wrong_shift, mirrors, same = pose_errors(graph, made)
+    assert same == 1.0 and mirrors == 1.0
+    assert np.abs(wrong_angle).max() < angle and np.abs(wrong_shift).max() < shift
+    assert len(graph) == 70 * 4 and str(graph.metric) == f"{metric} ({by_measure.UNITS[metric]})"
+    first = np.r_[True, np.diff(graph.i) != 0]
+    assert (np.diff(graph.distance)[~first[1:]] >= 0).all() and graph.score is not None
+    assert not any("--metric" in line for line in ran.lines)
+
+
+def test_all_pairs_hold_the_lists_and_a_limit_cuts_them(clean):
+    folder, _ = clean
+    rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")
+    lists = graph_in(folder)
+    rid_distance(folder, "--metric", "rfsw", "--all-pairs", "--overwrite")
+    pairs = graph_in(folder)
+    assert len(pairs) == 70 * 69 // 2 and (pairs.i < pairs.j).all()
+    far = {(i, j): d for i, j, d in zip(pairs.i, pairs.j, pairs.distance, strict=True)}
+    for i, j, d in zip(lists.i, lists.j, lists.distance, strict=True):
+        assert far[min(i, j), max(i, j)] == d
+    limit = float(np.sort(pairs.distance)[50]) * 1.0001
+    rid_distance(folder, "--metric", "rfsw", "--max-distance", limit, "--overwrite")
+    assert edge_set(graph_in(folder)) == edge_set(pairs, pairs.distance <= limit)
+
+
+def test_same_bytes_for_threads_and_queries_are_rows_of_the_whole(clean):
+    folder, _ = clean
+    rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")
+    whole, content = graph_in(folder), (folder / "out/graph.npz").read_bytes()
+    ran = run(folder, "rid-distance", "-q", "-j", 3, "particles.star", "-o", "out", "--overwrite", "--metric", "rfsw",
+              "-k", 4, "--block-size", 64)  # fmt: skip
+    assert ran.status == 0 and (folder / "out/graph.npz").read_bytes() == content
+    rid_distance(folder, "--metric", "rfsw", "-k", 4, "--queries", "3,40", "--overwrite")
+    asked = graph_in(folder)
+    rows = np.isin(whole.i, [2, 39])
+    np.testing.assert_array_equal(asked.j, whole.j[rows])
+    np.testing.assert_array_equal(asked.distance, whole.distance[rows])
+
+
+def test_noisy_images_are_known_to_be_noisy(tmp_path):
+    phantom_set(40, 32, 4.0, snr=0.1, seed=2).write(tmp_path)
+    ran = rid_distance(tmp_path, "--metric", "rfsw", "-k", 3)
+    assert any("--metric rfsw on noisy particles (SNR 0." in line for line in ran.lines)
+
+
+def test_too_many_pairs_are_refused_with_their_cost(clean, monkeypatch):
+    folder, _ = clean
+    monkeypatch.setattr(by_measure, "MOST_HOURS", 1e-3)
+    ran = rid_distance(folder, "--metric", "mutual-information", "--overwrite", status=1)
+    assert len(ran.errors) == 1
+    assert "the 2415 of 70 particles take about 0.0 h of CPU time" in ran.errors[0]
+
+
+def test_the_report_is_drawn(clean, with_report):
+    folder, _ = clean
+    rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")
+    page = (folder / "out/report.html").read_text()
+    assert "rfsw (pixels)" in page and "searched up to" in page
