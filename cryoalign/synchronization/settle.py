@@ -30,6 +30,7 @@ SPARSE = 8
 """Edges for each node up to which errors of long chains are looked for."""
 
 _SURE = 0.9  # sureness from which nodes stand close enough to their angle to be polished
+_SMALL = 1000  # nodes up to which the few that sure messages leave between two angles are worth a look
 _LARGE = 1_500_000  # entries from which only messages are worth their time; they do not fail on so many
 _NEAR_TREE = 1.5  # edges for each node up to which a tree may be the best start
 _KERNEL = 32  # frequencies of the kernel
@@ -59,7 +60,7 @@ def settle(
     best = polish(graph, belief.phases) if close else belief.phases
     if settings.k_max == 1:
         return best
-    if len(graph.index) <= _LARGE:
+    if len(graph.index) <= _LARGE and not (close and edges.n > _SMALL):
         starts = [belief.phases]
         if not close:
             k_max = settings.k_max or PUBLISHED_K_MAX
