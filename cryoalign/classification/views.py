@@ -36,7 +36,11 @@ def default_count(n: int) -> int:
 
 
 def choose_views(
-    classification: Classification, count: int | None = None, *, min_class_size: int = 1
+    classification: Classification,
+    count: int | None = None,
+    *,
+    min_class_size: int = 1,
+    among: NDArray[np.integer] | None = None,
 ) -> NDArray[np.int64]:
     """Choose well separated views that cover the others.
 
@@ -48,6 +52,8 @@ def choose_views(
         Views wanted; None = :func:`default_count`.
     min_class_size
         Views with fewer neighbours are not chosen.
+    among
+        Rows to choose from; None = all.
 
     Returns
     -------
@@ -64,6 +70,8 @@ def choose_views(
     score = coherence(lists)
     wanted = default_count(len(lists)) if count is None else count
     usable = _usable(lists, min_class_size)
+    if among is not None:
+        usable &= np.isin(np.arange(len(usable)), among)
     # Short lists leave many alike: of these the image that agrees best with its neighbours, then the first row.
     order = np.lexsort((np.arange(len(score)), -classification.quality.astype(np.float64), -score))
     order = order[usable[order]]

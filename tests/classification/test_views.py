@@ -120,6 +120,14 @@ def test_only_edges_that_both_list_join_views():
     np.testing.assert_allclose(found, wanted)
 
 
+def test_of_the_views_that_are_asked_for_some_cover_the_others():
+    made, views = sphere(3000, 50, seed=5)
+    asked = np.arange(300)
+    chosen = choose_views(made, 60, among=asked)
+    assert len(chosen) == 60 and np.isin(chosen, asked).all() and len(np.unique(chosen)) == 60
+    assert angles(views[asked], views[chosen]).min(axis=1).max() < 25
+
+
 def test_views_with_too_few_neighbours_are_left_out():
     made, _ = sphere(200, 10)
     made.neighbours.index[:150, 4:] = -1

@@ -136,8 +136,9 @@ def _references(seeds: NDArray[np.int64], classification: Classification, p: Cla
     if len(seeds) <= MOST_REFERENCES:
         return np.arange(len(seeds))
     place = {int(seed): at for at, seed in enumerate(seeds)}
-    covering = choose_views(classification, default_count(len(classification.quality)), min_class_size=p.min_class_size)
-    return np.array([place[int(seed)] for seed in covering if int(seed) in place], np.int64)
+    count = default_count(len(classification.quality))
+    covering = choose_views(classification, count, min_class_size=p.min_class_size, among=seeds)
+    return np.array([place[int(seed)] for seed in covering], np.int64)
 
 
 def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory, argv: Sequence[str]) -> int:
