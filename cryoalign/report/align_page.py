@@ -51,14 +51,21 @@ def summary_sentence(data: AlignReportData) -> str:
     n, m = len(data), len(data.references)
     used = int(np.count_nonzero(data.class_counts))
     empty = f" ({m - used:,} without members)" if used < m else ""
+    error = ""
+    if _has_errors(data):
+        psi, shift = text_number(median(data.psi_error_deg), 2), text_number(median(data.shift_error_angstrom), 2)
+        error = f"estimated error {psi}° and {shift} Å (medians); "
     return (
         f"{n:,} {plural(n, 'particle')} aligned to {m:,} {plural(m, 'reference')}{empty}: "
         f"median score {text_number(median(data.scores))}, "
         f"median shift {text_number(median(data.shift_length_angstrom))} Å, "
-        f"estimated error {text_number(median(data.psi_error_deg), 2)}° "
-        f"and {text_number(median(data.shift_error_angstrom), 2)} Å (medians); "
-        f"{len(data.warnings) or 'no'} {plural(len(data.warnings), 'warning')}."
+        f"{error}{len(data.warnings) or 'no'} {plural(len(data.warnings), 'warning')}."
     )
+
+
+def _has_errors(data: AlignReportData) -> bool:
+    """Tell whether the measure gives standard errors; only the search core's does."""
+    return bool(np.isfinite(data.psi_error_deg).any())
 
 
 def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
@@ -69,11 +76,12 @@ def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
     yield "References", f"{m:,}", "all have members" if used == m else f"{used:,} have members"
     yield "Median score", text_number(median(data.scores)), f"margin {text_number(median(data.score_margin), 2)}"
     yield "Median shift", f"{text_number(shift)} Å", f"{text_number(shift / pixel, 2)} pixels of {pixel:g} Å"
-    yield (
-        "Estimated error",
-        f"{text_number(median(data.psi_error_deg), 2)}°",
-        f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
-    )
+    if _has_errors(data):
+        yield (
+            "Estimated error",
+            f"{text_number(median(data.psi_error_deg), 2)}°",
+            f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
+        )
     if data.guard is not None:
         yield "Guard", data.guard.verdict, f"z {z_text(data.guard.z)}, share {share_text(data.guard.share)}"
     best = [
@@ -179,6 +187,8 @@ def _rose(data: AlignReportData) -> str:
 
 
 def _error_pictures(data: AlignReportData) -> Iterator[str]:
+    if not _has_errors(data):
+        return
     for values, name, unit in (
         (data.psi_error_deg, "Estimated error of psi", "°"),
         (data.shift_error_angstrom, "Estimated error of shift", " Å"),
