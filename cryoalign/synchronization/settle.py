@@ -2,8 +2,8 @@
 
 Messages may stop at a wrong answer, or leave a few nodes between two angles. Each start is therefore taken on by votes
 (votes.py) whose kernel is the log density of the residuals, estimated anew in each round, and polished. Starts are the
-messages' own answer and, unless they are sure, that of the second stage of Gao and Zhao (power.py), which finds its way
-from the first eigenvector by itself. The one that explains the edges best is kept. Where the messages found no more
+messages' own answer and that of the second stage of Gao and Zhao (power.py), which finds its way from the first
+eigenvector by itself. The one that explains the edges best is kept. Where the messages found no more
 than one frequency it must explain one nat for each node more than they do: by chance votes gain less than half of one.
 
 Graphs of few cycles have nothing to vote on: there robust least squares (relax.py) and the walk along a spanning forest
@@ -36,7 +36,7 @@ _NEAR_TREE = 1.5  # edges for each node up to which a tree may be the best start
 _KERNEL = 32  # frequencies of the kernel
 _BINS = 4 * BINS
 _STEPS = 20
-_BINNED = 0.5  # nats for each node
+_LEAST_SIGMA = 1e-3  # radians
 
 
 def settle(
@@ -61,17 +61,15 @@ def settle(
     if settings.k_max == 1:
         return best
     if len(graph.index) <= _LARGE and not (close and edges.n > _SMALL):
-        starts = [belief.phases]
-        if not close:
-            k_max = settings.k_max or PUBLISHED_K_MAX
-            starts.append(multi_frequency_power_method(graph, first, k_max, tolerance=1e-3, steps=2 * _STEPS))
+        k_max = settings.k_max or PUBLISHED_K_MAX
+        starts = [belief.phases, multi_frequency_power_method(graph, first, k_max, tolerance=1e-3, steps=2 * _STEPS)]
         answers = [_votes(edges, graph, start) for start in starts]
-        gains = [explained(edges, answer) for answer in answers]
-        # Votes stand on bins, which costs them less than this.
-        margin = -_BINNED * edges.n if close else edges.n
-        if max(gains) > explained(edges, best) + margin:
-            better = polish(graph, answers[int(np.argmax(gains))])
-            best = better if not close or explained(edges, better) > explained(edges, best) else best
+        if close:
+            best = max([best, *(polish(graph, one) for one in answers)], key=lambda one: _likelihood(edges, one))
+        else:
+            gains = [explained(edges, one) for one in answers]
+            if max(gains) > explained(edges, best) + edges.n:
+                best = polish(graph, answers[int(np.argmax(gains))])
     if len(edges) <= SPARSE * edges.n:
         answers = [best, relax(edges, best, weights=settings.weights)]
         if len(edges) <= _NEAR_TREE * edges.n:
@@ -95,6 +93,22 @@ def _votes(edges: EdgeList, graph: PhaseGraph, phases: NDArray[np.complex128]) -
         if np.mean(np.abs(phases - last)) < 1e-3:
             break
     return phases
+
+
+def _likelihood(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
+    """Return the log-likelihood of residuals that are normal or uniform, as polish.py takes them, in nats.
+
+    It sees how exactly edges agree, by which a node between two angles is decided, but rewards chance where few do.
+    """
+    square = _residuals(edges, phases) ** 2
+    share, sigma = 0.5, 0.3
+    for _ in range(30):
+        normal = share * np.sqrt(2 * np.pi) / sigma * np.exp(-0.5 * square / sigma**2)
+        right = normal / (normal + 1 - share)
+        share = float(np.clip(right.mean(), 1e-3, 0.999))
+        sigma = float(np.sqrt(max((right * square).sum() / max(right.sum(), 1e-9), _LEAST_SIGMA**2)))
+    normal = share * np.sqrt(2 * np.pi) / sigma * np.exp(-0.5 * square / sigma**2)
+    return float(np.log(normal + 1 - share).sum())
 
 
 def _residuals(edges: EdgeList, phases: NDArray[np.complex128]) -> NDArray[np.float64]:

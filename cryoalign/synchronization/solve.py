@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cryoalign.synchronization.belief import posterior_moments, propagate, summed_votes
 from cryoalign.synchronization.components import components
 from cryoalign.synchronization.edges import EdgeList
-from cryoalign.synchronization.explore import SURE, explore
+from cryoalign.synchronization.explore import SURE, Explored, explore
 from cryoalign.synchronization.forest import forest_poses, is_tree
 from cryoalign.synchronization.handedness import Handed, one_handed, solve_handed
 from cryoalign.synchronization.held_out import (
@@ -183,19 +183,22 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
     names = ("auto", "spectral (fallback)", "gpm (fallback)")
     residuals: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     graph = _graph(edges, settings)
-    first = None
+    seen: list[Explored] = []
     cuts = _splits(edges, settings)
-    for done, held in enumerate(cuts, 1):
+
+    def clear(held: NDArray[np.bool_]) -> bool:
         part = edges.take(~held)
         train = _graph(part, settings)
-        seen = explore(part, settings, train)
-        top = seen.spectral[1].phases
-        answers = (settle(part, train, seen.belief, top, settings), top, power_method(train, top, tolerance=1e-3))
+        seen.append(explore(part, settings, train))
+        top = seen[-1].spectral[1].phases
+        answers = (settle(part, train, seen[-1].belief, top, settings), top, power_method(train, top, tolerance=1e-3))
         for name, answer in zip(names, answers, strict=True):
             residuals[name].append(held_out_residuals(edges, held, answer))
-        first = first or seen
-        z = [score(np.concatenate(parts))[0].z for parts in residuals.values()]
-        if z[0] > _PLAIN_Z or max(z) < SIGNAL_Z * np.sqrt(done / len(cuts)) - _HOPELESS:
+        return score(np.concatenate(residuals["auto"]))[0].z > _PLAIN_Z
+
+    for done, held in enumerate(cuts, 1):
+        z = -np.inf if clear(held) else max(score(np.concatenate(parts))[0].z for parts in residuals.values())
+        if z < SIGNAL_Z * np.sqrt(done / len(cuts)) - _HOPELESS:  # or clear
             break
     scores = {name: score(np.concatenate(parts)) for name, parts in residuals.items()}
     used = "auto"
@@ -205,19 +208,22 @@ def _solve_auto(edges: EdgeList, settings: SyncSettings) -> Solution:
             least = _WORTH * max(scores[used][0].log_likelihood, 0.0)
             if gain.mean() > _FALL * gain.std() / np.sqrt(len(gain)) + least:
                 used = name
-    assert first is not None
     if used != "auto":
         top_all = top_eigenvectors(graph, 1, seed=settings.seed)
         phases = top_all.phases if used == names[1] else power_method(graph, top_all.phases)
         eigenvalues = {1: top_all.values}
     else:
+        first = seen[0]
         if first.belief.sureness > SURE and scores["auto"][0].z > _PLAIN_Z:
             # What most edges have found is taken on by all.
             belief = propagate(graph, first.belief.moments, first.belief.coefficients, _SETTLE, seed=settings.seed)
             spectral = first.spectral
         else:
-            seen = explore(edges, settings, graph)
-            belief, spectral = seen.belief, seen.spectral
+            every = explore(edges, settings, graph)
+            belief, spectral = every.belief, every.spectral
+            if belief.moments.shape[1] > 1 and belief.sureness > SURE:  # given up too early?
+                any(clear(held) for held in cuts[len(seen) :])
+                scores["auto"] = score(np.concatenate(residuals["auto"]))
         eigenvalues = {k: spectral[k].values for k in sorted(spectral)}
         phases = settle(edges, graph, belief, spectral[1].phases, settings)
     return Solution(phases, used, eigenvalues, scores[used][0], np.concatenate(residuals[used]))
