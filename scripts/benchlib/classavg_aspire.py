@@ -1,4 +1,4 @@
-"""ASPIRE's class averaging as a peer: run as a process of its own, once a set, its answers kept beside the set.
+"""ASPIRE's class averaging as a peer: run as a process of its own; answers are kept beside the set, times never.
 
 Given its best: where there is a CTF its source flips the phases, where noise is coloured it whitens (its anisotropic
 estimate), and of its averagers the one that does better on the set: rotations alone where there are no shifts, the
@@ -45,9 +45,7 @@ def classified(work: Path, data: TruthSet, recipe: Recipe, k: int = 50) -> Peer:
     """Classify every particle, and align and average the first 200 classes of k."""
     path = data.folder / "aspire_classes.npz"
     if not path.exists():
-        averager = "BFT" if recipe.shift_sd > 0 else "BFT0"
-        task = {"mode": "classify", "neighbours": k + 1, "rows": min(ROWS, recipe.n), "averager": averager}
-        _run(work, data, {**task, "prepare": prepare_steps(recipe)}, path)
+        _run(work, data, _classes_task(recipe, k), path)
     with np.load(path) as stored:
         found = {name: stored[name] for name in stored.files}
     cost = json.loads(path.with_suffix(".json").read_text())
@@ -80,15 +78,24 @@ def _default_averages(work: Path, data: TruthSet, recipe: Recipe) -> NDArray[np.
         return stored["averages"]
 
 
-def whole_run(work: Path, data: TruthSet, recipe: Recipe, k: int) -> dict:
-    """Run the default source to the end, every particle a class of k; return its cost (cpu, stages, peak_mb)."""
-    path = data.folder / f"aspire_default{k}.npz"
-    if not path.exists():
-        _run(work, data, {"mode": "default", "neighbours": k, "prepare": prepare_steps(recipe)}, path)
-    return json.loads(path.with_suffix(".json").read_text())
+def classes_cost(work: Path, data: TruthSet, recipe: Recipe, k: int = 50) -> dict:
+    """Classify every particle now, beside what it is compared with; return the cost (cpu, stages, peak_mb)."""
+    return _run(work, data, _classes_task(recipe, k), data.folder / "aspire_timed.npz")
 
 
-def _run(work: Path, data: TruthSet, task: dict, path: Path) -> None:
+def whole_cost(work: Path, data: TruthSet, recipe: Recipe, k: int) -> dict:
+    """Run the default source to the end now, every particle a class of k; return the cost (cpu, stages, peak_mb)."""
+    task = {"mode": "default", "neighbours": k, "prepare": prepare_steps(recipe)}
+    return _run(work, data, task, data.folder / "aspire_timed.npz")
+
+
+def _classes_task(recipe: Recipe, k: int) -> dict:
+    averager = "BFT" if recipe.shift_sd > 0 else "BFT0"
+    task = {"mode": "classify", "neighbours": k + 1, "rows": min(ROWS, recipe.n), "averager": averager}
+    return {**task, "prepare": prepare_steps(recipe)}
+
+
+def _run(work: Path, data: TruthSet, task: dict, path: Path) -> dict:
     driver = Path(__file__).with_name("classavg_aspire_driver.py")
     home = (work / "aspire").resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -101,6 +108,7 @@ def _run(work: Path, data: TruthSet, task: dict, path: Path) -> None:
     answer |= {"cpu": cost.cpu, "wall": cost.wall, "peak_mb": cost.peak_mb, "task": task}
     path.with_suffix(".json").write_text(json.dumps(answer, indent=1) + "\n")
     draft.rename(path)
+    return answer
 
 
 def _without_self(index: NDArray, mirror: NDArray) -> tuple[NDArray, NDArray]:

@@ -29,7 +29,7 @@ def run_classavg_speed(settings: Settings) -> Room:
     _measured(settings, adapters.rid_distance, warm, "-k", "10")
     whole, record = _measured(settings, adapters.rid_distance, data.particles, "--no-shifts")
     if settings.peers:
-        theirs = classavg_aspire.classified(settings.work, data, recipe).stages
+        theirs = classavg_aspire.classes_cost(settings.work, data, recipe)["stages"]
         alone = theirs["classification"]
         process = alone + theirs["start"] + theirs["read"]
         note = f"{whole.cpu:.2f} against {process:.1f} CPU s, of which {alone:.1f} in classify(); {record}"
@@ -56,7 +56,7 @@ def run_classavg_speed(settings: Settings) -> Room:
         if not settings.peers:
             room.add(f"{label}: CPU s", cost.cpu, note=record)
             continue
-        other = classavg_aspire.whole_run(settings.work, data, one, k)
+        other = classavg_aspire.whole_cost(settings.work, data, one, k)
         note = f"{cost.cpu:.1f} against {other['cpu']:.1f} CPU s; {record}"
         room.add(f"{label}: CPU over ASPIRE's, whole processes", cost.cpu / other["cpu"], bar, note=note)
         note = f"{cost.peak_mb:.0f} against {other['peak_mb']:.0f} MB"
