@@ -7,7 +7,7 @@ import numpy as np
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import bad_images
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 
 
 def inverted_contrast(plan: AlignPlan) -> bool:

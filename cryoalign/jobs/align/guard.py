@@ -23,7 +23,8 @@ from cryoalign.core.pose_errors import reference_noise_power
 from cryoalign.core.resample import resample
 from cryoalign.core.search import SearchPlan, plan_search
 from cryoalign.core.tiles import TILE
-from cryoalign.jobs.align.plan import AlignPlan, Geometry, masked_references
+from cryoalign.jobs.align.plan import masked_references
+from cryoalign.jobs.align.planned import AlignPlan, Geometry
 
 GUARDED, GUARDED_PER_CLASS, MOST_GUARDED = 2048, 128, 16_384
 """Particles that the guard looks at: so many for few classes, more for many, at most. Whole tiles, evenly spread."""

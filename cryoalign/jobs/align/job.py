@@ -14,7 +14,8 @@ from cryoalign.io.references import read_references
 from cryoalign.jobs.align.contrast import inverted_contrast
 from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.align.plan import AlignPlan, plan_align
+from cryoalign.jobs.align.plan import plan_align
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.align.rounds import Rounds
 from cryoalign.jobs.align.start import Start, synchronized_start
 from cryoalign.jobs.kernels import say_if_kernels_must_compile

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,11 @@ from cryoalign.core.masks import background_region
 from cryoalign.core.search import SearchPlan
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import bad_images
+from cryoalign.jobs.align.planned import AlignPlan, Geometry
 from cryoalign.jobs.noise import ring_power_of
 from cryoalign.jobs.noisy_measures import warning_of_noise
 from cryoalign.metrics.measure import SearchLimits
 from cryoalign.metrics.registry import measure
-
-if TYPE_CHECKING:
-    from cryoalign.jobs.align.plan import AlignPlan, Geometry
 
 _SAMPLE = 256
 """Images of each noise group whose spectrum is measured, at most."""

@@ -13,7 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.align import guard as align_guard
 from cryoalign.jobs.align.part import COLUMNS, sum_settings
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.bad_rows import REASONS
 from cryoalign.jobs.parts import PartRange, PartStore
 

@@ -18,7 +18,8 @@ from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.poses import wrap_degrees
 from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.plan import AlignPlan, initial_ring, with_references
+from cryoalign.jobs.align.plan import initial_ring, with_references
+from cryoalign.jobs.align.planned import AlignPlan
 
 REFERENCE_LOWPASS_ANGSTROM = 20.0
 """Averages that become references carry noise; without independent halves nothing finer is trusted."""

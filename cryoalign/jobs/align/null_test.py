@@ -22,7 +22,7 @@ from cryoalign.io.star import write_star
 from cryoalign.jobs.align.merge import MergedAlignment, merge_parts
 from cryoalign.jobs.align.next_references import reference_mask_px
 from cryoalign.jobs.align.part import AlignPart, PartOutputs, sum_settings
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.parts import PartRange, run_parts
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.simulation.noise_source import NoiseSource

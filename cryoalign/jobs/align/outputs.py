@@ -13,7 +13,7 @@ from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.jobs.align.merge import MergedAlignment
 from cryoalign.jobs.align.next_references import averages_of, shared_ring
 from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.align.report import write_report
 from cryoalign.jobs.align.verdict import Verdict
 from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files

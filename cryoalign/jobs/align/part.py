@@ -19,7 +19,8 @@ from cryoalign.io.stack_writer import StackWriter
 from cryoalign.io.stacks import bad_images
 from cryoalign.jobs.align import guard as align_guard
 from cryoalign.jobs.align.guard import Guard, GuardPlan
-from cryoalign.jobs.align.plan import AlignPlan, aligners
+from cryoalign.jobs.align.plan import aligners
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.bad_rows import reason_code, unusable_image
 from cryoalign.jobs.parts import PartRange
 

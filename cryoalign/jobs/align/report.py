@@ -21,7 +21,7 @@ from cryoalign.jobs.align.merge import MergedAlignment
 from cryoalign.jobs.align.next_references import given_ring, reference_mask_px, shared_ring
 from cryoalign.jobs.align.null_test import NullTest
 from cryoalign.jobs.align.part import FLAGS, sum_settings
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.align.verdict import Verdict
 from cryoalign.jobs.growth import growth_curve
 from cryoalign.jobs.quality import frc_curves, halves_in_words

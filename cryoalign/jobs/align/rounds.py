@@ -16,7 +16,8 @@ from cryoalign.jobs.align.next_references import (
 from cryoalign.jobs.align.null_test import NullTest, run_null_test
 from cryoalign.jobs.align.outputs import stack_names
 from cryoalign.jobs.align.part import AlignPart, PartOutputs
-from cryoalign.jobs.align.plan import AlignPlan, thread_bytes, with_references
+from cryoalign.jobs.align.plan import thread_bytes, with_references
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.align.verdict import Verdict, judge_run
 from cryoalign.jobs.cpus import threads_within
 from cryoalign.jobs.lock import exclusive

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.averaging.guard import BAND_RING, GAP, GuardVerdict, judge, judge_classes, judge_cross_fitted
-from cryoalign.jobs.align.plan import AlignPlan
+from cryoalign.jobs.align.planned import AlignPlan
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from cryoalign.core.poses import Poses
 from cryoalign.core.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.align.plan import AlignPlan, aligners, plan_align, thread_bytes, with_references
+from cryoalign.jobs.align.plan import aligners, plan_align, thread_bytes, with_references
+from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.average.members import Memberships
 from cryoalign.jobs.average.passes import AverageResult, Passes
 from cryoalign.jobs.average.plan import AveragePlan, plan_average
