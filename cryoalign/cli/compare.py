@@ -63,6 +63,9 @@ Examples:
 )  # fmt: skip
 @mask_diameter_option
 @click.option(
+    "--ctf/--no-ctf", default=True, help="Undo the CTF's sign in A and B.  [default: where the metadata allow]"
+)
+@click.option(
     "--noise/--no-noise", default=True, show_default=True,
     help="Measure noise outside the mask, for measures that filter by it; else images count as clean.",
 )  # fmt: skip

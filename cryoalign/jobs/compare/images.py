@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.averaging.ctf_sums import apply_ctf
+from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.io.mrc import read_mrc_header
 from cryoalign.io.particles import read_particles
@@ -36,6 +38,8 @@ class ImageSet:
         None where nothing says it.
     warnings
         What reading noticed.
+    ctf
+        Of each image; None where nothing says it.
     """
 
     path: Path
@@ -43,6 +47,7 @@ class ImageSet:
     names: list[str]
     pixel_size_angstrom: float | None
     warnings: tuple[str, ...] = ()
+    ctf: CtfParameters | None = None
 
     def __len__(self) -> int:
         """Count the images."""
@@ -80,6 +85,18 @@ def read_image_set(text: str, *, datadir: Path | None = None, angpix: float | No
     for index, reason in bad_images(found.pixels):
         raise InputError(f"image is unusable: {reason}", path=path, value=found.names[index])
     return found if angpix is None else replace(found, pixel_size_angstrom=float(angpix))
+
+
+def phases_flipped(images: ImageSet) -> tuple[ImageSet, str]:
+    """Undo the signs of the CTF where it is known and the pixels still have them; also say in words what was done."""
+    if images.ctf is None:
+        return images, "not known"
+    corrected = images.ctf.phase_flipped | images.ctf.premultiplied
+    if corrected.all():
+        return images, "phases were corrected before"
+    assert images.pixel_size_angstrom is not None
+    pixels = apply_ctf(images.pixels, images.ctf, images.pixel_size_angstrom, "flip")
+    return replace(images, pixels=pixels), "phases corrected"
 
 
 def _split(text: str) -> tuple[int | None, Path]:
@@ -125,6 +142,7 @@ def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: 
     particles = read_particles([path], datadir=datadir, angpix=angpix)
     warnings = tuple(particles.warnings)
     particles = particles.take(_row(path, number, len(particles)))
+    ctf = particles.ctf()  # averages and projections have none, which is nothing to warn of
     sizes = np.unique(particles.pixel_size_angstrom)
     if len(sizes) > 1:
         listed = ", ".join(f"{size:g}" for size in sizes)
@@ -132,4 +150,4 @@ def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: 
             "images of several pixel sizes", path=path, value=listed, hint="compare them one after another"
         )
     pixels = StackSource(particles).read(np.arange(len(particles)))
-    return ImageSet(path, pixels, list(particles.image_names()), float(sizes[0]), warnings)
+    return ImageSet(path, pixels, list(particles.image_names()), float(sizes[0]), warnings, ctf)

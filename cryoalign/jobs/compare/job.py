@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cryoalign.jobs.compare.geometry import Pairs, Setting, brought_together, choose_pairs, setting_of
-from cryoalign.jobs.compare.images import ImageSet, file_of, read_image_set
+from cryoalign.jobs.compare.images import ImageSet, file_of, phases_flipped, read_image_set
 from cryoalign.jobs.compare.outputs import table_lines, write_tables
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.report import write_report
@@ -61,12 +61,15 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
             for text in dict.fromkeys((*a.warnings, *b.warnings)):
                 run.warn(text)
             pairs = choose_pairs(len(a), len(b), all_pairs=p.all_pairs)
+            ctf = {"A": "as it is", "B": "as it is"}
+            if p.ctf:
+                (a, ctf["A"]), (b, ctf["B"]) = phases_flipped(a), phases_flipped(b)
             a, b, said = brought_together(p, a, b)
             for text in said:
                 run.warn(text)
             setting = setting_of(p, a, b)
         grid = scale_grid(setting, p.scale_limit) if p.scale else None
-        _say(p, pairs, setting, grid.scales if grid else None, run)
+        _say(pairs, setting, grid.scales if grid else None, ctf, run)
         with run.stage("noise"):
             known_a, known_b = (known_of(s.pixels, setting.mask_radius_px, noise=p.noise) for s in (a, b))
             snr = {"A": _snr(known_a, setting), "B": _snr(known_b, setting)}
@@ -95,12 +98,12 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
             files = write_tables(run, result, p.export)
         counts = _counts(result, a, b, snr)
         with run.stage("report"):
-            write_report(p, result, searches, run, argv, counts, files)
+            write_report(p, result, searches, run, argv, counts, files, ctf)
         run.commit(counts=counts)
     return 0
 
 
-def _say(p: CompareParameters, pairs: Pairs, setting: Setting, scales: np.ndarray | None, run: RunDirectory) -> None:
+def _say(pairs: Pairs, setting: Setting, scales: np.ndarray | None, ctf: dict[str, str], run: RunDirectory) -> None:
     limits = setting.limits
     run.log.info("%s: %s", pairs.words, _pairs(len(pairs)))
     shifts = f"shifts up to {limits.max_shift_px:.3g} px" if limits.max_shift_px else "rotations only"
@@ -112,6 +115,7 @@ def _say(p: CompareParameters, pairs: Pairs, setting: Setting, scales: np.ndarra
         shifts,
         "searched" if limits.mirror else "not searched",
     )
+    run.log.info("CTF: %s", "; ".join(f"{name} {words}" for name, words in ctf.items()))
     if scales is not None:
         run.log.info("scale: %d from %.4g to %.4g, then refined", len(scales), scales[0], scales[-1])
 

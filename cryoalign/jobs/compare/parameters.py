@@ -37,6 +37,8 @@ class CompareParameters:
         Search an isotropic scale too, from 1 / limit to the limit, round the ratio of the pixel sizes.
     mask_diameter
         Of the disc that is compared, in A; None = 0.8 of the box.
+    ctf
+        Undo the signs of the CTF in A and B, where the metadata allow.
     noise
         Measure the noise outside the mask, for the measures that filter by it; else images count as clean.
     angpix
@@ -74,6 +76,7 @@ class CompareParameters:
     scale: bool = False
     scale_limit: float = 1.25
     mask_diameter: float | None = None
+    ctf: bool = True
     noise: bool = True
     angpix: float | None = None
     datadir: Path | None = None

@@ -27,8 +27,9 @@ def write_report(
     argv: Sequence[str],
     counts: Mapping[str, object],
     files: Mapping[str, str],
+    ctf: Mapping[str, str],
 ) -> None:
-    """Write report.html."""
+    """Write report.html; ``ctf`` says what was done about it in A and in B."""
     largest = result.agreeing.max(axis=0)
     with_most = ((result.agreeing == largest) & (largest > 1)).sum(axis=1)
     summaries = [
@@ -56,7 +57,7 @@ def write_report(
         drawings=drawings,
         mask_radius_px=result.setting.mask_radius_px,
         pixel_size_angstrom=result.setting.pixel_size_angstrom,
-        parameters=_parameters_as_words(p, result),
+        parameters=_parameters_as_words(p, result, ctf),
         counts={_WORDS[name]: value for name, value in counts.items()},  # type: ignore[misc]
         warnings=list(run.warnings),
         timings_s=dict(run.timings_s),
@@ -105,7 +106,7 @@ def curve_angles(psi_deg: float) -> NDArray[np.float64]:
     return np.unique(np.concatenate([coarse, near[np.abs(near) <= 180.0]]))
 
 
-def _parameters_as_words(p: CompareParameters, result: CompareResult) -> dict[str, str]:
+def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mapping[str, str]) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
     setting, limits = result.setting, result.setting.limits
     pixel = setting.pixel_size_angstrom
@@ -118,6 +119,7 @@ def _parameters_as_words(p: CompareParameters, result: CompareResult) -> dict[st
         "--max-shift-px": f"{limits.max_shift_px:g}",
         "--mirror": "yes" if limits.mirror else "no",
         "--scale": f"yes, by {p.scale_limit:g} either way round {setting.scale_centre:g}" if p.scale else "no",
+        "CTF": "; ".join(f"{name}: {words}" for name, words in ctf.items()),
         "noise": "measured outside the mask" if p.noise else "not measured",
         "pixel size": f"{pixel:g} A",
     }
