@@ -8,6 +8,7 @@ The value is then taken from the pixels inside the mask, at that pose.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -73,8 +74,9 @@ class ClosedFormMeasure(PixelMeasure):
 
 
 def _by_core(references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> PairTable:
-    """Find poses by the core."""
+    """Find poses by the core, which has none where no peak of the cross-correlation is above 0."""
     table = PairTable.empty(len(references), len(images))
+    positive = np.ones(table.value.shape, bool)
     flat, radius = np.ones((1, references.box // 2 + 1)), references.background.radius(references.box)
     settings = SearchSettings(limits.max_shift_px, radius, mirror=limits.mirror)
     moving = images.once("level", lambda: without_background(images.images, images.background.radius(images.box)))
@@ -88,7 +90,8 @@ def _by_core(references: PixelFeatures, images: PixelFeatures, limits: SearchLim
             found = searcher.search(moving[rows], psi_window=_windows(limits, rows))
             table.psi_deg[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
             table.dx[a, rows], table.dy[a, rows] = found.poses.dx, found.poses.dy
-    return table
+            positive[a, rows] = found.score > 0
+    return replace(table, found=positive)
 
 
 def _at_other_angles(references: PixelFeatures, images: PixelFeatures, table: PairTable) -> NDArray[np.float64]:
@@ -116,7 +119,9 @@ def _by_rotation(
     lost = np.zeros(table.value.shape)
     if margins:
         lost = np.maximum(other - table.value, 0.0) * fixed.values.shape[-1]
-    return table, lost
+    # |r - m|^2 < |r|^2 + |m|^2 where the two correlate.
+    correlates = table.value < fixed.energy[:, None] + moving.energy
+    return replace(table, found=correlates), lost
 
 
 def _masked(features: PixelFeatures) -> NDArray[np.float32]:

@@ -101,19 +101,24 @@ class Matches:
     margin
         By how much the best is better, >= 0, float64 (n,): than the best of another reference, or, with one
         reference, than another peak turned by more than 10 degrees.
+    found
+        False where the search has no answer, since nothing correlates, and the image was left where it is, bool (n,);
+        None = there is one for every image.
     """
 
     reference: NDArray[np.int64]
     poses: Poses
     score: NDArray[np.float64]
     margin: NDArray[np.float64]
+    found: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
     """All pairs of a images with b images: float64 (a, b) each, mirror bool (a, b).
 
-    The pose brings the image of the second set onto that of the first.
+    The pose brings the image of the second set onto that of the first. ``found``, bool (a, b), is False where there is
+    none, since nothing correlates; None = there is one for all.
     """
 
     value: NDArray[np.float64]
@@ -121,6 +126,7 @@ class PairTable:
     dx: NDArray[np.float64]
     dy: NDArray[np.float64]
     mirror: NDArray[np.bool_]
+    found: NDArray[np.bool_] | None = None
 
     @classmethod
     def empty(cls, a: int, b: int) -> PairTable:

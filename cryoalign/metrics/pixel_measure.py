@@ -165,6 +165,7 @@ class PixelMeasure(ABC):
             poses=Poses(*(column[best, everyone] for column in columns)),
             score=table.value[best, everyone],
             margin=np.maximum(other - cost[best, everyone], 0.0),
+            found=None if table.found is None else table.found[best, everyone],
         )
 
     def table(self, a: PixelFeatures, b: PixelFeatures, limits: SearchLimits) -> PairTable:

@@ -42,12 +42,12 @@ def test_ranks_within_groups_with_ties_by_row():
 
 
 def test_agreement_minds_angle_shift_mirror_and_scale_and_leaves_out_what_found_nothing():
-    def one(psi, dx=0.5, mirror=False, scale=1.0, margin=1.0):
-        return Found(np.zeros(1), np.array([margin]), Poses(psi, dx, 0, mirror), np.array([scale]))
+    def one(psi, dx=0.5, mirror=False, scale=1.0, nothing=False):
+        return Found(np.zeros(1), np.ones(1), Poses(psi, dx, 0, mirror), np.array([scale]), np.array([nothing]))
 
     found = [one(179), one(-179), one(170), one(179, dx=3), one(179, mirror=True), one(179, scale=1.1)]
     assert agreement(found)[:, 0].tolist() == [2, 2, 1, 1, 1, 1]
-    assert agreement([one(0, 0, margin=0.0), one(0, 0, margin=0.0), one(0, 0)])[:, 0].tolist() == [0, 0, 1]
+    assert agreement([one(0, 0, nothing=True), one(0, 0, nothing=True), one(0, 0)])[:, 0].tolist() == [0, 0, 1]
 
 
 def test_grid_of_scales_moves_the_rim_by_a_pixel_and_a_half_at_most():

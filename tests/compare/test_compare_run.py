@@ -50,6 +50,18 @@ def test_inverted_contrast_is_found_by_mutual_information_and_not_by_correlation
     assert off(rows(folder))[0].max() < 2
 
 
+@pytest.mark.parametrize("shift", [4, 0])
+@pytest.mark.parametrize("metric", ["ncc", "euclidean", "ssd", "normalised-ssd"])
+def test_no_answer_is_said_where_nothing_correlates_and_only_there(folder, metric, shift):
+    y, x = np.mgrid[:BOX, :BOX] - BOX // 2
+    disc = np.exp(-((np.hypot(x, y) / 9) ** 4))
+    write(folder, "a.mrcs", disc[None])
+    write(folder, "b.mrcs", np.stack([disc, -disc, -particle().images(BOX, [20])[0]]))
+    compare(folder, "a.mrcs", "b.mrcs", "--metric", metric, "--max-shift-px", shift, "--mirror")
+    # The disc fits itself at angle 0 with no margin at all, and is an answer for all that.
+    assert rows(folder).cryoalignAgreeing.tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize(("true", "metrics"), [(1.1, ("ncc", "rfsw", "euclidean")), (0.87, ("ncc", "normalised-ssd"))])
 def test_scale_is_found_within_one_percent(folder, true, metrics):
     write(folder, "b.mrcs", copies(particle(), true))

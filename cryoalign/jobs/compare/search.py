@@ -42,24 +42,22 @@ class Found:
         They bring the (magnified) image of B onto that of A.
     scale
         What the image of B is magnified by, about its centre pixel and before anything else; float64 (P,).
+    nothing
+        Pairs without an answer, bool (P,): nothing correlates, and the image was left where it is.
     """
 
     value: NDArray[np.float64]
     margin: NDArray[np.float64]
     poses: Poses
     scale: NDArray[np.float64]
-
-    @property
-    def nothing(self) -> NDArray[np.bool_]:
-        """Pairs without an answer (P,): searches that find no peak above 0 leave the image where it is."""
-        still = (self.poses.psi == 0) & (self.poses.dx == 0) & (self.poses.dy == 0) & ~self.poses.mirror
-        return np.asarray(still & (self.margin == 0))
+    nothing: NDArray[np.bool_]
 
     @classmethod
     def join(cls, parts: list[Found]) -> Found:
         """Put parts one after another."""
-        value, margin, scale = (np.concatenate([getattr(f, n) for f in parts]) for n in ("value", "margin", "scale"))
-        return cls(value, margin, Poses.concatenate([f.poses for f in parts]), scale)
+        names = ("value", "margin", "scale", "nothing")
+        value, margin, scale, nothing = (np.concatenate([getattr(f, name) for f in parts]) for name in names)
+        return cls(value, margin, Poses.concatenate([f.poses for f in parts]), scale, nothing)
 
 
 def known_of(pixels: NDArray[np.float32], radius_px: float, *, noise: bool) -> Preparation:
@@ -171,4 +169,5 @@ def _found(matches: list[Matches], scale: float = 1.0) -> Found:
     order = np.arange(len(matches) * len(matches[0].score)).reshape(len(matches), -1).T.ravel()
     value, margin = (np.concatenate([getattr(m, name) for m in matches])[order] for name in ("score", "margin"))
     poses = Poses.concatenate([m.poses for m in matches]).take(order)
-    return Found(value, margin, poses, np.full(len(order), float(scale)))
+    nothing = np.concatenate([np.zeros(len(m.score), bool) if m.found is None else ~m.found for m in matches])[order]
+    return Found(value, margin, poses, np.full(len(order), float(scale)), nothing)
