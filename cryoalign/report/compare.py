@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing, Registration
+from cryoalign.report.compare_data import CompareReportData, FoundPose, MetricSummary, PairDrawing, Registration
 
-__all__ = ["CompareReportData", "MetricSummary", "PairDrawing", "Registration", "write_compare_report"]
+__all__ = [
+    "CompareReportData",
+    "FoundPose",
+    "MetricSummary",
+    "PairDrawing",
+    "Registration",
+    "write_compare_report",
+]
 
 
 def write_compare_report(output_html: Path, data: CompareReportData) -> None:

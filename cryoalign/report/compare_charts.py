@@ -22,9 +22,15 @@ _MOST_SD = 3.0
 
 
 def registration_figure(
-    a: NDArray, registration: Registration, mask_radius_px: float, *, lower_is_better: bool, value_label: str
+    a: NDArray,
+    registration: Registration,
+    mask_radius_px: float,
+    *,
+    lower_is_better: bool,
+    value_label: str,
+    first_psi_deg: float | None = None,
 ) -> str:
-    """Draw the image A (L, L) and a registration of B on it as four panels."""
+    """Draw the image A (L, L) and a registration of B on it as four panels; mark the angle of pose 1 too if given."""
     inside = disc(len(a), mask_radius_px)
     scaled = [standardised(image, inside) for image in (a, registration.aligned)]
     with style():
@@ -42,7 +48,7 @@ def registration_figure(
             scaled[1][inside],
         )
         axes = new_axes(figure, left=800, bottom=40, right=14, top=_TOP)
-        _curve(axes, registration, lower_is_better)
+        _curve(axes, registration, lower_is_better, first_psi_deg)
         axes.set_ylabel(value_label)
         return svg_uri(figure)
 
@@ -108,9 +114,12 @@ def _joint_histogram(axes: Axes, a: NDArray, b: NDArray) -> None:
         axis.get_major_locator().set_params(nbins=5, integer=True)
 
 
-def _curve(axes: Axes, r: Registration, lower_is_better: bool) -> None:
+def _curve(axes: Axes, r: Registration, lower_is_better: bool, first_psi_deg: float | None) -> None:
     axes.plot(r.curve_psi_deg, r.curve, color=BLUE, linewidth=1.6)
-    axes.axvline(r.psi_deg, color=VERMILLION, linewidth=1.3, linestyle=(0, (4, 3)))
+    if r.agreeing:
+        axes.axvline(r.psi_deg, color=VERMILLION, linewidth=1.3, linestyle=(0, (4, 3)))
+    if first_psi_deg is not None:
+        axes.axvline(first_psi_deg, color=MUTED, linewidth=1.3, linestyle=(0, (1, 2)))
     axes.set_xlim(-180, 180)
     axes.set_xticks([-180, -90, 0, 90, 180], ["−180", "−90", "0", "90", "180"])
     axes.set_xlabel("psi (degrees)", labelpad=2)
@@ -118,4 +127,6 @@ def _curve(axes: Axes, r: Registration, lower_is_better: bool) -> None:
     axes.grid(axis="y")
     axes.tick_params(length=3)
     better = "lower" if lower_is_better else "higher"
-    axes.set_title(f"over the angle, {better} is better; dashed: best", fontsize=11.5, color=MUTED, loc="left", pad=5)
+    marks = ["dashed: best"] * bool(r.agreeing) + ["dotted: pose 1"] * (first_psi_deg is not None)
+    words = "; ".join([f"{better} is better", *marks])
+    axes.set_title(words, fontsize=11.5, color=MUTED, loc="left", pad=5)

@@ -27,6 +27,8 @@ class Registration:
         Of the two images inside the mask, at this pose.
     agreeing
         Measures with the same registration, this one included; 0 where this one found none.
+    at_limit
+        Whether the shift is the largest that was searched.
     aligned
         The moved image, (L, L).
     curve_psi_deg, curve
@@ -46,10 +48,31 @@ class Registration:
     aligned: NDArray
     curve_psi_deg: NDArray
     curve: NDArray
+    at_limit: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
         expect_shape("curve", self.curve, np.shape(self.curve_psi_deg))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPose:
+    """One registration of a pair, and the measures that found it.
+
+    Parameters
+    ----------
+    metrics
+        Their names.
+    psi_deg, dx_px, dy_px, mirror, scale
+        The pose that one of them found.
+    """
+
+    metrics: tuple[str, ...]
+    psi_deg: float
+    dx_px: float
+    dy_px: float
+    mirror: bool
+    scale: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,6 +87,12 @@ class PairDrawing:
         The images (L, L), B as it was given.
     registrations
         One for each measure.
+    poses
+        Registrations that were found, the one that most measures found first.
+    values
+        Of each measure at each of these poses, (measures, poses).
+    words_a, words_b
+        What is written on the images.
     """
 
     name_a: str
@@ -71,11 +100,16 @@ class PairDrawing:
     a: NDArray
     b: NDArray
     registrations: Sequence[Registration]
+    poses: Sequence[FoundPose]
+    values: NDArray
+    words_a: str = "A"
+    words_b: str = "B, as given"
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
         for name, image in (("b", self.b), *((r.metric, r.aligned) for r in self.registrations)):
             expect_shape(name, image, np.shape(self.a))
+        expect_shape("values", self.values, (len(self.registrations), len(self.poses)))
 
 
 @dataclass(frozen=True, kw_only=True)

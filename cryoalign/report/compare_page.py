@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cryoalign.report.compare_charts import registration_figure
-from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing, Registration
+from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing
+from cryoalign.report.compare_words import (
+    OPPOSITE,
+    best_pose,
+    finding,
+    own_pose,
+    pose_words,
+    two,
+    value_words,
+)
 from cryoalign.report.figures import display_tile
 from cryoalign.report.html import caption, cards, escape, table, tiles
 from cryoalign.report.numbers import plural, text_number, text_percent
@@ -67,6 +76,9 @@ def summary_sentence(data: CompareReportData) -> str:
         words = f"these find the same registration: {leaders}."
     else:
         words = f"all agree on {text_percent(data.all_agree, n)} of the pairs; most often with the most: {leaders}."
+    best = max(data.summaries, key=lambda s: abs(s.median_correlation))
+    if best.median_correlation < OPPOSITE:
+        words += f" At the poses of {best.metric} the images are alike with opposite contrast."
     return start + words
 
 
@@ -79,19 +91,20 @@ def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
     elif len(data.summaries) > 1:
         yield "All agree", text_percent(data.all_agree, data.pairs), "of the pairs: within 5°, 2 px and 3 % of scale"
     best = max(data.summaries, key=lambda s: abs(s.median_correlation))
-    contrast = ": contrasts are opposite" if best.median_correlation < 0 else ""
+    contrast = ": contrasts are opposite" if best.median_correlation < OPPOSITE else ""
     yield "Strongest correlation", text_number(best.median_correlation), f"median, poses of {best.metric}{contrast}"
 
 
 def _measures(data: CompareReportData) -> str:
     rows = [
         (
-            s.metric, s.words, "lower" if s.lower_is_better else "higher", _value(s.median_value),
+            s.metric, s.words, "lower" if s.lower_is_better else "higher", value_words(s.median_value),
             text_number(s.median_correlation), text_percent(s.with_most, data.pairs), s.warning or "",
         )
         for s in data.summaries
     ]  # fmt: skip
-    header = ("Measure", "What it is", "Better is", "Median", "Correlation", "With the most", "Where it loses")
+    value = "Value" if data.pairs == 1 else "Median"
+    header = ("Measure", "What it is", "Better is", value, "Correlation", "With the most", "Where it loses")
     notes = (
         "Correlation: of the two images inside the mask at the poses of this measure, a yardstick for all; it says "
         "nothing where contrasts differ. With the most: pairs where the measure is one of the largest group that finds "
@@ -108,7 +121,7 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
     count = len(drawing.registrations)
     width = len(drawing.a) * data.pixel_size_angstrom
     svg = tiles(
-        [(display_tile(drawing.a), "A"), (display_tile(drawing.b), "B, as given")],
+        [(display_tile(drawing.a), drawing.words_a), (display_tile(drawing.b), drawing.words_b)],
         width,
         description=f"{drawing.name_a} and {drawing.name_b}",
         circle_angstrom=2 * data.mask_radius_px * data.pixel_size_angstrom,
@@ -128,41 +141,50 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
     )
     rows = [
         (
-            r.metric, _value(r.value), _value(r.margin), _two(r.psi_deg), _two(r.dx_px), _two(r.dy_px),
+            r.metric, value_words(r.value), value_words(r.margin), two(r.psi_deg), two(r.dx_px), two(r.dy_px),
             "yes" if r.mirror else "no", f"{r.scale:.4f}", f"{r.correlation:.3f}",
             f"{r.agreeing} of {count}" if r.agreeing else "found none",
         )
         for r in drawing.registrations
     ]  # fmt: skip
-    content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8))
+    content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8)) + _each_at_each(drawing, by_name)
     figures = []
-    for r in drawing.registrations:
+    for row, r in enumerate(drawing.registrations):
         summary = by_name[r.metric]
+        first = drawing.poses[0] if drawing.poses and own_pose(drawing, row) != 0 else None
         uri = registration_figure(
-            drawing.a, r, data.mask_radius_px, lower_is_better=summary.lower_is_better, value_label=r.metric
-        )
-        name, words = escape(f"{r.metric}: {summary.words}"), escape(_finding(r, count))
+            drawing.a, r, data.mask_radius_px, lower_is_better=summary.lower_is_better, value_label=r.metric,
+            first_psi_deg=first.psi_deg if first is not None and first.mirror == r.mirror else None,
+        )  # fmt: skip
+        name = escape(f"{r.metric}: {summary.words}")
+        words = escape(finding(drawing, row, lower_is_better=summary.lower_is_better))
         figures.append(f'<h4>{name}</h4><img src="{uri}" alt="{name}. {words}"><p>{words}</p><br>')
     aid = f'<figcaption class="above">{caption("", _READ)}</figcaption>'
     return content + f'<figure class="grid"><h3>Under each measure</h3>{aid}{"".join(figures)}</figure>'
 
 
-def _finding(r: Registration, count: int) -> str:
-    pose = f"psi {_two(r.psi_deg)}°, shift ({_two(r.dx_px)}, {_two(r.dy_px)}) px" + (", mirrored" if r.mirror else "")
-    if r.scale != 1.0:
-        pose += f", scale {r.scale:.4f}"
-    if not r.agreeing:
-        where = f"{_value(r.value)} with B where it is, correlation {r.correlation:.3f}"
-        return f"No pose was found: nothing correlates. {where}."
-    others = f"; {r.agreeing - 1} of the {count - 1} others agree" if count > 1 else ""
-    return f"{_value(r.value)} at {pose}; correlation {r.correlation:.3f}{others}."
-
-
-def _two(value: float) -> str:
-    """Write two decimals; what rounds to zero has no sign."""
-    return f"{round(value, 2) + 0.0:.2f}"
-
-
-def _value(value: float) -> str:
-    """Write a value of any size; tiny ones as powers of ten, since some measures are 0 for equal images."""
-    return text_number(value) if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
+def _each_at_each(drawing: PairDrawing, by_name: dict[str, MetricSummary]) -> str:
+    """Return a table of the value of each measure at each pose that was found, where there are several."""
+    if len(drawing.poses) < 2:
+        return ""
+    rows = []
+    for row, r in enumerate(drawing.registrations):
+        own = own_pose(drawing, row)
+        best = best_pose(drawing, row, lower_is_better=by_name[r.metric].lower_is_better)
+        cells = [
+            value_words(float(value)) + (" ●" if k == best else "") + (" ◂" if k == own else "")
+            for k, value in enumerate(drawing.values[row])
+        ]
+        rows.append((r.metric, *cells))
+    listed = "; ".join(
+        f"pose {k}: {pose_words(pose)}, by {', '.join(pose.metrics)}" for k, pose in enumerate(drawing.poses, 1)
+    )
+    header = ("Measure", *(f"at pose {k}" for k in range(1, len(drawing.poses) + 1)))
+    aid = (
+        "● the best of the row, ◂ the pose that this measure found. Where both stand together the measure itself "
+        "prefers that pose, right or wrong; where they do not, its search missed a pose that it likes better."
+    )
+    return (
+        f"<br><h3>Why do they differ? Each measure at each pose found</h3>{table(header, rows)}"
+        f'<p class="section-note">{escape(listed)}.</p><p class="section-note aid">{escape(aid)}</p>'
+    )

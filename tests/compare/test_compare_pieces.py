@@ -8,8 +8,8 @@ from compare_helpers import BOX, particle, smaller
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
+from cryoalign.jobs.compare.drawing import curve_angles
 from cryoalign.jobs.compare.geometry import Setting, choose_pairs
-from cryoalign.jobs.compare.report import curve_angles
 from cryoalign.jobs.compare.result import agreement, ranks
 from cryoalign.jobs.compare.scales import scale_grid
 from cryoalign.jobs.compare.search import Found

@@ -8,6 +8,7 @@ from page_reader import chart_words, sound_page
 
 from cryoalign.report.compare import (
     CompareReportData,
+    FoundPose,
     MetricSummary,
     PairDrawing,
     Registration,
@@ -15,6 +16,7 @@ from cryoalign.report.compare import (
 )
 from cryoalign.report.compare_charts import disc, overlay, registration_figure, standardised
 from cryoalign.report.compare_page import build_compare_page, summary_sentence
+from cryoalign.report.compare_words import finding
 
 BOX = 40
 
@@ -37,6 +39,11 @@ def registration(metric: str, **changes) -> Registration:
     return Registration(**fields | changes)
 
 
+def found_pose(*metrics: str, psi: float = 31.25) -> FoundPose:
+    """Return a registration that some measures found."""
+    return FoundPose(metrics=metrics, psi_deg=psi, dx_px=1.5, dy_px=-2.25, mirror=False, scale=1.0)
+
+
 def summary(metric: str, **changes) -> MetricSummary:
     """Return a measure over all pairs."""
     fields = {
@@ -50,7 +57,8 @@ def make_compare(metrics=("ncc", "sw"), drawn: int = 1, **changes) -> CompareRep
     """Return a report's data."""
     pair = PairDrawing(
         name_a="000001@a.mrcs", name_b="000002@b.mrcs", a=image(), b=image(2),
-        registrations=[registration(name) for name in metrics],
+        registrations=[registration(name) for name in metrics], poses=[found_pose(*metrics)],
+        values=np.full((len(metrics), 1), 0.75),
     )  # fmt: skip
     fields = {
         "title": "Images compared", "command_line": "cryoalign compare a b -o out", "version": "1",
@@ -64,7 +72,11 @@ def make_compare(metrics=("ncc", "sw"), drawn: int = 1, **changes) -> CompareRep
 
 def drawing(**changes) -> PairDrawing:
     """Return a pair under one measure."""
-    return PairDrawing(name_a="a", name_b="b", a=image(), b=image(2), registrations=[registration("ncc", **changes)])
+    poses = [found_pose("ncc")] if changes.get("agreeing", 1) else []
+    return PairDrawing(
+        name_a="a", name_b="b", a=image(), b=image(2), registrations=[registration("ncc", **changes)], poses=poses,
+        values=np.full((1, len(poses)), 0.75),
+    )  # fmt: skip
 
 
 CASES = {
@@ -115,6 +127,34 @@ def test_summary(changes, words):
 def test_opposite_contrast_is_said():
     data = make_compare(summaries=[summary("ncc"), summary("sw", median_correlation=-0.8)])
     assert "contrasts are opposite" in build_compare_page(data)
+    assert "At the poses of sw the images are alike with opposite contrast." in summary_sentence(data)
+
+
+@pytest.mark.parametrize(
+    ("at_first", "words"),
+    [
+        (0.5, "the measure itself prefers this one"),
+        (0.76, "It can hardly tell pose 1 from it"),
+        (0.9, "its search missed it"),
+    ],
+)
+def test_why_a_measure_stands_apart(at_first, words):
+    names = ("ncc", "euclidean", "correntropy")
+    pair = PairDrawing(
+        name_a="a", name_b="b", a=image(), b=image(2),
+        registrations=[*(registration(n) for n in names[:2]), registration("correntropy", agreeing=1, psi_deg=-80.0)],
+        poses=[found_pose(*names[:2]), found_pose("correntropy", psi=-80.0)],
+        values=np.array([[0.9, 0.2], [0.9, 0.2], [at_first, 0.75]]),
+    )  # fmt: skip
+    assert words in finding(pair, 2, lower_is_better=False) and "pose 1" not in finding(pair, 0, lower_is_better=False)
+    page, _ = sound_page(build_compare_page(make_compare(metrics=names, drawings=[pair])))
+    best = ["0.500", "0.750 ● ◂"] if at_first == 0.5 else [f"{at_first:.3f} ●", "0.750 ◂"]
+    assert ["correntropy", *best] in page.rows and ["ncc", "0.900 ● ◂", "0.200"] in page.rows
+
+
+def test_a_shift_at_its_limit_and_opposite_contrast_are_said_of_a_pair():
+    words = finding(drawing(at_limit=True, correlation=-0.6), 0, lower_is_better=False)
+    assert "at its limit" in words and "contrasts are opposite" in words
 
 
 def test_overlay_of_an_image_with_itself_has_no_colour_and_of_others_has():

@@ -21,6 +21,9 @@ from cryoalign.io.stacks import StackSource, bad_images, read_images
 from cryoalign.io.star import read_star
 from cryoalign.io.unpack import unpacked
 
+CORRECTED = "phases corrected"
+"""What is said of images whose CTF's signs were undone."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -96,7 +99,7 @@ def phases_flipped(images: ImageSet) -> tuple[ImageSet, str]:
         return images, "phases were corrected before"
     assert images.pixel_size_angstrom is not None
     pixels = apply_ctf(images.pixels, images.ctf, images.pixel_size_angstrom, "flip")
-    return replace(images, pixels=pixels), "phases corrected"
+    return replace(images, pixels=pixels), CORRECTED
 
 
 def _split(text: str) -> tuple[int | None, Path]:

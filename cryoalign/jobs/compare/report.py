@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import cryoalign
+from cryoalign.jobs.compare.drawing import pair_drawing
+from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.metrics.registry import in_words
-from cryoalign.report.compare import CompareReportData, MetricSummary, PairDrawing, Registration, write_compare_report
-
-_COARSE_DEG, _FINE_DEG, _NEAR_DEG = 4.0, 0.5, 6.0
+from cryoalign.report.compare import CompareReportData, MetricSummary, write_compare_report
 
 
 def write_report(
@@ -45,7 +44,9 @@ def write_report(
         for row, name in enumerate(result.metrics)
     ]
     with threadpool_limits(1, user_api="blas"):
-        drawings = [_drawing(result, searches, pair) for pair in range(min(p.pictures, len(result.pairs)))]
+        corrected = (ctf["A"] == CORRECTED, ctf["B"] == CORRECTED)
+        drawn = range(min(p.pictures, len(result.pairs)))
+        drawings = [pair_drawing(result, searches, pair, corrected) for pair in drawn]
     data = CompareReportData(
         title="Images compared",
         command_line=" ".join(["cryoalign", *argv]),
@@ -66,44 +67,6 @@ def write_report(
         notes=_NOTES,
     )
     write_compare_report(run.staged("report.html"), data)
-
-
-def _drawing(result: CompareResult, searches: Mapping[str, PairSearch], pair: int) -> PairDrawing:
-    row_a, row_b = int(result.pairs.a[pair]), int(result.pairs.b[pair])
-    registrations = []
-    for number, name in enumerate(result.metrics):
-        found, search = result.found[name], searches[name]
-        pose, scale = found.poses.take([pair]), float(found.scale[pair])
-        psi = curve_angles(float(pose.psi[0]))
-        curve = search.measure.curve(search.reference(row_a), search.image(row_b, scale), psi, pose)
-        registrations.append(
-            Registration(
-                metric=name,
-                value=float(found.value[pair]),
-                margin=float(found.margin[pair]),
-                psi_deg=float(pose.psi[0]),
-                dx_px=float(pose.dx[0]),
-                dy_px=float(pose.dy[0]),
-                mirror=bool(pose.mirror[0]),
-                scale=scale,
-                correlation=float(result.correlation[number, pair]),
-                agreeing=int(result.agreeing[number, pair]),
-                aligned=result.aligned(name, pair),
-                curve_psi_deg=psi,
-                curve=curve,
-            )
-        )
-    return PairDrawing(
-        name_a=result.a.names[row_a], name_b=result.b.names[row_b], a=result.a.pixels[row_a], b=result.b.pixels[row_b],
-        registrations=registrations,
-    )  # fmt: skip
-
-
-def curve_angles(psi_deg: float) -> NDArray[np.float64]:
-    """Return angles round the circle, closer to each other near the best one, rising from -180 to 180."""
-    near = psi_deg + np.arange(-_NEAR_DEG, _NEAR_DEG + _FINE_DEG / 2, _FINE_DEG)
-    coarse = np.arange(-180.0, 180.0 + _COARSE_DEG / 2, _COARSE_DEG)
-    return np.unique(np.concatenate([coarse, near[np.abs(near) <= 180.0]]))
 
 
 def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mapping[str, str]) -> dict[str, str]:
