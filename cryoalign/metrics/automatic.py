@@ -24,6 +24,7 @@ from cryoalign.metrics.pixel_measure import PixelFeatures
 from cryoalign.metrics.polar_euclidean import euclidean_columns
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
 from cryoalign.metrics.sliced_measure import SlicedFeatures
+from cryoalign.metrics.sliced_shift import move_lines
 from cryoalign.metrics.wiener_split import LineReader
 
 Choice = Literal["rfsw", "fusion", "euclidean"]
@@ -89,10 +90,11 @@ class Automatic:
         layout, n = reader.layout, len(images)
         sliced, polar, centre = [], [], np.empty((n, 2))
         for i in range(n):
-            lines = reader.lines(i)
+            lines, (x, y) = reader.centred_lines(i)
             columns, centre[i] = _RFSW.columns_of(lines, layout)
+            centre[i] += x, y
             sliced.append(columns)
-            polar.append(euclidean_columns(lines, layout))
+            polar.append(euclidean_columns(move_lines(lines, layout.box, -x, -y), layout))
         return AutomaticFeatures(
             _RFSW.features_of(sliced, centre, layout),
             harmonics(polar, (layout.n_angles, layout.n_frequencies)),

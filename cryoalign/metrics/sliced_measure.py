@@ -120,7 +120,9 @@ class SlicedMeasure(ABC):
         reader = LineReader(images, background)
         columns, centre = [], np.empty((len(images), 2))
         for i in range(len(images)):
-            part, centre[i] = self.columns_of(reader.lines(i), reader.layout)
+            lines, moved = reader.centred_lines(i)
+            part, centre[i] = self.columns_of(lines, reader.layout)
+            centre[i] += moved
             columns.append(part)
         return self.features_of(columns, centre, reader.layout)
 

@@ -3,6 +3,7 @@
 Every positive fluctuation of the background would count as mass, far from the centre. A soft mask and a Wiener filter
 S / (S + N) from the stack's own spectrum take it away before an image is split into its positive and negative part; a
 threshold would take weak parts of the particle too. The gain is a function of the ring, applied to the radial lines.
+The mask lies about the image's own centre (:mod:`cryoalign.metrics.centring`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.filters import conjugate_weight, radial_average, ring_index
+from cryoalign.core.filters import apply_ring_gain, conjugate_weight, radial_average, ring_index
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.tiles import TILE
+from cryoalign.metrics.centring import centre_of_density, masked_about
 from cryoalign.metrics.measure import Preparation
 from cryoalign.metrics.sinogram import LineTransform, line_gain, line_layout
 
@@ -109,16 +111,28 @@ class LineReader:
         self._transform = LineTransform(self.layout)
         self.snr = float("inf")
         """Estimated from the spectra, or as it was given."""
-        gain = None
+        self._ring_gain: NDArray[np.float64] | None = None
+        self._gain: NDArray[np.float32] | None = None
         if background.noise_spectrum is not None:
             noise = masked_noise_power(background, box)
             power = background.stack_spectrum
             power = stack_power(images, background) if power is None else power
-            gain = wiener_gain(power, noise)
+            self._ring_gain = wiener_gain(power, noise)
+            self._gain = line_gain(self.layout, 0.0, self._ring_gain)
             self.snr = estimated_snr(power, noise, background, box)
-        self._gain = None if gain is None else line_gain(self.layout, 0.0, gain)
 
     def lines(self, row: int) -> NDArray[np.complex64]:
-        """Return the lines of one image, complex64 (half, n_frequencies)."""
-        lines = self._transform(masked_images(self._images[row : row + 1], self._background)[0])
+        """Return the lines of one image, masked where the box's centre is, complex64 (half, n_frequencies)."""
+        return self._filtered(masked_images(self._images[row : row + 1], self._background)[0])
+
+    def centred_lines(self, row: int) -> tuple[NDArray[np.complex64], tuple[int, int]]:
+        """Return the lines of one image, masked about its own centre, and the pixels (x, y) it was moved there by."""
+        image = self._images[row]
+        radius = self._background.radius(image.shape[-1])
+        density = image if self._ring_gain is None else apply_ring_gain(image[None], self._ring_gain)[0]
+        masked, moved = masked_about(image, centre_of_density(density, radius, EDGE_PX), radius, EDGE_PX)
+        return self._filtered(masked), moved
+
+    def _filtered(self, masked: NDArray[np.float32]) -> NDArray[np.complex64]:
+        lines = self._transform(masked)
         return lines if self._gain is None else lines * self._gain
