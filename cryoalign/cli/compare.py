@@ -50,7 +50,7 @@ Examples:
 @click.option(
     "--metric", multiple=True, metavar="NAME",
     help="A measure: euclidean, ncc, absolute-difference, ssd, normalised-ssd, correntropy, mutual-information, sw, "
-    "rfsw, wavelet-emd, auto; may be repeated.  [default: all that need no extra]",
+    "sw1, rfsw, wavelet-emd, auto; may be repeated.  [default: all that need no extra]",
 )  # fmt: skip
 @click.option("--all-pairs", is_flag=True, help="Each of A with each of B.  [default: one with all, else row by row]")
 @click.option("--max-shift", type=float, metavar="A", help="Largest shift.")

@@ -12,7 +12,7 @@ from cryoalign.cli.options import ctf_intact_first_peak_option, mask_diameter_op
 Decorator = Callable[[Any], Any]
 MEASURES = (
     "euclidean", "ncc", "absolute-difference", "ssd", "normalised-ssd", "correntropy", "mutual-information", "sw",
-    "rfsw", "wavelet-emd", "auto",
+    "sw1", "rfsw", "wavelet-emd", "auto",
 )  # fmt: skip
 """Names of the registry of measures, which takes its time to import."""
 neighbours_option = click.option(

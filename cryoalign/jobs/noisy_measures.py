@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryoalign.metrics.measure import Measure
 
-SHY_OF_NOISE = ("sw", "rfsw", "wavelet-emd", "mutual-information", "auto")
+SHY_OF_NOISE = ("sw", "sw1", "rfsw", "wavelet-emd", "mutual-information", "auto")
 NOISY = 0.5
 """Below this SNR, over the frame, these measures lose."""
 

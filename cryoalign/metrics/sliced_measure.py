@@ -250,14 +250,16 @@ def _absolute_at(
     return values
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _absolute_curve(reference, image, curve):  # type: ignore[no-untyped-def]
-    """Average |U_{t + l}(q) - V_t(q)| for every l: there is no short cut."""
+    """Average |U_{t + l}(q) - V_t(q)| for every l: there is no short cut. Sums of one angle are in single precision."""
     n, count = reference.shape
     for shift in range(n):
         total = 0.0
         for t in range(n):
             other = t + shift if t + shift < n else t + shift - n
+            part = np.float32(0.0)
             for q in range(count):
-                total += abs(reference[other, q] - image[t, q])
+                part += abs(reference[other, q] - image[t, q])
+            total += part
         curve[shift] = total / (n * count)

@@ -2,7 +2,8 @@
 
 The reference point of the ramp-filtered distance (Bonneel, Rabin, Peyre and Pfister, J. Math. Imaging Vis. 51:22, 2015,
 for slicing; Shi, Singer and Verbeke, arXiv 2503.13756, for the rotations by FFT). Moving an image by v changes it by
-c_p |v|, c_2 = 1 / sqrt(2), c_1 = 2 / pi.
+c_p |v|, c_2 = 1 / sqrt(2), c_1 = 2 / pi. Of order 1, absolute differences take the place of squares: a little mass that
+lies far away counts for less, and no FFT shortens the comparison of all rotations.
 """
 
 from __future__ import annotations
@@ -31,3 +32,17 @@ class SlicedWasserstein(SlicedMeasure):
     def ramp(self) -> float:
         """No filter."""
         return 0.0
+
+
+@dataclass(frozen=True)
+class SlicedWassersteinOne(SlicedWasserstein):
+    """Sliced Wasserstein distance of order 1 in pixels: the mean absolute difference of quantiles; lower is better."""
+
+    p: int = 1
+
+    name: ClassVar[str] = "sw1"
+    title: ClassVar[str] = "sliced Wasserstein distance of order 1"
+    cost: ClassVar[str] = (
+        "each image is transformed once; a pair compares all quantiles at every angle, O(L^2): 0.2 ms at 64 px, 3 ms "
+        "at 256 px"
+    )

@@ -56,7 +56,7 @@ def test_what_is_cut_by_the_box_or_empty_has_a_centre():
     assert centre_of_density(np.zeros((32, 32), np.float32), 12.0, 5.0) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("name", ["sw", "rfsw"])
+@pytest.mark.parametrize("name", ["sw", "sw1", "rfsw"])
 def test_particles_far_off_the_middle_are_laid_onto_each_other(name):
     """A mask about the box would cut them: this pair was once 2 px apart."""
     kind, known = measure(name), Preparation(24.0)

@@ -14,6 +14,7 @@ from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.quantiles import part_quantiles
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sinogram import LineTransform, line_layout, projections
+from cryoalign.metrics.sliced_measure import columns_back
 
 CONSTANTS = {2: (1 / np.sqrt(2), 0.001), 1: (2 / np.pi, 0.001)}
 WHOLE = 0.5
@@ -112,16 +113,22 @@ def test_curves_by_fft_are_those_of_rolled_columns(seed):
 
 def test_absolute_differences_are_rolled_by_brute_force():
     blobs, image = particle()
-    kind = measure("sw", p=1)
+    kind = measure("sw1")
+    assert (kind.name, kind.p) == ("sw1", 1) and measure("sw", p=1).p == 1
     features = [prepared(kind, image), prepared(kind, blobs.image(64, psi=70.0, dx=2.0))]
     found = kind.search(*features, SearchLimits(8.0))
     assert abs(found.poses.psi[0] - 70.0) < 1.0 and abs(found.poses.dx[0] - 2.0) < 0.1
     assert found.score[0] < 0.1
     at = kind.curve(*features, np.array([70.0, -110.0]), found.poses)
     assert at[0] < 0.1 < at[1]
+    # The curve, from all columns on the circle, rolled.
+    a, b = (columns_back(f.centred, 0) for f in features)
+    curve = next(kind.tiles(features[0].centred, features[1].centred))[1][0, 0]
+    truth = [np.abs(np.roll(a, -shift, axis=0) - b).mean() for shift in range(len(a))]
+    np.testing.assert_allclose(curve, truth, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["sw", "rfsw"])
+@pytest.mark.parametrize("name", ["sw", "sw1", "rfsw"])
 def test_poses_are_found_with_mirrors_shifts_and_among_references(name):
     kind = measure(name)
     rng = np.random.default_rng(4)
@@ -149,7 +156,7 @@ def test_poses_are_found_with_mirrors_shifts_and_among_references(name):
     assert at[0] == pytest.approx(found.score[3], abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["sw", "rfsw"])
+@pytest.mark.parametrize("name", ["sw", "sw1", "rfsw"])
 def test_a_value_at_a_pose_is_that_of_the_posed_image(name):
     """The value moves quantiles; here the image itself is rendered at the pose."""
     _, image = particle(8)
@@ -178,7 +185,7 @@ def test_windows_and_limits_hold():
         kind.search(*features, SearchLimits(8.0, translation="grid"))
 
 
-@pytest.mark.parametrize("name", ["sw", "rfsw", "auto"])
+@pytest.mark.parametrize("name", ["sw", "sw1", "rfsw", "auto"])
 def test_empty_images_and_none_at_all(name):
     kind = measure(name)
     _, image = particle()
