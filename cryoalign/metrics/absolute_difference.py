@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class AbsoluteDifference(LadderMeasure):
         self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return the mean absolute difference, and its slopes sign(m - r) / P."""
-        value = np.empty(len(moved.pixels))
-        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-        _absolute(reference.pixels[0], moved.pixels, value, slope)
-        return value, slope if slopes else None
+        return by_kernel(_absolute, reference, moved, slopes)
 
 
 @njit(cache=True, nogil=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,36 @@ _EDGE_PX = 3.0
 _PLANS_KEPT = 64  # references whose search plans are kept for the next images
 
 
+class Lost(NamedTuple):
+    """What is lost from the best pose of n images to a lower peak.
+
+    Parameters
+    ----------
+    mean_square
+        By how much the mean squared difference is larger there, (n,).
+    contrast
+        Standard deviation inside the mask, of the reference times that of each image, (n,).
+    pixels
+        Of the mask.
+    """
+
+    mean_square: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+    pixels: int
+
+    @property
+    def normalised(self) -> NDArray[np.float64]:
+        """Return the mean square in units of either contrast, (n,)."""
+        return np.asarray(self.mean_square / np.maximum(self.contrast, 1e-300))
+
+
 class ClosedFormMeasure(PixelMeasure):
     """A measure of pixels whose best pose is the peak of the cross-correlation."""
+
+    cost: ClassVar[str] = (
+        "without shifts one FFT over the angle and a resampling, 0.2 ms a pair at 64 px; with shifts a search by the "
+        "core for every reference, 2 ms"
+    )
 
     def pairs(
         self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, *, margins: bool
@@ -45,30 +74,20 @@ class ClosedFormMeasure(PixelMeasure):
         for a in range(len(references)):
             poses = Poses(table.psi_deg[a], table.dx[a], table.dy[a], table.mirror[a])
             table.value[a] = self.values_at(references, a, images, everyone, poses)
-            statistics = references.level(references.box).statistics[a]
-            runner_up[a] = self.at_lower_peak(
-                table.value[a], lost[a] / len(known.inside), statistics, known.statistics, len(known.inside)
-            )
+            contrast = references.level(references.box).statistics[a, 1] * known.statistics[:, 1]
+            pixels = len(known.inside)
+            runner_up[a] = self.at_lower_peak(table.value[a], Lost(lost[a] / pixels, contrast, pixels))
         return table, runner_up
 
-    def at_lower_peak(
-        self,
-        value: NDArray[np.float64],
-        lost: NDArray[np.float64],
-        reference: NDArray[np.float64],
-        images: NDArray[np.float64],
-        pixels: int,
-    ) -> NDArray[np.float64]:
+    def at_lower_peak(self, value: NDArray[np.float64], lost: Lost) -> NDArray[np.float64]:
         """Return the value where the mean squared difference is worse than at the best pose.
 
         Parameters
         ----------
-        value, lost
-            At the best pose, and by how much the mean squared difference is larger at the best other peak, (n,).
-        reference, images
-            Mean, standard deviation and noise inside the mask, (3,) and (n, 3).
-        pixels
-            Of the mask.
+        value
+            At the best pose, (n,).
+        lost
+            Between the best pose and the best other peak.
         """
         raise NotImplementedError
 

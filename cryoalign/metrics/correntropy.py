@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
 
 LEAST_SHARE = 0.5
 """Sigma is at least this share of the reference's standard deviation inside the mask."""
@@ -58,10 +58,7 @@ class Correntropy(LadderMeasure):
             sigma = np.where(sigma > 0, sigma, 1.0)
         else:
             sigma = np.full(len(moved.pixels), float(self.sigma))
-        value = np.empty(len(moved.pixels))
-        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-        _kernel(reference.pixels[0], moved.pixels, sigma, value, slope)
-        return value, slope if slopes else None
+        return by_kernel(_kernel, reference, moved, slopes, sigma)
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.closed_form import ClosedFormMeasure
+from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
 from cryoalign.metrics.pixel_measure import MaskedPixels
 from cryoalign.metrics.ssd import SumOfSquaredDifferences
 
@@ -26,9 +26,6 @@ class Euclidean(ClosedFormMeasure):
     name: ClassVar[str] = "euclidean"
     title: ClassVar[str] = "Euclidean distance"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = (
-        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
-    )
     warning: ClassVar[str | None] = "flat or wrong where images are deformed copies of one another"
 
     def compare(
@@ -42,13 +39,6 @@ class Euclidean(ClosedFormMeasure):
             slope *= (0.5 * count / np.maximum(value, 1e-30)).astype(np.float32)[:, None]
         return value, slope
 
-    def at_lower_peak(
-        self,
-        value: NDArray[np.float64],
-        lost: NDArray[np.float64],
-        reference: NDArray[np.float64],
-        images: NDArray[np.float64],
-        pixels: int,
-    ) -> NDArray[np.float64]:
+    def at_lower_peak(self, value: NDArray[np.float64], lost: Lost) -> NDArray[np.float64]:
         """See :meth:`ClosedFormMeasure.at_lower_peak`: as for the mean square, with the mask's size taken out."""
-        return np.sqrt(value**2 + pixels * lost)
+        return np.sqrt(value**2 + lost.pixels * lost.mean_square)

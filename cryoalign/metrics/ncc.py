@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.metrics.closed_form import ClosedFormMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
+from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)
@@ -24,34 +24,21 @@ class NormalisedCrossCorrelation(ClosedFormMeasure):
     name: ClassVar[str] = "ncc"
     title: ClassVar[str] = "normalised cross-correlation"
     lower_is_better: ClassVar[bool] = False
-    cost: ClassVar[str] = (
-        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
-    )
     warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
 
     def compare(
         self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return the correlation, and its slopes ((r - <r>)/sd(r) - NCC (m - <m>)/sd(m)) / (P sd(m))."""
-        value = np.empty(len(moved.pixels))
-        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-        correlate(reference.pixels[0], moved.pixels, value, slope)
-        return value, slope if slopes else None
+        return by_kernel(_correlate, reference, moved, slopes)
 
-    def at_lower_peak(
-        self,
-        value: NDArray[np.float64],
-        lost: NDArray[np.float64],
-        reference: NDArray[np.float64],
-        images: NDArray[np.float64],
-        pixels: int,
-    ) -> NDArray[np.float64]:
+    def at_lower_peak(self, value: NDArray[np.float64], lost: Lost) -> NDArray[np.float64]:
         """See :meth:`ClosedFormMeasure.at_lower_peak`: squares lose twice what the covariance does."""
-        return np.asarray(value - 0.5 * lost / np.maximum(reference[1] * images[:, 1], 1e-300))
+        return np.asarray(value - 0.5 * lost.normalised)
 
 
 @njit(cache=True, nogil=True)
-def correlate(reference, moved, value, slope):  # type: ignore[no-untyped-def]
+def _correlate(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     """Write correlations (m,), 0 for a constant image, and, where ``slope`` has rows, their slopes (m, P)."""
     count = reference.shape[0]
     mean_r = 0.0

@@ -12,9 +12,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.closed_form import ClosedFormMeasure
-from cryoalign.metrics.ncc import correlate
+from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
+from cryoalign.metrics.ncc import NormalisedCrossCorrelation
 from cryoalign.metrics.pixel_measure import MaskedPixels
+
+_NCC = NormalisedCrossCorrelation()
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,15 @@ class NormalisedSsd(ClosedFormMeasure):
     name: ClassVar[str] = "normalised-ssd"
     title: ClassVar[str] = "squared difference after normalising either image"
     lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = (
-        "a search by the core, or one FFT over the angle, and a resampling: 0.2 ms a pair at 64 px in a stack"
-    )
     warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
 
     def compare(
         self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
         """Return 2 (1 - NCC), and its slopes."""
-        value = np.empty(len(moved.pixels))
-        slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-        correlate(reference.pixels[0], moved.pixels, value, slope)
-        return 2.0 * (1.0 - value), np.float32(-2.0) * slope if slopes else None
+        value, slope = _NCC.compare(reference, moved, slopes=slopes)
+        return 2.0 * (1.0 - value), None if slope is None else np.float32(-2.0) * slope
 
-    def at_lower_peak(
-        self,
-        value: NDArray[np.float64],
-        lost: NDArray[np.float64],
-        reference: NDArray[np.float64],
-        images: NDArray[np.float64],
-        pixels: int,
-    ) -> NDArray[np.float64]:
+    def at_lower_peak(self, value: NDArray[np.float64], lost: Lost) -> NDArray[np.float64]:
         """See :meth:`ClosedFormMeasure.at_lower_peak`: in units of either contrast."""
-        return np.asarray(value + lost / np.maximum(reference[1] * images[:, 1], 1e-300))
+        return np.asarray(value + lost.normalised)

@@ -212,6 +212,16 @@ class PixelMeasure(ABC):
         return result
 
 
+def by_kernel(
+    kernel: Callable[..., None], reference: MaskedPixels, moved: MaskedPixels, slopes: bool, *more: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    """Run a compiled kernel, which writes values (m,) and, where there is room for them, slopes (m, P)."""
+    value = np.empty(len(moved.pixels))
+    slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
+    kernel(reference.pixels[0], moved.pixels, *more, value, slope)
+    return value, slope if slopes else None
+
+
 def reference_pixels(level: Level, row: int) -> MaskedPixels:
     """Return the masked pixels of one reference, as they are."""
     pixels = np.ascontiguousarray(level.images[row].ravel()[level.inside][None])
