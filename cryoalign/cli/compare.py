@@ -27,6 +27,11 @@ Examples:
   \b
     cryoalign compare 1@references.mrcs 3@averages.mrcs -o Compared --mirror
 \b
+  Are these alignments right? Each particle is laid on its class at its own pose:
+  \b
+    cryoalign compare averages.star particles.star -o Checked --by-class \\
+        --check-poses --metric ncc --metric rfsw
+\b
   Averages of two microscopes, whose magnifications may differ, each with each,
   by three measures:
   \b
@@ -53,6 +58,12 @@ Examples:
     "sw1, rfsw, wavelet-emd, auto; may be repeated.  [default: all that need no extra]",
 )  # fmt: skip
 @click.option("--all-pairs", is_flag=True, help="Each of A with each of B.  [default: one with all, else row by row]")
+@click.option("--by-class", is_flag=True, help="Each of B with the image of A that its rlnClassNumber counts.")
+@click.option(
+    "--check-poses", is_flag=True,
+    help="Judge the poses of B's table, too (without a table: as B lies): the value there, the nearest optimum, and "
+    "whether a better pose lies elsewhere.",
+)  # fmt: skip
 @click.option("--max-shift", type=float, metavar="A", help="Largest shift.")
 @click.option("--max-shift-px", type=float, metavar="PX", help="The same in pixels.  [default: box / 12]")
 @click.option("--mirror/--no-mirror", default=False, show_default=True, help="Search mirrored images too.")

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
+from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ centre of mass, and with it the shift in closed form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -19,7 +19,7 @@ from cryoalign.core.poses import Poses
 from cryoalign.metrics.angle_curve import Harmonics, curve_means, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.euclidean import Euclidean
 from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation, chosen_translation
-from cryoalign.metrics.pair_search import Curves, best_matches, search_curves
+from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.pixel_measure import PixelFeatures
 from cryoalign.metrics.polar_euclidean import euclidean_columns
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
@@ -112,6 +112,20 @@ class Automatic:
             return _EUCLIDEAN.search(references.pixels, images.pixels, _by_grid(limits))
         return best_matches(*self._rotations(references, images, limits, chosen))
 
+    def refine(
+        self, references: AutomaticFeatures, images: AutomaticFeatures, poses: Poses, limits: SearchLimits
+    ) -> Matches:
+        """Go to the nearest optimum of what was chosen."""
+        shifts = chosen_translation(self, limits) != "none"
+        chosen = choice(images.snr, shifts)
+        if chosen == "rfsw":
+            return _RFSW.refine(references.sliced, images.sliced, poses, limits)
+        if shifts:
+            return _EUCLIDEAN.refine(references.pixels, images.pixels, poses, _by_grid(limits))
+        curves_of, power = self._curves(references, images, chosen)
+        table = nearest_valleys(curves_of, poses, power=power)
+        return best_matches(table, table.value[0])
+
     def table(self, a: AutomaticFeatures, b: AutomaticFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs; the noisier set says how."""
         shifts = chosen_translation(self, limits) != "none"
@@ -176,8 +190,14 @@ class Automatic:
         margins: bool = True,
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Compare all pairs by their fused, or their Euclidean, curves."""
+        curves_of, power = self._curves(references, images, chosen)
+        return search_curves(curves_of, len(references), len(images), limits, power=power, margins=margins)
+
+    def _curves(
+        self, references: AutomaticFeatures, images: AutomaticFeatures, chosen: Choice
+    ) -> tuple[Callable[[bool], Curves], float]:
+        """Return the curves of all pairs by the hand of the images, and the power that makes them values."""
         weight = sliced_weight(min(references.snr, images.snr))
-        sizes = len(references), len(images)
 
         def curves_of(mirror: bool) -> Curves:
             moving = images.mirrored() if mirror else images
@@ -187,8 +207,7 @@ class Automatic:
             sliced = tiles_of_curves(references.sliced.in_place(), moving.sliced.in_place())
             return _fused(sliced, polar, weight)
 
-        power = 0.5 if chosen == "euclidean" else 1.0
-        return search_curves(curves_of, *sizes, limits, power=power, margins=margins)
+        return curves_of, 0.5 if chosen == "euclidean" else 1.0
 
 
 def sliced_weight(snr: float) -> float:

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
+from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
 LEAST_SHARE = 0.5
 """Sigma is at least this share of the reference's standard deviation inside the mask."""

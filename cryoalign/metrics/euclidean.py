@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.masked_pixels import MaskedPixels
 from cryoalign.metrics.ssd import SumOfSquaredDifferences
 
 _SSD = SumOfSquaredDifferences()

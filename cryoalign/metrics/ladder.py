@@ -7,19 +7,19 @@ go downhill on the measure itself, and the worse ones are left behind.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.tiles import TILE
-from cryoalign.metrics.descent import DescentSettings, descend
+from cryoalign.metrics.climb import Climbers, climb
+from cryoalign.metrics.masked_pixels import MaskedPixels, masked
 from cryoalign.metrics.measure import APART_DEG, PairTable, SearchLimits, chosen_translation
 from cryoalign.metrics.moving import MovingImages
-from cryoalign.metrics.pixel_measure import MaskedPixels, PixelFeatures, PixelMeasure, masked, reference_pixels
+from cryoalign.metrics.pixel_measure import PixelFeatures, PixelMeasure
 from cryoalign.metrics.pyramid import Level, band_boxes
 from cryoalign.metrics.sparse_grid import PoseGrid, best_peaks, pose_grid, shifted_images, turned_references
 
@@ -27,19 +27,6 @@ PEAKS = 6
 """Peaks of the grid that go downhill at the lowest band."""
 KEPT = 3
 """Of these, how many are followed to the next one; one of them is turned by more than 10 degrees if any is."""
-
-
-@dataclass(eq=False)
-class _Climbers:
-    """Peaks on their way: whose they are, int64 (m,); psi, dx, dy (m, 3); mirror; cost, lower is better."""
-
-    image: NDArray[np.int64]
-    pose: NDArray[np.float64]
-    mirror: NDArray[np.bool_]
-    cost: NDArray[np.float64]
-
-    def take(self, rows: NDArray[np.int64]) -> _Climbers:
-        return _Climbers(self.image[rows], self.pose[rows], self.mirror[rows], self.cost[rows])
 
 
 class LadderMeasure(PixelMeasure):
@@ -88,51 +75,11 @@ class LadderMeasure(PixelMeasure):
                 for number, (box, images_at) in enumerate(zip(boxes, moving, strict=True)):
                     if number:
                         climbers = _fittest(climbers)
-                    self._climb(climbers, references.level(box), a, images_at, limits, windows)
+                    climb(self, climbers, references.level(box), a, images_at, limits.max_shift_px, windows)
                 _write(table, runner_up, a, rows, climbers)
                 if margins:
                     self._at_ten_degrees(references, a, tile, table, runner_up, rows)
         return replace(table, value=sign * table.value), sign * runner_up
-
-    def _climb(
-        self,
-        climbers: _Climbers,
-        level: Level,
-        row: int,
-        moving: MovingImages,
-        limits: SearchLimits,
-        windows: list[tuple[float, float] | None],
-    ) -> None:
-        """Send all climbers downhill at one level, in place."""
-        fixed, sign = reference_pixels(level, row), 1.0 if self.lower_is_better else -1.0
-
-        def energy(rows: NDArray[np.int64], poses: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-            who = climbers.image[rows]
-            placed = Poses(poses[:, 0], poses[:, 1], poses[:, 2], climbers.mirror[rows])
-            pixels, by_pose = moving.with_slopes(who, placed)
-            value, by_pixel = self.compare(fixed, masked(pixels, moving.level, who), slopes=True)
-            gradient = np.empty((len(rows), 3))
-            _chain(by_pose, by_pixel, gradient)
-            return sign * value, sign * gradient
-
-        window = None
-        if limits.psi_centre_deg is not None and any(w is not None for w in windows):
-            window = np.empty((len(climbers.image), 2))
-            for i, image in enumerate(climbers.image):
-                centre, half = windows[image]
-                # The window on the side where this peak is.
-                middle = climbers.pose[i, 0] + wrap_degrees(centre - climbers.pose[i, 0])
-                window[i] = middle - half, middle + half
-        last = level.scale == 1.0
-        settings = DescentSettings(
-            radius_px=0.5 * np.sqrt(len(level.inside) / np.pi) * level.scale,
-            first_step_px=0.3 * level.scale,
-            longest_step_px=level.scale,
-            tolerance_px=0.003 if last else 0.1 * level.scale,
-            max_rounds=40 if last else 12,
-            max_shift_px=limits.max_shift_px,
-        )
-        climbers.pose, climbers.cost = descend(energy, climbers.pose, settings, window)
 
     def _at_ten_degrees(
         self,
@@ -160,14 +107,14 @@ def _shifted(level: Level, row: int, grid: PoseGrid) -> MaskedPixels:
     return masked(pixels, level, np.full(len(pixels), row))
 
 
-def _start(peaks: list[Poses]) -> _Climbers:
+def _start(peaks: list[Poses]) -> Climbers:
     image = np.repeat(np.arange(len(peaks)), [len(p) for p in peaks])
     poses = Poses.concatenate(peaks)
     pose = np.stack([poses.psi, poses.dx, poses.dy], axis=1)
-    return _Climbers(image, pose, poses.mirror, np.zeros(len(image)))
+    return Climbers(image, pose, poses.mirror, np.zeros(len(image)))
 
 
-def _fittest(climbers: _Climbers) -> _Climbers:
+def _fittest(climbers: Climbers) -> Climbers:
     """Keep the best of each image, peaks that met counted once, and the best that is turned away from the first."""
     kept: list[int] = []
     for image in np.unique(climbers.image):
@@ -185,19 +132,19 @@ def _fittest(climbers: _Climbers) -> _Climbers:
     return climbers.take(np.array(kept, np.int64))
 
 
-def _distinct(climbers: _Climbers, i: int, j: int) -> bool:
+def _distinct(climbers: Climbers, i: int, j: int) -> bool:
     turn = abs(float(wrap_degrees(climbers.pose[i, 0] - climbers.pose[j, 0])))
     shift = float(np.hypot(*(climbers.pose[i, 1:] - climbers.pose[j, 1:])))
     return bool(climbers.mirror[i] != climbers.mirror[j]) or turn > 1.0 or shift > 0.5
 
 
-def _turned(climbers: _Climbers, i: int, j: int) -> bool:
+def _turned(climbers: Climbers, i: int, j: int) -> bool:
     turn = abs(float(wrap_degrees(climbers.pose[i, 0] - climbers.pose[j, 0])))
     return bool(climbers.mirror[i] != climbers.mirror[j]) or turn > APART_DEG
 
 
 def _write(
-    table: PairTable, runner_up: NDArray[np.float64], a: int, rows: NDArray[np.int64], climbers: _Climbers
+    table: PairTable, runner_up: NDArray[np.float64], a: int, rows: NDArray[np.int64], climbers: Climbers
 ) -> None:
     """Write the best of each image, and the cost of the best that is turned away from it."""
     for number, row in enumerate(rows):
@@ -209,14 +156,3 @@ def _write(
         table.mirror[a, row] = climbers.mirror[best]
         others = [climbers.cost[i] for i in mine if _turned(climbers, i, best)]
         runner_up[a, row] = min(others, default=np.inf)
-
-
-@njit(cache=True, nogil=True)
-def _chain(by_pose, by_pixel, gradient):  # type: ignore[no-untyped-def]
-    """Sum dE/dpixel dpixel/dpose over the pixels of each row, in order."""
-    for i in range(by_pose.shape[0]):
-        for k in range(3):
-            total = 0.0
-            for p in range(by_pose.shape[2]):
-                total += by_pose[i, k, p] * by_pixel[i, p]
-            gradient[i, k] = total

@@ -170,6 +170,13 @@ class Measure(Protocol):
         """Find the best reference and pose of each image; both prepared."""
         ...
 
+    def refine(self, references: Any, images: Any, poses: Poses, limits: SearchLimits) -> Matches:
+        """Go from a pose of each image to the nearest optimum against the first reference; margins are 0.
+
+        Windows of the limits do not count.
+        """
+        ...
+
     def curve(
         self, reference: Any, image: Any, psi_deg: NDArray[np.float64], at: Poses | None = None
     ) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.masked_pixels import MaskedPixels
 
 _LIMIT = 2.0  # of squeezed intensities
 _SUPPORT = 4  # bins that a cubic B-spline reaches

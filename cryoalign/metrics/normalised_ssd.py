@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
+from cryoalign.metrics.masked_pixels import MaskedPixels
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
-from cryoalign.metrics.pixel_measure import MaskedPixels
 
 _NCC = NormalisedCrossCorrelation()
 

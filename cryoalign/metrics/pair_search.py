@@ -61,6 +61,47 @@ def search_curves(
     return table, next_value
 
 
+def nearest_valleys(curves_of: Callable[[bool], Curves], poses: Poses, *, power: float = 1.0) -> PairTable:
+    """Walk down from the angle of each image's pose to the nearest valley of its curve against the first reference.
+
+    Parameters
+    ----------
+    curves_of
+        As in :func:`search_curves`.
+    poses
+        Of the n images; shifts are not looked at.
+    power
+        Values are raised to it.
+
+    Returns
+    -------
+    PairTable
+        (1, n), without shifts.
+    """
+    table = PairTable.empty(1, len(poses))
+    for mirror in np.unique(poses.mirror).tolist():
+        for rows, curves in curves_of(mirror):
+            mine = poses.mirror[rows] == mirror
+            rows, curve = rows[mine], curves[:1, mine]
+            if len(rows) == 0:
+                continue
+            n, everyone = curve.shape[-1], np.arange(len(rows))
+            at = np.rint(poses.psi[rows] * (n / 360.0)).astype(np.int64) % n
+            for _ in range(n):
+                around = (at[:, None] + np.array([0, -1, 1])) % n
+                step = around[everyone, curve[0][everyone[:, None], around].argmin(axis=1)]
+                if np.array_equal(step, at):
+                    break
+                at = step
+            centres = np.zeros(len(poses))
+            centres[rows] = at * (360.0 / n)
+            window = SearchLimits(psi_centre_deg=centres, psi_half_width_deg=180.0 / n)
+            psi, value = lowest(curve, window, rows)
+            table.psi_deg[0, rows], table.value[0, rows] = psi[0], value[0] ** power
+            table.mirror[0, rows] = mirror
+    return table
+
+
 def best_matches(table: PairTable, next_value: NDArray[np.float64]) -> Matches:
     """Pick each image's best reference; the margin is over the next reference, or the next valley of the only one."""
     best, everyone = np.argmin(table.value, axis=0), np.arange(table.value.shape[1])

@@ -9,43 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.poses import Poses
+from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.metrics.climb import Climbers, climb
+from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation
 from cryoalign.metrics.moving import MovingImages
 from cryoalign.metrics.pyramid import Level, level_of
 from cryoalign.metrics.wiener import wiener_filtered
 
 T = TypeVar("T")
-
-
-class MaskedPixels(NamedTuple):
-    """Pixels inside the mask of m images.
-
-    Parameters
-    ----------
-    pixels
-        Float32 (m, P).
-    statistics
-        Mean and standard deviation inside the mask and standard deviation of the noise, float64 (m, 3), of the images
-        before they were moved: they do not change with the pose.
-    box, inside
-        Side of the images, and where the pixels are in them, flattened.
-    """
-
-    pixels: NDArray[np.float32]
-    statistics: NDArray[np.float64]
-    box: int
-    inside: NDArray[np.int64]
-
-
-def masked(pixels: NDArray[np.float32], level: Level, rows: NDArray[np.int64]) -> MaskedPixels:
-    """Join pixels (m, P) of images of a level with what is known of those images."""
-    return MaskedPixels(pixels, level.statistics[rows], level.box, level.inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +149,16 @@ class PixelMeasure(ABC):
         """Compare all pairs."""
         return self.pairs(a, b, limits, margins=False)[0]
 
+    def refine(self, references: PixelFeatures, images: PixelFeatures, poses: Poses, limits: SearchLimits) -> Matches:
+        """Go from each image's pose to the nearest optimum, by descent on the measure itself at the full band."""
+        start, everyone = np.stack([poses.psi, poses.dx, poses.dy], axis=1), np.arange(len(images))
+        best = Climbers(everyone, start, poses.mirror, np.zeros(len(images)))
+        moving = MovingImages(images.level(images.box))
+        climb(self, best, references.level(references.box), 0, moving, limits.max_shift_px, None)
+        found = Poses(wrap_degrees(best.pose[:, 0]), best.pose[:, 1], best.pose[:, 2], poses.mirror)
+        value = self.values_at(references, 0, images, everyone, found)
+        return Matches(np.zeros(len(images), np.int64), found, value, np.zeros(len(images)))
+
     def value(
         self,
         reference: NDArray[np.float32],
@@ -210,19 +197,3 @@ class PixelMeasure(ABC):
             moved = masked(moving.pixels(rows[part], poses.take(np.arange(len(poses))[part])), level, rows[part])
             result[part] = self.compare(fixed, moved)[0]
         return result
-
-
-def by_kernel(
-    kernel: Callable[..., None], reference: MaskedPixels, moved: MaskedPixels, slopes: bool, *more: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-    """Run a compiled kernel, which writes values (m,) and, where there is room for them, slopes (m, P)."""
-    value = np.empty(len(moved.pixels))
-    slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-    kernel(reference.pixels[0], moved.pixels, *more, value, slope)
-    return value, slope if slopes else None
-
-
-def reference_pixels(level: Level, row: int) -> MaskedPixels:
-    """Return the masked pixels of one reference, as they are."""
-    pixels = np.ascontiguousarray(level.images[row].ravel()[level.inside][None])
-    return MaskedPixels(pixels, level.statistics[row : row + 1], level.box, level.inside)

@@ -8,6 +8,7 @@ arXiv 2503.13756). Images are kept centred: the shift has a closed form (:mod:`c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,7 +27,7 @@ from cryoalign.metrics.measure import (
     Translation,
     chosen_translation,
 )
-from cryoalign.metrics.pair_search import Curves, best_matches, search_curves
+from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.quantiles import part_quantiles, positive_means
 from cryoalign.metrics.sinogram import LineLayout, line_gain, projections
 from cryoalign.metrics.sliced_shift import centre_of_lines, closed_form_shift, move_lines
@@ -155,6 +156,21 @@ class SlicedMeasure(ABC):
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits, margins: bool = True
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Compare all pairs; with one reference also the value of the next lowest valley of each image."""
+        curves_of, shifted = self._curves(references, images, limits)
+        sizes = len(references), len(images)
+        table, next_value = search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
+        return shifted(table), next_value
+
+    def refine(self, references: SlicedFeatures, images: SlicedFeatures, poses: Poses, limits: SearchLimits) -> Matches:
+        """Walk to the nearest valley of the curve; the shift is that of the closed form at its angle."""
+        curves_of, shifted = self._curves(references, images, limits)
+        table = shifted(nearest_valleys(curves_of, poses, power=1.0 / self.p))
+        return best_matches(table, table.value[0])
+
+    def _curves(
+        self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits
+    ) -> tuple[Callable[[bool], Curves], Callable[[PairTable], PairTable]]:
+        """Return the curves of all pairs by the hand of the images, and what adds shifts to a table of angles."""
         centred = chosen_translation(self, limits) == "closed-form"
         fixed = references.centred if centred else references.in_place()
 
@@ -162,14 +178,16 @@ class SlicedMeasure(ABC):
             moving = images.mirrored() if mirror else images
             return self.tiles(fixed, moving.centred if centred else moving.in_place())
 
-        sizes = len(references), len(images)
-        table, next_value = search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
-        if centred:
-            dx, dy = closed_form_shift(references.centre[:, None], images.centre[None], table.psi_deg, table.mirror)
+        def shifted(table: PairTable) -> PairTable:
+            if not centred:
+                return table
+            first = references.centre[: len(table.value), None]
+            dx, dy = closed_form_shift(first, images.centre[None], table.psi_deg, table.mirror)
             # Beyond the disc of shifts the nearest one inside is given.
             shrink = np.minimum(1.0, limits.max_shift_px / np.maximum(np.hypot(dx, dy), 1e-300))
-            table = replace(table, dx=dx * shrink, dy=dy * shrink)
-        return table, next_value
+            return replace(table, dx=dx * shrink, dy=dy * shrink)
+
+        return curves_of, shifted
 
     def tiles(self, references: Harmonics, images: Harmonics) -> Curves:
         """Yield (rows, mean p-th power of the differences at every rotation) for tiles of images."""

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixel_measure import MaskedPixels, by_kernel
+from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)

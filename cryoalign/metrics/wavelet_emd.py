@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.pixel_measure import MaskedPixels
+from cryoalign.metrics.masked_pixels import MaskedPixels
 
 _WAVELET, _MODE, _DIMENSION = "sym3", "zero", 2
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryoalign.report.compare_data import CompareReportData, FoundPose, MetricSummary, PairDrawing, Registration
+from cryoalign.report.compare_data import (
+    CompareReportData,
+    FoundPose,
+    GivenPose,
+    MetricSummary,
+    PairDrawing,
+    Registration,
+)
 
 __all__ = [
     "CompareReportData",
     "FoundPose",
+    "GivenPose",
     "MetricSummary",
     "PairDrawing",
     "Registration",

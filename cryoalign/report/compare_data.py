@@ -11,6 +11,27 @@ from numpy.typing import NDArray
 from cryoalign.report.quality_data import expect_shape
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenPose:
+    """What one measure says of the pose that an image came with.
+
+    Parameters
+    ----------
+    value, nearest_value
+        There, and at the nearest optimum.
+    away_deg, away_px
+        How far that is.
+    verdict
+        In words.
+    """
+
+    value: float
+    nearest_value: float
+    away_deg: float
+    away_px: float
+    verdict: str
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Registration:
     """What one measure says of one pair.
@@ -33,6 +54,8 @@ class Registration:
         The moved image, (L, L).
     curve_psi_deg, curve
         (A,) rising angles, and the measure there, at the shift, the mirror and the scale of the pose.
+    given
+        What it says of the pose that the image came with; None where that was not asked.
     """
 
     metric: str
@@ -49,6 +72,7 @@ class Registration:
     curve_psi_deg: NDArray
     curve: NDArray
     at_limit: bool = False
+    given: GivenPose | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
@@ -93,6 +117,8 @@ class PairDrawing:
         Of each measure at each of these poses, (measures, poses).
     words_a, words_b
         What is written on the images.
+    as_given, given_words
+        B at the pose that it came with, (L, L), and that pose in words; None where that was not asked.
     """
 
     name_a: str
@@ -103,7 +129,9 @@ class PairDrawing:
     poses: Sequence[FoundPose]
     values: NDArray
     words_a: str = "A"
-    words_b: str = "B, as given"
+    words_b: str = "B, as it is"
+    as_given: NDArray | None = None
+    given_words: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
@@ -128,6 +156,8 @@ class MetricSummary:
         Over all pairs; the correlation is that of the images inside the mask, at this measure's poses.
     with_most
         Pairs where this measure is one of the largest group that agrees, a group of two or more.
+    verdicts
+        How often it says what of the given poses; empty where that was not asked.
     """
 
     metric: str
@@ -137,6 +167,7 @@ class MetricSummary:
     median_value: float
     median_correlation: float
     with_most: int
+    verdicts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cryoalign.report.compare_charts import registration_figure
 from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing
+from cryoalign.report.compare_given import given_fact, given_table, verdicts_table
 from cryoalign.report.compare_words import (
     OPPOSITE,
     best_pose,
@@ -90,6 +91,7 @@ def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
         yield "Agree", f"{together} of {len(data.summaries)}", "measures, within 5°, 2 px and 3 % of scale"
     elif len(data.summaries) > 1:
         yield "All agree", text_percent(data.all_agree, data.pairs), "of the pairs: within 5°, 2 px and 3 % of scale"
+    yield from given_fact(data)
     best = max(data.summaries, key=lambda s: abs(s.median_correlation))
     contrast = ": contrasts are opposite" if best.median_correlation < OPPOSITE else ""
     yield "Strongest correlation", text_number(best.median_correlation), f"median, poses of {best.metric}{contrast}"
@@ -111,6 +113,7 @@ def _measures(data: CompareReportData) -> str:
         "the same registration, within 5°, 2 px and 3 % of scale. Most votes are not a proof: look at the overlays."
     )
     content = table(header, rows, numeric=(3, 4, 5)) + f'<p class="section-note aid">{escape(notes)}</p>'
+    content += verdicts_table(data)
     if len(data.drawings) < data.pairs:
         left = f"Drawn: the first {len(data.drawings)} of {data.pairs:,} pairs; compare.star has all."
         content += f'<p class="section-note">{escape(left)}</p>'
@@ -120,13 +123,18 @@ def _measures(data: CompareReportData) -> str:
 def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, MetricSummary]) -> str:
     count = len(drawing.registrations)
     width = len(drawing.a) * data.pixel_size_angstrom
+    shown = [(display_tile(drawing.a), drawing.words_a), (display_tile(drawing.b), drawing.words_b)]
+    lines = [f"A: {drawing.name_a}", f"B: {drawing.name_b}"]
+    if drawing.as_given is not None:
+        shown.append((display_tile(drawing.as_given), "B at its given pose"))
+        lines.append(f"given pose: {drawing.given_words}")
     svg = tiles(
-        [(display_tile(drawing.a), drawing.words_a), (display_tile(drawing.b), drawing.words_b)],
+        shown,
         width,
         description=f"{drawing.name_a} and {drawing.name_b}",
         circle_angstrom=2 * data.mask_radius_px * data.pixel_size_angstrom,
     )
-    content = cards([(svg, "", (f"A: {drawing.name_a}", f"B: {drawing.name_b}"))], columns=2)
+    content = cards([(svg, "", tuple(lines))], columns=2)
     header = (
         "Measure",
         "Value",
@@ -148,6 +156,7 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
         for r in drawing.registrations
     ]  # fmt: skip
     content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8)) + _each_at_each(drawing, by_name)
+    content += given_table(drawing)
     figures = []
     for row, r in enumerate(drawing.registrations):
         summary = by_name[r.metric]

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
-from cryoalign.jobs.compare.result import CompareResult, same_registration
+from cryoalign.jobs.compare.alike import same_registration
+from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
-from cryoalign.report.compare import FoundPose, PairDrawing, Registration
+from cryoalign.report.compare import FoundPose, GivenPose, PairDrawing, Registration
 
 _COARSE_DEG, _FINE_DEG, _NEAR_DEG = 4.0, 0.5, 6.0
 _AT_LIMIT_PX = 0.05
@@ -55,13 +56,27 @@ def pair_drawing(
                 aligned=result.aligned(name, pair),
                 curve_psi_deg=psi,
                 curve=curve,
+                given=_given(result, name, pair),
             )
         )
+    psi, dx, dy, mirror = result.given_pose(pair)
     return PairDrawing(
         name_a=result.a.names[row_a], name_b=result.b.names[row_b], a=result.a.pixels[row_a], b=result.b.pixels[row_b],
         words_a="A, phases corrected" if corrected[0] else "A",
-        words_b="B, phases corrected" if corrected[1] else "B, as given",
+        words_b="B, phases corrected" if corrected[1] else "B, as it is",
         registrations=registrations, poses=[_found_pose(result, members, pair) for members in groups], values=values,
+        as_given=result.as_given(pair) if result.judged else None,
+        given_words=f"psi {psi:.2f}°, shift ({dx:.2f}, {dy:.2f}) px{', mirrored' if mirror else ''}",
+    )  # fmt: skip
+
+
+def _given(result: CompareResult, metric: str, pair: int) -> GivenPose | None:
+    if metric not in result.judged:
+        return None
+    judged = result.judged[metric]
+    return GivenPose(
+        value=float(judged.value[pair]), nearest_value=float(judged.optimum[pair]),
+        away_deg=float(judged.away_deg[pair]), away_px=float(judged.away_px[pair]), verdict=str(judged.verdict[pair]),
     )  # fmt: skip
 
 

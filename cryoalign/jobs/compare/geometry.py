@@ -27,7 +27,7 @@ class Pairs:
     a, b
         Rows.
     every
-        True where each image of A meets each of B; else they go row by row.
+        True where each image of A meets each of B; else each of B meets one of A.
     words
         How they were paired, for the log.
     """
@@ -82,10 +82,29 @@ def choose_pairs(n_a: int, n_b: int, *, all_pairs: bool) -> Pairs:
     if n_a != n_b:
         raise InputError(
             f"{n_a} images in A and {n_b} in B cannot be paired row by row",
-            hint="--all-pairs compares every one with every one; N@FILE names one image",
+            hint="--all-pairs compares each with each, --by-class each with its class; N@FILE names one image",
         )
     rows = np.arange(n_a)
     return Pairs(rows, rows, False, f"row by row, {n_a} of A with {n_a} of B")
+
+
+def pairs_by_class(a: ImageSet, b: ImageSet) -> Pairs:
+    """Pair each image of B with the image of A that its rlnClassNumber counts.
+
+    Raises
+    ------
+    InputError
+        If B has no classes, or one that is not in A.
+    """
+    if b.class_number is None:
+        raise InputError("--by-class: B has no rlnClassNumber", path=b.path)
+    beyond = np.flatnonzero((b.class_number < 1) | (b.class_number > len(a)))
+    if len(beyond):
+        raise InputError(
+            f"rlnClassNumber is none of 1 to {len(a)}, the images of A", path=b.path, value=b.names[beyond[0]]
+        )
+    words = f"each of {len(b)} of B with its class of {len(a)} of A"
+    return Pairs(b.class_number - 1, np.arange(len(b)), False, words)
 
 
 def brought_together(p: CompareParameters, a: ImageSet, b: ImageSet) -> tuple[ImageSet, ImageSet, list[str]]:

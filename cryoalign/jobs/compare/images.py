@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.ctf_sums import apply_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
 from cryoalign.io.mrc import read_mrc_header
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
@@ -43,6 +44,10 @@ class ImageSet:
         What reading noticed.
     ctf
         Of each image; None where nothing says it.
+    table_poses
+        Poses of the table that lists the particles; None where there is no such table.
+    class_number
+        rlnClassNumber, int64 (n,); None where there is none.
     """
 
     path: Path
@@ -51,6 +56,8 @@ class ImageSet:
     pixel_size_angstrom: float | None
     warnings: tuple[str, ...] = ()
     ctf: CtfParameters | None = None
+    table_poses: Poses | None = None
+    class_number: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Count the images."""
@@ -60,6 +67,11 @@ class ImageSet:
     def box(self) -> int:
         """Side of the images in pixels."""
         return int(self.pixels.shape[-1])
+
+    @property
+    def poses(self) -> Poses:
+        """Return the poses that the images came with; without a table they count as they lie."""
+        return Poses.identity(len(self)) if self.table_poses is None else self.table_poses
 
 
 def file_of(text: str) -> Path:
@@ -153,4 +165,5 @@ def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: 
             "images of several pixel sizes", path=path, value=listed, hint="compare them one after another"
         )
     pixels = StackSource(particles).read(np.arange(len(particles)))
-    return ImageSet(path, pixels, list(particles.image_names()), float(sizes[0]), warnings, ctf)
+    names, classes = list(particles.image_names()), particles.whole_numbers("rlnClassNumber")
+    return ImageSet(path, pixels, names, float(sizes[0]), warnings, ctf, particles.poses(), classes)

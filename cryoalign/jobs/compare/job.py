@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cryoalign.jobs.compare.geometry import Pairs, Setting, brought_together, choose_pairs, setting_of
+from cryoalign.jobs.compare.geometry import (
+    Pairs,
+    Setting,
+    brought_together,
+    choose_pairs,
+    pairs_by_class,
+    setting_of,
+)
+from cryoalign.jobs.compare.given import HOLDS, Judged, judge
 from cryoalign.jobs.compare.images import ImageSet, file_of, phases_flipped, read_image_set
-from cryoalign.jobs.compare.outputs import table_lines, write_tables
+from cryoalign.jobs.compare.outputs import table_lines, verdict_lines, write_tables
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.report import write_report
 from cryoalign.jobs.compare.result import CompareResult, result_of
@@ -60,7 +68,8 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
             run.add_inputs(dict.fromkeys([file_of(p.a), file_of(p.b)]))
             for text in dict.fromkeys((*a.warnings, *b.warnings)):
                 run.warn(text)
-            pairs = choose_pairs(len(a), len(b), all_pairs=p.all_pairs)
+            by_class = p.by_class
+            pairs = pairs_by_class(a, b) if by_class else choose_pairs(len(a), len(b), all_pairs=p.all_pairs)
             ctf = {"A": "as it is", "B": "as it is"}
             if p.ctf:
                 (a, ctf["A"]), (b, ctf["B"]) = phases_flipped(a), phases_flipped(b)
@@ -90,8 +99,16 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
 
             for name, search in searches.items():
                 found[name] = search.run(pairs, p.threads, done)
-        result = result_of(a, b, pairs, setting, found, {name: m.lower_is_better for name, m in measures.items()})
+        judged: dict[str, Judged] = {}
+        if p.check_poses:
+            with run.stage("check poses"):
+                for name, search in searches.items():
+                    judged[name] = judge(search, pairs, b.poses, found[name], p.threads)
+        lower = {name: m.lower_is_better for name, m in measures.items()}
+        result = result_of(a, b, pairs, setting, found, lower, judged)
         for line in table_lines(result):
+            run.log.info("%s", line)
+        for line in verdict_lines(result):
             run.log.info("%s", line)
         _warn_at_limits(result, grid, run)
         with run.stage("write"):
@@ -165,5 +182,9 @@ def _counts(result: CompareResult, a: ImageSet, b: ImageSet, snr: dict[str, floa
         "pairs": len(result.pairs),
         "metrics": len(result.metrics),
         "pairs_where_all_agree": int(np.count_nonzero(together)),
+        **{
+            f"given_best_{metric.replace('-', '_')}": int(np.count_nonzero(judged.verdict == HOLDS))
+            for metric, judged in result.judged.items()
+        },
         **{f"snr_{name.lower()}": round(value, 4) for name, value in snr.items() if np.isfinite(value)},
     }

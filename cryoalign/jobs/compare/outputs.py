@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cryoalign.io.columns import text_column
 from cryoalign.io.star import write_star_loop
+from cryoalign.jobs.compare.given import VERDICTS
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.rundir import RunDirectory
 
@@ -22,6 +23,9 @@ CSV_NAMES = {
     "cryoalignShiftX": "shift_x_px", "cryoalignShiftY": "shift_y_px", "rlnOriginXAngst": "origin_x_angstrom",
     "rlnOriginYAngst": "origin_y_angstrom", "rlnIsFlip": "mirror", "cryoalignScale": "scale",
     "cryoalignCorrelation": "correlation", "cryoalignAgreeing": "agreeing",
+    "cryoalignGivenValue": "given_value", "cryoalignNearestValue": "nearest_value",
+    "cryoalignNearestAngle": "nearest_angle_deg", "cryoalignNearestShift": "nearest_shift_px",
+    "cryoalignGivenVerdict": "given_verdict",
 }  # fmt: skip
 
 
@@ -32,8 +36,9 @@ def write_tables(run: RunDirectory, result: CompareResult, export: tuple[str, ..
     if "csv" in export:
         with run.staged("compare.csv").open("w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             lines = csv.writer(handle, lineterminator="\n")
-            lines.writerow(CSV_NAMES.values())
-            for piece in _pieces(result):
+            for number, piece in enumerate(_pieces(result)):
+                if number == 0:
+                    lines.writerow(CSV_NAMES[label] for label in piece)
                 lines.writerows(zip(*piece.values(), strict=True))
         files["compare.csv"] = "the same as text"
     return files
@@ -55,7 +60,7 @@ def _columns(result: CompareResult, rows: NDArray[np.int64]) -> dict[str, NDArra
     dx, dy = column([f.poses.dx for f in found]), column([f.poses.dy for f in found])
     pixel = result.setting.pixel_size_angstrom
     names = {"a": np.array(result.a.names, object), "b": np.array(result.b.names, object)}
-    return {
+    columns = {
         "cryoalignReferenceName": np.repeat(names["a"][result.pairs.a[rows]], count),
         "rlnImageName": np.repeat(names["b"][result.pairs.b[rows]], count),
         "cryoalignMetric": np.tile(np.array(result.metrics, object), len(rows)),
@@ -72,6 +77,16 @@ def _columns(result: CompareResult, rows: NDArray[np.int64]) -> dict[str, NDArra
         "cryoalignCorrelation": column(list(result.correlation)),
         "cryoalignAgreeing": column(list(result.agreeing)),
     }
+    if result.judged:
+        judged = [result.judged[m] for m in result.metrics]
+        columns |= {
+            "cryoalignGivenValue": column([j.value for j in judged]),
+            "cryoalignNearestValue": column([j.optimum for j in judged]),
+            "cryoalignNearestAngle": column([j.away_deg for j in judged]),
+            "cryoalignNearestShift": column([j.away_px for j in judged]),
+            "cryoalignGivenVerdict": column([j.verdict for j in judged]),
+        }
+    return columns
 
 
 def table_lines(result: CompareResult) -> list[str]:
@@ -97,6 +112,34 @@ def table_lines(result: CompareResult) -> list[str]:
                 f"{'yes' if pose.mirror[pair] else 'no':>8}{found.scale[pair]:>8.4f}{result.correlation[m, pair]:>8.3f}"
                 f"{f'{agree}/{count}' if (agree := result.agreeing[m, pair]) else 'none':>7}"
             )
+        lines += _judged_lines(result, pair)
     if pairs < len(result.pairs):
         lines.append(f"... {len(result.pairs) - pairs} more pairs in compare.star")
+    return lines
+
+
+def _judged_lines(result: CompareResult, pair: int) -> list[str]:
+    """Return what the measures say of the given pose of a pair; nothing where that was not asked."""
+    if not result.judged:
+        return []
+    psi, dx, dy, mirror = result.given_pose(pair)
+    lines = [
+        f"  as given: psi {psi:.2f}, shift ({dx:.2f}, {dy:.2f}) px{', mirrored' if mirror else ''}",
+        f"  {'metric':<20}{'value there':>14}{'nearest optimum':>18}{'turned by':>12}{'shifted by':>12}  verdict",
+    ]
+    for metric in result.metrics:
+        j = result.judged[metric]
+        lines.append(
+            f"  {metric:<20}{j.value[pair]:>14.5g}{j.optimum[pair]:>18.5g}{j.away_deg[pair]:>12.2f}"
+            f"{j.away_px[pair]:>12.2f}  {j.verdict[pair]}"
+        )
+    return lines
+
+
+def verdict_lines(result: CompareResult) -> list[str]:
+    """Count the verdicts on given poses, a line for each measure."""
+    lines = []
+    for metric, judged in result.judged.items():
+        counts = [f"{verdict} {np.count_nonzero(judged.verdict == verdict)}" for verdict in VERDICTS]
+        lines.append(f"given poses under {metric}: {', '.join(counts)} of {len(result.pairs)}")
     return lines

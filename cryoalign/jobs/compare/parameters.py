@@ -49,6 +49,10 @@ class CompareParameters:
         Negate the pixels of B.
     all_pairs
         Every image of A against every image of B.
+    by_class
+        Each image of B against the image of A that its rlnClassNumber counts.
+    check_poses
+        Judge the poses that B came with, too.
     resize_reference
         Bring A to the box and the pixel size of B.
     pictures
@@ -82,6 +86,8 @@ class CompareParameters:
     datadir: Path | None = None
     invert: bool = False
     all_pairs: bool = False
+    by_class: bool = False
+    check_poses: bool = False
     resize_reference: bool = False
     pictures: int = 3
     export: tuple[str, ...] = ()
@@ -92,6 +98,7 @@ class CompareParameters:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         refuse_together(self, ("resume", "overwrite"), ("max_shift", "max_shift_px"))
+        refuse_together(self, ("all_pairs", "by_class"), ("check_poses", "scale"))
         for name in self.metric:
             in_words(name)  # refuses names that are not known
         object.__setattr__(self, "metric", tuple(dict.fromkeys(self.metric)))

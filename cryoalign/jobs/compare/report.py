@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 import cryoalign
 from cryoalign.jobs.compare.drawing import pair_drawing
+from cryoalign.jobs.compare.given import VERDICTS
 from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
@@ -40,6 +41,7 @@ def write_report(
             median_value=float(np.median(result.found[name].value)),
             median_correlation=float(np.median(result.correlation[row])),
             with_most=int(with_most[row]),
+            verdicts=_verdicts(result, name),
         )
         for row, name in enumerate(result.metrics)
     ]
@@ -59,7 +61,7 @@ def write_report(
         mask_radius_px=result.setting.mask_radius_px,
         pixel_size_angstrom=result.setting.pixel_size_angstrom,
         parameters=_parameters_as_words(p, result, ctf),
-        counts={_WORDS[name]: value for name, value in counts.items()},  # type: ignore[misc]
+        counts={_in_words(name): value for name, value in counts.items()},  # type: ignore[misc]
         warnings=list(run.warnings),
         timings_s=dict(run.timings_s),
         files=dict(files)
@@ -67,6 +69,14 @@ def write_report(
         notes=_NOTES,
     )
     write_compare_report(run.staged("report.html"), data)
+
+
+def _verdicts(result: CompareResult, metric: str) -> dict[str, int]:
+    """Count what a measure says of the given poses; empty where that was not asked."""
+    if metric not in result.judged:
+        return {}
+    said = result.judged[metric].verdict
+    return {verdict: int(np.count_nonzero(said == verdict)) for verdict in VERDICTS}
 
 
 def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mapping[str, str]) -> dict[str, str]:
@@ -85,10 +95,18 @@ def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mappi
         "CTF": "; ".join(f"{name}: {words}" for name, words in ctf.items()),
         "noise": "measured outside the mask" if p.noise else "not measured",
         "pixel size": f"{pixel:g} A",
+        "--check-poses": "yes" if p.check_poses else "no",
     }
     if p.invert:
         words["--invert"] = "yes"
     return words
+
+
+def _in_words(count: str) -> str:
+    """Return the words for the name of a count."""
+    if count.startswith("given_best_"):
+        return f"given poses that are best under {count.removeprefix('given_best_').replace('_', '-')}"
+    return _WORDS[count]
 
 
 _WORDS = {

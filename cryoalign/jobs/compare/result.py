@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.masks import centre_offsets
-from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.resample import resample
+from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs, Setting
+from cryoalign.jobs.compare.given import Judged
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.search import UNIT, Found
 from cryoalign.metrics.magnify import magnified
-
-ALIKE_DEG, ALIKE_PX, ALIKE_SCALE = 5.0, 2.0, 0.03
-"""Poses nearer to each other than this, in all three, are the same registration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,8 @@ class CompareResult:
         int64 (metrics, P): measures with the same registration, itself included; 0 where it found none.
     rank
         int64 (metrics, P), 1 = best.
+    judged
+        What each measure says of the poses that B came with; empty where that was not asked.
     """
 
     a: ImageSet
@@ -50,6 +50,19 @@ class CompareResult:
     correlation: NDArray[np.float64]
     agreeing: NDArray[np.int64]
     rank: NDArray[np.int64]
+    judged: dict[str, Judged]
+
+    def given_pose(self, pair: int) -> tuple[float, float, float, bool]:
+        """Return psi, dx, dy and mirror that the image of B of a pair came with."""
+        pose = self.b.poses.take([int(self.pairs.b[pair])])
+        # What rounds to zero has no sign.
+        psi, dx, dy = (round(float(v[0]), 2) + 0.0 for v in (pose.psi, pose.dx, pose.dy))
+        return psi, dx, dy, bool(pose.mirror[0])
+
+    def as_given(self, pair: int) -> NDArray[np.float32]:
+        """Return the image of B of a pair at the pose that it came with, (L, L)."""
+        row = int(self.pairs.b[pair])
+        return np.asarray(resample(self.b.pixels[row : row + 1], self.b.poses.take([row]))[0])
 
     def aligned(self, metric: str, pair: int) -> NDArray[np.float32]:
         """Return the image of B of a pair as a measure lays it onto that of A, (L, L)."""
@@ -59,7 +72,13 @@ class CompareResult:
 
 
 def result_of(
-    a: ImageSet, b: ImageSet, pairs: Pairs, setting: Setting, found: dict[str, Found], lower: dict[str, bool]
+    a: ImageSet,
+    b: ImageSet,
+    pairs: Pairs,
+    setting: Setting,
+    found: dict[str, Found],
+    lower: dict[str, bool],
+    judged: dict[str, Judged],
 ) -> CompareResult:
     """Add what follows from poses and values; ``lower`` tells of each measure whether lower is better."""
     metrics = tuple(found)
@@ -67,7 +86,8 @@ def result_of(
     group = pairs.b if several else np.zeros(len(pairs), np.int64)
     rank = np.stack([ranks(found[m].value if lower[m] else -found[m].value, group) for m in metrics])
     correlation = np.stack([_correlations(a, b, pairs, setting, found[m]) for m in metrics])
-    return CompareResult(a, b, pairs, setting, metrics, found, correlation, agreement(list(found.values())), rank)
+    agreeing = agreement(list(found.values()))
+    return CompareResult(a, b, pairs, setting, metrics, found, correlation, agreeing, rank, judged)
 
 
 def ranks(cost: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -88,16 +108,6 @@ def agreement(found: list[Found]) -> NDArray[np.int64]:
             same = same_registration(one.poses, one.scale, other.poses, other.scale)
             count[i] += same & ~one.nothing & ~other.nothing
     return count
-
-
-def same_registration(
-    one: Poses, scale_one: NDArray[np.float64], other: Poses, scale_other: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Tell where poses and scales are alike."""
-    turn = np.abs(wrap_degrees(one.psi - other.psi)) < ALIKE_DEG
-    apart = np.hypot(one.dx - other.dx, one.dy - other.dy) < ALIKE_PX
-    scale = np.abs(np.log(scale_one / scale_other)) < ALIKE_SCALE
-    return np.asarray(turn & apart & scale & (one.mirror == other.mirror))
 
 
 def _correlations(a: ImageSet, b: ImageSet, pairs: Pairs, setting: Setting, found: Found) -> NDArray[np.float64]:

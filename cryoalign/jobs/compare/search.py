@@ -115,6 +115,8 @@ class PairSearch:
 
     def reference(self, row: int) -> Any:
         """Return an image of A, prepared."""
+        if row in self._references:
+            return self._references[row]
         return self.measure.prepare(self._a[row : row + 1], self._known_a)
 
     def image(self, row: int, scale: float) -> Any:
@@ -128,7 +130,7 @@ class PairSearch:
     def run(self, pairs: Pairs, threads: int, done: Callable[[int], None]) -> Found:
         """Search all pairs; ``done`` is told how many are finished."""
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-            if pairs.every:  # all of A are needed by every unit
+            if pairs.every or len(self._a) < len(pairs):  # an image of A is needed more than once
                 rows = range(len(self._a))
                 self._references = dict(zip(rows, pool.map(self.reference, rows), strict=True))
             units = [np.arange(first, min(first + UNIT, len(self._b))) for first in range(0, len(self._b), UNIT)]
@@ -141,12 +143,12 @@ class PairSearch:
     def _unit(self, pairs: Pairs, rows: NDArray[np.int64]) -> Found:
         """Search the pairs of a few images of B, in the order of the pairs."""
         if not pairs.every:
-            return Found.join([self._together([int(row)], np.array([row])) for row in rows])
+            return Found.join([self._together([int(pairs.a[row])], np.array([row])) for row in rows])
         return self._together(sorted(self._references), rows)
 
     def _together(self, wanted: list[int], rows: NDArray[np.int64]) -> Found:
         """Search some of A with some of B; the pairs of one image of B stand together."""
-        references = [self._references[row] if row in self._references else self.reference(row) for row in wanted]
+        references = [self.reference(row) for row in wanted]
         if self.grid is None:
             images = self.images(rows, 1.0)
             return _found([self.measure.search(r, images, self.setting.limits) for r in references])
