@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
 from cryoalign.io.cs import read_cs
+from cryoalign.io.magnification import with_magnification, without_magnification
 from cryoalign.io.mrc import MrcHeader, read_mrc_header
 from cryoalign.io.optics import (
     IMAGE_SIZE,
@@ -62,7 +63,7 @@ class _Input:
 
 def read_particles(
     paths: Sequence[Path | str], *, datadir: Path | None = None, angpix: float | None = None,
-    limit: int | None = None, check_stacks: bool = True,
+    limit: int | None = None, check_stacks: bool = True, apply_mag_matrix: bool | None = None,
 ) -> ParticleSet:  # fmt: skip
     """Read particles from .star, .mrcs/.mrc or .cs files; several are joined, with optics groups renumbered.
 
@@ -79,6 +80,9 @@ def read_particles(
     check_stacks
         Find all stacks and check their headers: sizes, boxes, image numbers. Without it nothing but the table is
         read, and ``box`` is 0 where the table does not say.
+    apply_mag_matrix
+        Correct images by the magnification matrices of the optics table as they are read; if not, a warning says that
+        there are some. None = nobody looks at images.
 
     Raises
     ------
@@ -100,7 +104,10 @@ def read_particles(
             source.pixel_size = None if source.pixel_size is None else source.pixel_size[:left]
             source.box = None if source.box is None else source.box[:left]
         sets.append(_complete(source, datadir, angpix, check_stacks))
-    return sets[0] if len(sets) == 1 else join_particles(sets)
+    particles = sets[0] if len(sets) == 1 else join_particles(sets)
+    if apply_mag_matrix is None:
+        return particles
+    return with_magnification(particles) if apply_mag_matrix else without_magnification(particles)
 
 
 def _open(path: Path) -> _Input:

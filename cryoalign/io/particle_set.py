@@ -68,6 +68,8 @@ class ParticleSet:
         Input files, and for each row which one and its 1-based row there: what errors speak of.
     block_names
         Names of the particle block and of the optics block in the file.
+    magnification
+        Shape (optics rows, 2, 2): what images are corrected by as they are read; None = they are read as stored.
     """
 
     path: Path | None
@@ -87,6 +89,7 @@ class ParticleSet:
     source_index: NDArray[np.int32]
     source_row: NDArray[np.int64]
     block_names: tuple[str, ...] = field(default=("particles", "optics"))
+    magnification: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Count the particles."""
@@ -114,7 +117,10 @@ class ParticleSet:
         """Return the input poses: rlnAnglePsi, the origins in pixels, rlnIsFlip; 0 where a column is absent.
 
         Origins in A are divided by the pixel size of the particle's optics group; they win over origins in pixels.
+        Where images are corrected as they are read, these are the poses of corrected images.
         """
+        from cryoalign.io.magnification import corrected_poses
+
         zeros = np.zeros(len(self))
         psi = self.numbers("rlnAnglePsi")
         shifts = []
@@ -125,7 +131,8 @@ class ParticleSet:
             elif (value := self.numbers(pixel)) is None:
                 value = zeros
             shifts.append(value)
-        return Poses(zeros if psi is None else psi, *shifts, self._choice("rlnIsFlip", (0, 1)))
+        stored = Poses(zeros if psi is None else psi, *shifts, self._choice("rlnIsFlip", (0, 1)))
+        return corrected_poses(self, stored)
 
     def psi_prior(self) -> NDArray[np.float64] | None:
         """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""

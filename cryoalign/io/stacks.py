@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.magnification import correct_magnification
+from cryoalign.core.tiles import TILE
 from cryoalign.io.mrc import MrcHeader, read_mrc_header
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.stack_writer import StackWriter, write_stack
@@ -31,7 +33,8 @@ class StackSource:
     Parameters
     ----------
     particles
-        Rows with one box; see ``ParticleSet.groups_by_box`` for others.
+        Rows with one box; see ``ParticleSet.groups_by_box`` for others. Where they carry magnification matrices, images
+        are corrected as they are read, but those that cannot be used anyway.
     invert
         Negate the pixels.
     scratch_dir
@@ -49,6 +52,7 @@ class StackSource:
         self._headers = [known[i] if known is not None else read_mrc_header(particles.stacks[i]) for i in used]
         self._stack_index, self._frame = stack_index.reshape(-1), particles.frame
         self._particles, self._invert = particles, invert
+        self._to_correct = [] if particles.magnification is None else list(enumerate(particles.magnification))
         self._box = self._common_box()
         if scratch_dir is None and any(header.compression for header in self._headers):
             scratch_dir = Path(tempfile.mkdtemp(prefix="cryoalign-"))
@@ -88,7 +92,21 @@ class StackSource:
                     self._read_run(descriptor, self._headers[which], int(frame[run[0]]), run, images)
         if self._invert:
             np.negative(images, out=images)
+        if self._to_correct:
+            self._correct(rows, images)
         return images
+
+    def _correct(self, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
+        """Correct images for the magnification of their optics group, in place; identities leave their images alone."""
+        group = self._particles.optics_index[rows]
+        group[[index for index, _ in bad_images(images)]] = -1  # to be told from good ones, they stay as they are
+        for wanted, matrix in self._to_correct:
+            chosen = np.flatnonzero(group == wanted)
+            if (matrix == np.eye(2)).all():
+                continue
+            for start in range(0, len(chosen), TILE):
+                some = chosen[start : start + TILE]
+                images[some] = correct_magnification(images[some], matrix)
 
     def _read_run(
         self, descriptor: int, header: MrcHeader, frame: int, places: NDArray[np.int64], images: NDArray[np.float32]

@@ -23,7 +23,7 @@ from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.jobs.parts import plan_parts
 from cryoalign.jobs.rundir import RunDirectory
 
-_IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00", "rlnMagMat01")
+_IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
 
 
 def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False) -> int:
@@ -93,7 +93,9 @@ def part_rows(parameters: AlignParameters, n_references: int) -> int:
 
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
-    particles = read_particles(p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit)
+    particles = read_particles(
+        p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit, apply_mag_matrix=p.apply_mag_matrix
+    )
     for text in particles.warnings:
         run.warn(text)
     run.add_inputs(particles.stacks)
@@ -102,17 +104,16 @@ def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
     optics = particles.optics
     if optics is not None:
-        ignored = [c for c in _IGNORED_OPTICS if c in optics and not _is_neutral(c, optics[c])]
+        ignored = [c for c in _IGNORED_OPTICS if c in optics and not _is_neutral(optics[c])]
         if ignored:
             run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
     run.log.info("read %d particles (%s)", len(particles), particles.dialect)
     return particles
 
 
-def _is_neutral(label: str, column) -> bool:  # type: ignore[no-untyped-def]
-    neutral = 1.0 if label == "rlnMagMat00" else 0.0
+def _is_neutral(column) -> bool:  # type: ignore[no-untyped-def]
     try:
-        return bool((column.astype(float) == neutral).all())
+        return bool((column.astype(float) == 0).all())
     except ValueError:
         return False
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.io.magnification import as_corrected, stored_poses
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.jobs.align.merge import MergedAlignment
@@ -83,10 +84,11 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
     columns: dict[str, object] = {}
     if "rlnClassNumber" in plan.particles.particles:
         columns["cryoalignClassNumberInput"] = plan.particles.particles["rlnClassNumber"].iloc[good].tolist()
+    poses = stored_poses(plan.particles, aligned.poses.take(good), good)
     columns |= {
-        "rlnAnglePsi": aligned.poses.psi[good],
-        "rlnOriginXAngst": aligned.poses.dx[good] * pixel,
-        "rlnOriginYAngst": aligned.poses.dy[good] * pixel,
+        "rlnAnglePsi": poses.psi,
+        "rlnOriginXAngst": poses.dx * pixel,
+        "rlnOriginYAngst": poses.dy * pixel,
         "rlnClassNumber": aligned.reference[good] + 1,
     }
     if plan.parameters.mirror or "rlnIsFlip" in plan.particles.particles:
@@ -137,7 +139,8 @@ def _write_aligned_star(plan, aligned, run, updated: ParticleSet, good) -> None:
     if angle is not None:
         turned = np.where(aligned.poses.mirror[good], 180.0 - angle, angle) + aligned.poses.psi[good]
         columns["rlnDefocusAngle"] = np.mod(turned, 180.0)
-    write_particles(run.staged("aligned.star"), updated.with_columns(columns, drop=["rlnIsFlip", "rlnAnglePsiPrior"]))
+    table = as_corrected(updated).with_columns(columns, drop=["rlnIsFlip", "rlnAnglePsiPrior"])
+    write_particles(run.staged("aligned.star"), table)
 
 
 def _write_flipped_star(plan, aligned, run, updated: ParticleSet, good) -> None:  # type: ignore[no-untyped-def]
@@ -145,7 +148,14 @@ def _write_flipped_star(plan, aligned, run, updated: ParticleSet, good) -> None:
         "rlnImageName": _names_in_stacks(plan, run, "flipped", good),
         "rlnOriginalParticleName": plan.particles.take(good).image_names(),
     }
+    if updated.magnification is not None:
+        # The pixels are corrected ones, and so are the origins.
+        pixel = updated.pixel_size_angstrom
+        columns |= {
+            "rlnOriginXAngst": aligned.poses.dx[good] * pixel,
+            "rlnOriginYAngst": aligned.poses.dy[good] * pixel,
+        }
     angle = updated.numbers("rlnDefocusAngle")
     if angle is not None:
         columns["rlnDefocusAngle"] = np.where(aligned.poses.mirror[good], np.mod(180.0 - angle, 180.0), angle)
-    write_particles(run.staged("flipped.star"), updated.with_columns(columns, drop=["rlnIsFlip"]))
+    write_particles(run.staged("flipped.star"), as_corrected(updated).with_columns(columns, drop=["rlnIsFlip"]))

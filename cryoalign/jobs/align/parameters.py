@@ -70,8 +70,8 @@ class AlignParameters:
         With halves, the given references are used to this resolution only; None = ring 8 of the box.
     guard, null_test
         Test the alignment on rings that were held out; align as many noise images in the same way.
-    invert
-        Negate pixels as read.
+    invert, apply_mag_matrix
+        Negate pixels as read; correct them by the magnification matrices of the optics table.
     interpolation, edge, normalize
         How aligned images are made; edge None = wrap, or zero with linear.
     write_stack, resize_reference
@@ -120,6 +120,7 @@ class AlignParameters:
     guard: bool = True
     null_test: bool = False
     invert: bool = False
+    apply_mag_matrix: bool = False
     interpolation: Interpolation = "fourier"
     edge: Edge | None = None
     normalize: bool = False

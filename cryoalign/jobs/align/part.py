@@ -15,6 +15,7 @@ from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.resample import resample
 from cryoalign.core.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
+from cryoalign.io.magnification import poses_as_written
 from cryoalign.io.stack_writer import StackWriter
 from cryoalign.io.stacks import bad_images
 from cryoalign.jobs.align import guard as align_guard
@@ -136,7 +137,7 @@ class AlignPart:
         aligner: ReferenceAligner | MeasureAligner = self._local.aligners[g][arm]
         result = aligner.align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
-        result = replace(result, poses=result.poses.as_written(geometry.pixel_size_angstrom))
+        result = replace(result, poses=poses_as_written(plan.particles, result.poses, rows))
         for name, value in _columns_of(result).items():
             here[name][valid] = value[valid]
         at = np.flatnonzero(valid)

@@ -93,8 +93,8 @@ def _comparison(p: AlignParameters) -> ComparisonParameters:
     return ComparisonParameters(
         inputs=p.inputs, output=p.output, datadir=p.datadir, angpix=p.angpix, mirror=p.mirror,
         mask_diameter=p.mask_diameter, ctf=p.ctf, ctf_intact_first_peak=p.ctf_intact_first_peak, whiten=p.whiten,
-        invert=p.invert, threads=p.threads, memory=p.memory, limit=p.limit, block_size=p.block_size, seed=p.seed,
-        on_bad_image=p.on_bad_image, noise_group=p.noise_group,
+        invert=p.invert, apply_mag_matrix=p.apply_mag_matrix, threads=p.threads, memory=p.memory, limit=p.limit,
+        block_size=p.block_size, seed=p.seed, on_bad_image=p.on_bad_image, noise_group=p.noise_group,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cryoalign.averaging.recentre import centres_of_mass, recentring_shifts
 from cryoalign.core.poses import Poses
+from cryoalign.io.magnification import poses_as_written
 from cryoalign.jobs.average.passes import AverageResult, Passes
 from cryoalign.jobs.average.plan import AveragePlan
 
@@ -51,6 +52,6 @@ def recentred_poses(plan: AveragePlan, shift_px: NDArray[np.float64]) -> Poses:
     members = plan.members
     pixel = plan.particles.pixel_size_angstrom[members.particle]
     x, y = (shift_px[members.class_index] * (plan.out_pixel_size / pixel)[:, None]).T
-    written = members.poses.recentred(x, y).as_written(pixel)
+    written = poses_as_written(plan.particles, members.poses.recentred(x, y), members.particle)
     # Angles stay as they were read: only origins are written anew.
     return Poses(members.poses.psi, written.dx, written.dy, members.poses.mirror)

@@ -89,7 +89,9 @@ def run_average(
 
 def _read(p: AverageParameters, run: RunDirectory) -> tuple[ParticleSet, Memberships]:
     limit = p.limit if p.members is None else None
-    particles = read_particles(p.inputs, datadir=p.datadir, angpix=p.angpix, limit=limit)
+    particles = read_particles(
+        p.inputs, datadir=p.datadir, angpix=p.angpix, limit=limit, apply_mag_matrix=p.apply_mag_matrix
+    )
     for text in particles.warnings:
         run.warn(text)
     run.add_inputs(particles.stacks)

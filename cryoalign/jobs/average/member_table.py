@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.magnification import corrected_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import StarFile, read_star, write_star
@@ -30,15 +31,16 @@ class MemberTable:
     ----------
     file, block, table
         The file, the block that holds the memberships, and its cells as text.
-    poses, pixel_size_angstrom
-        Pose of every row, in pixels of its particle, and that pixel size in A, (rows,); set once the particles are
-        known.
+    poses, stored_poses, pixel_size_angstrom
+        Pose of every row, in pixels of its particle as it is read and as it is stored, and that pixel size in A,
+        (rows,); set once the particles are known.
     """
 
     file: StarFile
     block: str
     table: pd.DataFrame
     poses: Poses = field(default_factory=lambda: Poses.identity(0))
+    stored_poses: Poses = field(default_factory=lambda: Poses.identity(0))
     pixel_size_angstrom: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def error(self, what: str, row: int, value: object = None, hint: str | None = None) -> InputError:
@@ -82,7 +84,9 @@ def read_member_table(p: AverageParameters, particles: ParticleSet) -> tuple[Mem
     table = _open(p)
     particle = _rows_of_names(table, particles)
     pixel = particles.pixel_size_angstrom[particle]
-    return replace(table, poses=_poses(table, pixel), pixel_size_angstrom=pixel), particle
+    stored = _poses(table, pixel)
+    read = corrected_poses(particles, stored, particle)
+    return replace(table, poses=read, stored_poses=stored, pixel_size_angstrom=pixel), particle
 
 
 def _open(p: AverageParameters) -> MemberTable:

@@ -55,8 +55,8 @@ class AverageParameters:
         Take the user's word that the halves of rlnRandomSubset were aligned apart.
     mask_diameter
         None = 0.8 of the box.
-    invert, interpolation, edge, normalize
-        How pixels are read, aligned and normalised; edge None = wrap, or zero with linear.
+    invert, apply_mag_matrix, interpolation, edge, normalize
+        How pixels are read, corrected, aligned and normalised; edge None = wrap, or zero with linear.
     threads, memory
         Cannot change a result. Memory in bytes.
     limit, block_size
@@ -95,6 +95,7 @@ class AverageParameters:
     independent_halves: bool = False
     mask_diameter: float | None = None
     invert: bool = False
+    apply_mag_matrix: bool = False
     interpolation: Interpolation = "fourier"
     edge: Edge | None = None
     normalize: bool = False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.poses import Poses
+from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.jobs.average.passes import AverageResult
@@ -73,7 +74,8 @@ def _changed(found: AverageResult, poses: Poses, rows: NDArray[np.int64], pixel:
     columns: dict[str, ArrayLike] = {}
     if found.moved_px is not None:
         dx, dy = poses.dx.copy(), poses.dy.copy()
-        dx[rows], dy[rows] = found.plan.members.poses.dx, found.plan.members.poses.dy
+        moved = stored_poses(found.plan.particles, found.plan.members.poses, found.plan.members.particle)
+        dx[rows], dy[rows] = moved.dx, moved.dy
         columns |= {"rlnOriginXAngst": dx * pixel, "rlnOriginYAngst": dy * pixel}
     if found.intensities is not None:
         scale = np.ones(len(poses))
@@ -84,7 +86,8 @@ def _changed(found: AverageResult, poses: Poses, rows: NDArray[np.int64], pixel:
 
 def _write_particles(found: AverageResult, run: RunDirectory) -> None:
     particles, members = found.plan.particles, found.plan.members
-    columns = _changed(found, particles.poses(), members.particle, particles.pixel_size_angstrom)
+    stored = stored_poses(particles, particles.poses())
+    columns = _changed(found, stored, members.particle, particles.pixel_size_angstrom)
     kept = np.ones(len(particles), bool)
     kept[members.particle[~found.sums.good]] = False
     for text in write_particles(run.staged("particles.star"), particles.with_columns(columns).take(kept)):
@@ -95,7 +98,7 @@ def _write_members(found: AverageResult, run: RunDirectory) -> None:
     members = found.plan.members
     table = members.table
     assert table is not None
-    columns = _changed(found, table.poses, members.table_row, table.pixel_size_angstrom)
+    columns = _changed(found, table.stored_poses, members.table_row, table.pixel_size_angstrom)
     kept = np.ones(len(table.table), bool)
     kept[members.table_row[~found.sums.good]] = False
     table.write(run.staged("members.star"), columns, kept)

@@ -92,6 +92,7 @@ def treatment_of(p: ClassavgParameters, mask_diameter_angstrom: float) -> Averag
     return AverageParameters(
         inputs=p.inputs, output=p.output, datadir=p.datadir, angpix=p.angpix, plain=p.plain or not p.ctf,
         phase_flip=p.phase_flip, ctf_intact_first_peak=p.ctf_intact_first_peak, ssnr=p.ssnr, recenter=p.recenter,
-        mask_diameter=mask_diameter_angstrom, invert=p.invert, threads=p.threads, memory=p.memory, limit=p.limit,
-        block_size=p.block_size, seed=p.seed, on_bad_image=p.on_bad_image, full_digest=p.full_digest,
+        mask_diameter=mask_diameter_angstrom, invert=p.invert, apply_mag_matrix=p.apply_mag_matrix, threads=p.threads,
+        memory=p.memory, limit=p.limit, block_size=p.block_size, seed=p.seed, on_bad_image=p.on_bad_image,
+        full_digest=p.full_digest,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import coherence
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import format_number, text_column
+from cryoalign.io.magnification import poses_as_written, stored_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.star import Loop, write_star_loop
 from cryoalign.jobs.average.member_table import WEIGHT
@@ -101,7 +102,8 @@ def view_members(
     shift, centre = lists.shift_px[middle, rank], classification.centre_px[middle]
     poses = Poses(lists.angle_deg[middle, rank], *shift.T.astype(np.float64), lists.mirror[middle, rank])
     poses = poses.then(Poses(np.zeros(len(view)), *centre.T.astype(np.float64)))
-    poses = Poses(poses.psi, poses.dx * ratio, poses.dy * ratio, poses.mirror).as_written(pixel)
+    poses = Poses(poses.psi, poses.dx * ratio, poses.dy * ratio, poses.mirror)
+    poses = poses_as_written(particles, poses, particle)
     weight = np.array([float(format_number(v)) for v in classification.weight[middle, rank].astype(np.float64)])
     angle = classification.viewing_angle_deg[middle, rank].astype(np.float64)
     known = np.isfinite(angle)
@@ -154,7 +156,8 @@ def _piece(
     names: list[str],
 ) -> Loop:
     """Return some rows of members.star."""
-    rows, poses = memberships.particle[piece], memberships.poses.take(piece)
+    rows = memberships.particle[piece]
+    poses = stored_poses(particles, memberships.poses.take(piece), rows)
     pixel = particles.pixel_size_angstrom[rows]
     columns: dict[str, ArrayLike] = {
         "rlnClassNumber": memberships.class_numbers[memberships.class_index[piece]],

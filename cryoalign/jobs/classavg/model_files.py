@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
@@ -40,10 +41,11 @@ def _write_data(partition: Partition, run: RunDirectory) -> None:
     columns: dict[str, ArrayLike] = {}
     if "rlnClassNumber" in particles.particles:
         columns["cryoalignClassNumberInput"] = particles.particles["rlnClassNumber"].tolist()
+    poses = stored_poses(particles, partition.poses)
     columns |= {
-        "rlnAnglePsi": partition.poses.psi,
-        "rlnOriginXAngst": partition.poses.dx * pixel,
-        "rlnOriginYAngst": partition.poses.dy * pixel,
+        "rlnAnglePsi": poses.psi,
+        "rlnOriginXAngst": poses.dx * pixel,
+        "rlnOriginYAngst": poses.dy * pixel,
         "rlnClassNumber": partition.class_of + 1,
     }
     if "rlnIsFlip" in particles.particles:

@@ -17,6 +17,7 @@ from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
 from cryoalign.core.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
+from cryoalign.io.magnification import poses_as_written
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.plan import aligners, plan_align, thread_bytes, with_references
 from cryoalign.jobs.align.planned import AlignPlan
@@ -152,8 +153,8 @@ def _with_averages(
     run: RunDirectory,
 ) -> Partition:
     rows = np.sort(rows)
-    pixel = plan.particles.pixel_size_angstrom[rows]
-    poses = Poses(answers["psi"][rows], answers["dx"][rows], answers["dy"][rows]).as_written(pixel)
+    poses = Poses(answers["psi"][rows], answers["dx"][rows], answers["dy"][rows])
+    poses = poses_as_written(plan.particles, poses, rows)
     classes = answers["reference"][rows]
     score = answers["score"][rows]
     memberships = Memberships(
@@ -177,8 +178,9 @@ def _align_parameters(plan: AveragePlan, max_shift_px: float, whiten: bool) -> A
     return AlignParameters(
         inputs=p.inputs, output=p.output, reference=p.output / "averages.mrcs", guard=False, write_stack=False,
         mask_diameter=plan.mask_diameter_angstrom, ctf=not p.plain, ctf_intact_first_peak=p.ctf_intact_first_peak,
-        whiten=whiten, max_shift_px=max_shift_px, invert=p.invert, resize_reference=True, threads=p.threads,
-        memory=p.memory, block_size=p.block_size, on_bad_image=p.on_bad_image,
+        whiten=whiten, max_shift_px=max_shift_px, invert=p.invert, apply_mag_matrix=p.apply_mag_matrix,
+        resize_reference=True, threads=p.threads, memory=p.memory, block_size=p.block_size,
+        on_bad_image=p.on_bad_image,
     )  # fmt: skip
 
 

@@ -62,7 +62,9 @@ class Prepared:
 def read_for_comparison(p: ComparisonParameters, run: RunDirectory) -> ParticleSet:
     """Read the table, say its warnings, and record its stacks."""
     with run.stage("read"):
-        particles = read_particles(p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit)
+        particles = read_particles(
+            p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit, apply_mag_matrix=p.apply_mag_matrix
+        )
         for text in particles.warnings:
             run.warn(text)
         run.add_inputs(particles.stacks)

@@ -46,8 +46,8 @@ class ComparisonParameters:
         None = 0.8 of the box; the background is outside.
     ctf, ctf_intact_first_peak, whiten, downsample
         How particles are prepared: the CTF's sign undone, noise made white, cropped in Fourier space to so many pixels.
-    invert
-        Negate pixels as read.
+    invert, apply_mag_matrix
+        Negate pixels as read; correct them by the magnification matrices of the optics table.
     threads, memory
         Cannot change a result. Memory in bytes.
     limit, block_size
@@ -82,6 +82,7 @@ class ComparisonParameters:
     whiten: bool = True
     downsample: int = DEFAULT_DOWNSAMPLE
     invert: bool = False
+    apply_mag_matrix: bool = False
     threads: int = 1
     memory: int | None = None
     limit: int | None = None

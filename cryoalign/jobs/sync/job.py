@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
+from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.interrupt import Interrupted
 from cryoalign.jobs.markers import NodeKind
@@ -208,7 +210,9 @@ def _write_particles(found: SyncResult, run: RunDirectory) -> dict[str, str]:
         run.warn("rlnIsFlip is set on mirrored particles; RELION does not apply it")
     origin = None
     if found.shifts is not None and found.pixel_size_angstrom is not None:
-        origin = found.shifts.origin_px * found.pixel_size_angstrom
+        read = Poses(sync.psi_deg, *(found.shifts.origin_px * found.pixel_size_angstrom).T, sync.mirror)
+        stored = stored_poses(particles, read)
+        origin = np.stack([stored.dx, stored.dy], axis=1)
     elif found.table.shift_px is None:
         run.log.info("the edges have no shifts: origins stay as they were")
     return write_poses(run, particles, sync, origin, mirrors=mirrors)

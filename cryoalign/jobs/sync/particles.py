@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.edge_table import EdgeTable, with_named_rows, with_rows
+from cryoalign.io.magnification import with_magnification
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.record import read_record
@@ -31,18 +33,19 @@ def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tupl
     InputError
         If the given particles are not those of the graph.
     """
+    named = _named_by_run(table.path)
+    corrected = named is not None and named.corrected
     if p.particles:
         run.add_inputs(p.particles)
-        return _attached(table, _read(p.particles, p.datadir, p.angpix, run), run)
-    named = _named_by_run(table.path)
+        return _attached(table, _read(p.particles, p.datadir, p.angpix, run, corrected), run)
     if named is None:
         return table, None
-    paths, datadir, angpix = named
+    paths, datadir, angpix, _ = named
     missing = [path for path in paths if not path.is_file()]
     try:
         if missing:
             raise InputError("not found from here", path=missing[0])
-        particles = _read(paths, p.datadir or datadir, p.angpix or angpix, run)
+        particles = _read(paths, p.datadir or datadir, p.angpix or angpix, run, corrected)
         found = _attached(table, particles, run)
     except InputError as error:
         run.warn(f"no particles.star: the particles of this graph cannot be used ({error}); give them with --particles")
@@ -52,15 +55,28 @@ def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tupl
     return found
 
 
-def _read(paths: Sequence[Path], datadir: Path | None, angpix: float | None, run: RunDirectory) -> ParticleSet:
+class _Named(NamedTuple):
+    """What run.json beside a graph says of its particles: files, --datadir, --angpix, whether they were corrected."""
+
+    paths: list[Path]
+    datadir: Path | None
+    angpix: float | None
+    corrected: bool
+
+
+def _read(
+    paths: Sequence[Path], datadir: Path | None, angpix: float | None, run: RunDirectory, corrected: bool
+) -> ParticleSet:
     particles, _ = read_particle_tables(paths, datadir=datadir, angpix=angpix)
+    if corrected:
+        particles = with_magnification(particles)
     for text in particles.warnings:
         run.warn(text)
     return particles
 
 
-def _named_by_run(path: Path) -> tuple[list[Path], Path | None, float | None] | None:
-    """Return what run.json beside a graph.npz says of its particles: files, --datadir and --angpix."""
+def _named_by_run(path: Path) -> _Named | None:
+    """Return what run.json beside a graph.npz says of its particles, None where there is none."""
     if path.name != "graph.npz":
         return None
     try:
@@ -78,7 +94,10 @@ def _named_by_run(path: Path) -> tuple[list[Path], Path | None, float | None] | 
         return plain if plain.exists() or not (there / plain).exists() else Path(os.path.relpath(there / plain))
 
     datadir = parameters.get("datadir")
-    return [from_here(word) for word in parameters["inputs"]], datadir and from_here(datadir), parameters.get("angpix")
+    return _Named(
+        [from_here(word) for word in parameters["inputs"]], datadir and from_here(datadir), parameters.get("angpix"),
+        parameters.get("apply_mag_matrix", False),
+    )  # fmt: skip
 
 
 def _attached(table: EdgeTable, particles: ParticleSet, run: RunDirectory) -> tuple[EdgeTable, ParticleSet]:
