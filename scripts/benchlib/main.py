@@ -30,6 +30,7 @@ from . import (
     sync,
     sync_scale,
     system,
+    toy_neighbours,
 )
 from .measure import ChildFailed
 from .results import fill_document
@@ -63,6 +64,7 @@ ROOMS = {
     "sync": sync.run_sync,
     "sync_scale": sync_scale.run_sync_scale,
     "mnist": mnist.run_mnist,
+    "toy_neighbours": toy_neighbours.run_toy_neighbours,
 }
 APART = ("classavg_large",)  # only when named: long
 

@@ -24,6 +24,7 @@ from .digits import Group
 from .results import Room
 from .settings import Settings
 from .speed import best_cpu
+from .wavelet_cost import add_wavelet_cost
 
 NEAR_DEG = 25.0
 SNRS = (1.0, 0.3, 0.1, 0.03)
@@ -98,6 +99,7 @@ def run_mnist(settings: Settings) -> Room:
         room.skip("MNIST", "CRYOALIGN_TEST_DATA is not set")
     _deformed(room, settings.seeds)
     _cost(room, settings.quick)
+    add_wavelet_cost(room)
     return room
 
 
