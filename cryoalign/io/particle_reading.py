@@ -35,6 +35,7 @@ from cryoalign.io.paths import (
     search_folders,
     split_image_names,
 )  # fmt: skip
+from cryoalign.io.references import listed_references
 from cryoalign.io.star import Table, read_star
 
 _STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
@@ -129,6 +130,11 @@ def _open_star(path: Path) -> _Input:
     star = read_star(path)
     with_images = [name for name, block in star.blocks.items() if IMAGE_NAME in block]
     if not with_images:
+        listed = listed_references(star)
+        if listed is not None:
+            names, size = listed
+            sizes = None if size is None else np.full(len(names), size)
+            return _Input(path, "references", pd.DataFrame({IMAGE_NAME: text_series(names)}), pixel_size=sizes)
         if all(len(block) == 0 for block in star.blocks.values()):
             raise InputError("empty table: no rows", path=path, line=min(star.lines.values()))
         raise InputError(f"no table with {IMAGE_NAME}", path=path, hint="give a particle table")

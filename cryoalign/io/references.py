@@ -16,7 +16,8 @@ from cryoalign.io.stacks import bad_images, read_images
 from cryoalign.io.star import StarFile, read_star
 from cryoalign.io.unpack import unpacked
 
-_NAMES = ("rlnReferenceImage", "rlnImageName")
+REFERENCE = "rlnReferenceImage"
+_NAMES = (REFERENCE, "rlnImageName")
 
 
 def read_references(
@@ -105,6 +106,17 @@ def _listed(star: StarFile) -> list[str]:
                     raise InputError(f"empty table: data_{name} has no rows", path=star.path, line=star.lines[name])
                 return names
     raise InputError(f"no table with {' or '.join(_NAMES)}", path=star.path)
+
+
+def listed_references(star: StarFile) -> tuple[list[str], float | None] | None:
+    """Return the names of listed references (class averages, as of model.star), and their pixel size in A if stated.
+
+    None where no table has rlnReferenceImage and rows.
+    """
+    for name, block in star.blocks.items():
+        if REFERENCE in block and len(block[REFERENCE]):
+            return star.table(name)[REFERENCE].tolist(), _pixel_size_of_star(star)
+    return None
 
 
 def _pixel_size_of_star(star: StarFile) -> float | None:

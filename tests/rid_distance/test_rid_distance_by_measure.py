@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import phantom_set, run
+from align_helpers import phantom_set, read_mrcs, run, star, write_mrcs
 from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
+from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
 
 
@@ -80,3 +81,19 @@ def test_the_report_is_drawn(clean, with_report):
     rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")
     page = (folder / "out/report.html").read_text()
     assert "rfsw (pixels)" in page and "searched up to" in page
+
+
+def test_lists_of_references_are_images_too(clean):
+    folder, _ = clean
+    images = read_mrcs(folder / "particles.mrcs")[:6]
+    write_mrcs(folder / "run_it025_classes.mrcs", images, 1.0)  # as of a program that does not know
+    names = [f"{i:06d}@run_it025_classes.mrcs" for i in range(1, 7)]
+    star(folder / "model.star", model_general={"rlnPixelSize": [4.0]}, model_classes={"rlnReferenceImage": names})
+    star(folder / "averages.star", averages={"rlnReferenceImage": names, "rlnImagePixelSize": [4.0] * 6})
+    graphs = []
+    for file in ("model.star", "averages.star"):
+        ran = run(folder, "rid-distance", "-q", "-j", 1, file, "-o", file + ".run", "--metric", "rfsw", "-k", 2)
+        assert ran.status == 0 and ran.lines == []
+        graphs.append((folder / f"{file}.run" / "graph.npz").read_bytes())
+    graph = read_graph(folder / "model.star.run" / "graph.npz")
+    assert graphs[0] == graphs[1] and list(graph.name) == names and graph.pixel_size_angstrom == 4.0

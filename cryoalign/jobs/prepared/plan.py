@@ -128,7 +128,7 @@ def plan_preparation(
     """
     p, n = parameters, len(particles)
     ctf = particles.ctf() if p.ctf else None
-    if p.ctf and ctf is None:
+    if p.ctf and ctf is None and particles.dialect != "references":  # averages have none
         said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
         warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
     groups = particles.groups_by_box()
