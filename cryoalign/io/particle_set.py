@@ -49,7 +49,7 @@ class ParticleSet:
     other_blocks
         Blocks of the file that are neither.
     dialect
-        "3.1", "3.0" (one table: RELION 1.x to 3.0), "cs" or "stack".
+        "3.1", "3.0" (one table: RELION 1.x to 3.0), "cs", "stack" or "references" (a list of class averages).
     warnings
         What the log must say about the input.
     stacks
