@@ -25,7 +25,7 @@ from cryoalign.core.search import SearchResult
 from cryoalign.metrics.measure import Matches, Measure, Preparation, SearchLimits
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
 from cryoalign.metrics.pixel_measure import PixelFeatures
-from cryoalign.metrics.wiener_split import estimated_snr, masked_noise_power, stack_power
+from cryoalign.metrics.wiener_split import known_of_stack
 
 _NCC = NormalisedCrossCorrelation()
 _AT_LIMIT = 1e-3
@@ -96,12 +96,7 @@ def known_of_groups(
     """
     known = []
     for images, noise in zip(samples, noise_power, strict=True):
-        one = Preparation(radius_px, np.asarray(noise, np.float64))
-        if len(images):
-            power = stack_power(images, one)
-            snr = estimated_snr(power, masked_noise_power(one, images.shape[-1]), one, images.shape[-1])
-            one = replace(one, snr=snr, stack_spectrum=power)
-        known.append(one)
+        known.append(known_of_stack(images, Preparation(radius_px, np.asarray(noise, np.float64))))
     return tuple(known)
 
 

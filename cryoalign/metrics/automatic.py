@@ -23,7 +23,7 @@ from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys,
 from cryoalign.metrics.pixel_measure import PixelFeatures
 from cryoalign.metrics.polar_euclidean import euclidean_columns
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
-from cryoalign.metrics.sliced_measure import SlicedFeatures
+from cryoalign.metrics.sliced_features import SlicedFeatures
 from cryoalign.metrics.sliced_shift import move_lines
 from cryoalign.metrics.wiener_split import LineReader
 
@@ -87,16 +87,13 @@ class Automatic:
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> AutomaticFeatures:
         """Transform images, float32 (n, L, L), once for both measures."""
         reader = LineReader(images, background)
-        layout, n = reader.layout, len(images)
-        sliced, polar, centre = [], [], np.empty((n, 2))
-        for i in range(n):
+        layout, sliced, polar = reader.layout, [], []
+        for i in range(len(images)):
             lines, (x, y) = reader.centred_lines(i)
-            columns, centre[i] = _RFSW.columns_of(lines, layout)
-            centre[i] += x, y
-            sliced.append(columns)
+            sliced.append(_RFSW.ready(lines, (x, y), layout))
             polar.append(euclidean_columns(move_lines(lines, layout.box, -x, -y), layout))
         return AutomaticFeatures(
-            _RFSW.features_of(sliced, centre, layout),
+            _RFSW.features_of(sliced, reader),
             harmonics(polar, (layout.n_angles, layout.n_frequencies)),
             _EUCLIDEAN.prepare(images, background),
             reader.snr,

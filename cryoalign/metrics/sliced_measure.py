@@ -27,51 +27,13 @@ from cryoalign.metrics.measure import (
     Translation,
     chosen_translation,
 )
+from cryoalign.metrics.noisy_shift import BELOW_SNR, coarse_lines, mended
 from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.quantiles import part_quantiles, positive_means
 from cryoalign.metrics.sinogram import LineLayout, line_gain, projections
+from cryoalign.metrics.sliced_features import SlicedFeatures, SlicedImage
 from cryoalign.metrics.sliced_shift import centre_of_lines, closed_form_shift, move_lines
 from cryoalign.metrics.wiener_split import LineReader
-
-
-@dataclass(frozen=True, eq=False)
-class SlicedFeatures:
-    """Quantiles of n centred images, expanded over the angle.
-
-    Parameters
-    ----------
-    centred
-        Harmonics of the centred images' columns, one for each quantile of the lower half of each part.
-    centre
-        Where the images were, v = (x, y) in pixels from the centre pixel, float64 (n, 2).
-    """
-
-    centred: Harmonics
-    centre: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """Count the images."""
-        return len(self.centre)
-
-    @property
-    def residual(self) -> NDArray[np.float64]:
-        """What is left of a centre, on average over the columns, in pixels, (n, 2)."""
-        first = self.centred.values[1].astype(np.complex128).mean(axis=-1) * (2.0 / self.centred.n_angles)
-        return np.stack([first.real, -first.imag], axis=-1)
-
-    def mirrored(self) -> SlicedFeatures:
-        """Return the features of the mirrored images."""
-        return SlicedFeatures(self.centred.mirrored(), self.centre * np.array([-1.0, 1.0]))
-
-    def in_place(self) -> Harmonics:
-        """Return the harmonics of the images where they are."""
-        added = first_harmonic(self.centre, self.centred.n_angles)
-        return self.centred.with_first(added.astype(self.centred.values.dtype)[:, None])
-
-
-def first_harmonic(vector: NDArray[np.float64], n_angles: int) -> NDArray[np.complex128]:
-    """Return the first harmonic of <v, (cos t, sin t)> over n angles for vectors (..., 2)."""
-    return np.asarray(0.5 * n_angles * (vector[..., 0] - 1j * vector[..., 1]))
 
 
 @dataclass(frozen=True)
@@ -116,61 +78,78 @@ class SlicedMeasure(ABC):
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> SlicedFeatures:
         """Mask, filter and transform images, float32 (n, L, L), each on its own.
 
-        Noisy images pass the Wiener filter of ``background.stack_spectrum``, or of these images' own spectrum.
+        Noisy images pass the Wiener filter of ``background.stack_spectrum``, which must be given then.
         """
         reader = LineReader(images, background)
-        columns, centre = [], np.empty((len(images), 2))
-        for i in range(len(images)):
-            lines, moved = reader.centred_lines(i)
-            part, centre[i] = self.columns_of(lines, reader.layout)
-            centre[i] += moved
-            columns.append(part)
-        return self.features_of(columns, centre, reader.layout)
+        ready = [self.ready(*reader.centred_lines(i), reader.layout) for i in range(len(images))]
+        return self.features_of(ready, reader)
 
-    def columns_of(
-        self, lines: NDArray[np.complex64], layout: LineLayout
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return the quantiles of an image moved to its centre, (n_angles, columns), and that centre."""
+    def ready(self, lines: NDArray[np.complex64], moved: tuple[int, int], layout: LineLayout) -> SlicedImage:
+        """Make an image ready from its lines (half, n_frequencies), which were moved by whole pixels (x, y)."""
         # The centre is that of the density itself: a filtered part's means tremble with the interpolation.
         centre = centre_of_lines(positive_means(projections(lines, layout.box)))
         # Moved before the split: the filter's tails are cut by the box, the same way for every copy of an image.
         filtered = lines * line_gain(layout, self.ramp)
-        moved = projections(move_lines(filtered, layout.box, *centre), layout.box)
-        return part_quantiles(moved, self.quantiles, self.parts), np.asarray(centre)
+        sharp = projections(move_lines(filtered, layout.box, *centre), layout.box)
+        coarse = move_lines(coarse_lines(lines, layout), layout.box, *centre)
+        return SlicedImage(part_quantiles(sharp, self.quantiles, self.parts), np.add(centre, moved), coarse)
 
-    def features_of(
-        self, columns: list[NDArray[np.float32]], centre: NDArray[np.float64], layout: LineLayout
-    ) -> SlicedFeatures:
-        """Join the columns of images, expanded over the angle, and their centres."""
-        return SlicedFeatures(harmonics(columns, (layout.n_angles, self.parts * self.quantiles // 2)), centre)
+    def features_of(self, images: list[SlicedImage], reader: LineReader) -> SlicedFeatures:
+        """Join images, their columns expanded over the angle."""
+        layout = reader.layout
+        centred = harmonics([i.columns for i in images], (layout.n_angles, self.parts * self.quantiles // 2))
+        centre = np.array([i.centre for i in images]).reshape(-1, 2)
+        coarse = np.array([i.coarse for i in images]) if images else np.zeros((0, 1, 1), np.complex64)
+        return SlicedFeatures(centred, centre, coarse, layout.box, reader.snr)
 
     def search(self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
-        return best_matches(*self._pairs(references, images, limits))
+        return self._shifted(best_matches(*self._pairs(references, images, limits)), references, images, limits)
 
     def table(self, a: SlicedFeatures, b: SlicedFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
-        return self._pairs(a, b, limits, margins=False)[0]
+        table = self._pairs(a, b, limits, margins=False)[0]
+        first, second = np.indices(table.value.shape).reshape(2, -1)
+        poses, shape = self._shifts(a, b, first, second, table.poses(), limits), table.value.shape
+        return replace(table, dx=poses.dx.reshape(shape), dy=poses.dy.reshape(shape))
 
     def _pairs(
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits, margins: bool = True
     ) -> tuple[PairTable, NDArray[np.float64]]:
-        """Compare all pairs; with one reference also the value of the next lowest valley of each image."""
-        curves_of, shifted = self._curves(references, images, limits)
-        sizes = len(references), len(images)
-        table, next_value = search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
-        return shifted(table), next_value
+        """Turn all pairs; with one reference also the value of the next lowest valley of each image."""
+        sizes, curves_of = (len(references), len(images)), self._curves(references, images, limits)
+        return search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
 
     def refine(self, references: SlicedFeatures, images: SlicedFeatures, poses: Poses, limits: SearchLimits) -> Matches:
-        """Walk to the nearest valley of the curve; the shift is that of the closed form at its angle."""
-        curves_of, shifted = self._curves(references, images, limits)
-        table = shifted(nearest_valleys(curves_of, poses, power=1.0 / self.p))
-        return best_matches(table, table.value[0])
+        """Walk to the nearest valley of the curve; the shift is found at its angle as in a search."""
+        table = nearest_valleys(self._curves(references, images, limits), poses, power=1.0 / self.p)
+        return self._shifted(best_matches(table, table.value[0]), references, images, limits)
+
+    def _shifted(
+        self, found: Matches, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits
+    ) -> Matches:
+        poses = self._shifts(references, images, found.reference, np.arange(len(images)), found.poses, limits)
+        return replace(found, poses=poses)
+
+    def _shifts(
+        self, references: SlicedFeatures, images: SlicedFeatures, first: NDArray[np.int64], second: NDArray[np.int64],
+        poses: Poses, limits: SearchLimits,
+    ) -> Poses:  # fmt: skip
+        """Return the poses of pairs of a reference and an image with shifts: in closed form, mended in noise."""
+        if chosen_translation(self, limits) != "closed-form":
+            return poses
+        dx, dy = closed_form_shift(references.centre[first], images.centre[second], poses.psi, poses.mirror)
+        poses = Poses(poses.psi, dx, dy, poses.mirror)
+        if min(references.snr, images.snr) < BELOW_SNR:
+            poses = mended(poses, references.coarse, images.coarse, first, second, images.box)
+        # Beyond the disc of shifts the nearest one inside is given.
+        shrink = np.minimum(1.0, limits.max_shift_px / np.maximum(np.hypot(poses.dx, poses.dy), 1e-300))
+        return Poses(poses.psi, poses.dx * shrink, poses.dy * shrink, poses.mirror)
 
     def _curves(
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits
-    ) -> tuple[Callable[[bool], Curves], Callable[[PairTable], PairTable]]:
-        """Return the curves of all pairs by the hand of the images, and what adds shifts to a table of angles."""
+    ) -> Callable[[bool], Curves]:
+        """Return the curves of all pairs by the hand of the images."""
         centred = chosen_translation(self, limits) == "closed-form"
         fixed = references.centred if centred else references.in_place()
 
@@ -178,16 +157,7 @@ class SlicedMeasure(ABC):
             moving = images.mirrored() if mirror else images
             return self.tiles(fixed, moving.centred if centred else moving.in_place())
 
-        def shifted(table: PairTable) -> PairTable:
-            if not centred:
-                return table
-            first = references.centre[: len(table.value), None]
-            dx, dy = closed_form_shift(first, images.centre[None], table.psi_deg, table.mirror)
-            # Beyond the disc of shifts the nearest one inside is given.
-            shrink = np.minimum(1.0, limits.max_shift_px / np.maximum(np.hypot(dx, dy), 1e-300))
-            return replace(table, dx=dx * shrink, dy=dy * shrink)
-
-        return curves_of, shifted
+        return curves_of
 
     def tiles(self, references: Harmonics, images: Harmonics) -> Curves:
         """Yield (rows, mean p-th power of the differences at every rotation) for tiles of images."""

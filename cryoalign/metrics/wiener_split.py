@@ -8,6 +8,7 @@ The mask lies about the image's own centre (:mod:`cryoalign.metrics.centring`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -56,6 +57,15 @@ def stack_power(images: NDArray[np.floating], background: Preparation) -> NDArra
     return total / (max(1, len(images)) * float(box) ** 2)
 
 
+def known_of_stack(images: NDArray[np.floating], background: Preparation) -> Preparation:
+    """Add the spectrum of a stack and its SNR to what is known of it; the images may be a sample, float32 (n, L, L)."""
+    if background.noise_spectrum is None or len(images) == 0:
+        return background
+    box, power = images.shape[-1], stack_power(images, background)
+    snr = estimated_snr(power, masked_noise_power(background, box), background, box)
+    return replace(background, snr=snr, stack_spectrum=power)
+
+
 def masked_noise_power(background: Preparation, box: int) -> NDArray[np.float64]:
     """Return the noise power per ring that the mask leaves, in the units of :func:`stack_power`."""
     if background.noise_spectrum is None:
@@ -97,8 +107,13 @@ class LineReader:
     images
         Float32 (n, L, L).
     background
-        Mask and noise. Noisy images pass the Wiener filter of ``stack_spectrum``; where that is None, of these images'
-        own spectrum.
+        Mask and noise. Noisy images pass the Wiener filter of ``stack_spectrum``.
+
+    Raises
+    ------
+    ValueError
+        If a noise spectrum comes without that of the stack (:func:`known_of_stack`): the filter would be that of the
+        images which happen to be prepared together, and so would every answer.
     """
 
     def __init__(self, images: NDArray[np.float32], background: Preparation) -> None:
@@ -116,7 +131,8 @@ class LineReader:
         if background.noise_spectrum is not None:
             noise = masked_noise_power(background, box)
             power = background.stack_spectrum
-            power = stack_power(images, background) if power is None else power
+            if power is None:
+                raise ValueError("noisy images need the spectrum of their stack")
             self._ring_gain = wiener_gain(power, noise)
             self._gain = line_gain(self.layout, 0.0, self._ring_gain)
             self.snr = estimated_snr(power, noise, background, box)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from blobs import random_blobs, random_poses
@@ -12,7 +10,7 @@ from cryoalign.core.masks import centre_offsets, soft_disc
 from cryoalign.metrics.centring import centre_of_density, masked_about
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import stack_power
+from cryoalign.metrics.wiener_split import known_of_stack
 
 
 def centre_of_mass(blobs):
@@ -80,8 +78,8 @@ def test_noise_does_not_drag_the_centre_to_the_middle():
     clean = blobs.images(box, 0.0, dx, dy)
     variance = clean.var(axis=(1, 2)).mean() / 0.3
     images = (clean + np.sqrt(variance) * rng.normal(size=clean.shape)).astype(np.float32)
-    known = Preparation(18.0, np.full(33, variance))
-    centre = measure("rfsw").prepare(images, replace(known, stack_spectrum=stack_power(images, known))).centre
+    known = known_of_stack(images, Preparation(18.0, np.full(33, variance)))
+    centre = measure("rfsw").prepare(images, known).centre
     off = centre - (centre_of_mass(blobs) - np.stack([dx, dy], axis=-1))
     assert np.median(np.hypot(*off.T)) < 1.0
     # Nor towards the middle on average: what is left does not go with the shift.

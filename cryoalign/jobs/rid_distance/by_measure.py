@@ -6,7 +6,6 @@ average, less what they have with each other: 1 - NCC, 1 - correntropy, mean ent
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 from cryoalign.metrics.measure import Measure, Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import estimated_snr, masked_noise_power, stack_power
+from cryoalign.metrics.wiener_split import known_of_stack
 
 UNITS = {
     "euclidean": "intensity", "ncc": "1 - correlation", "absolute-difference": "intensity",
@@ -123,9 +122,7 @@ def _known(prepared: Prepared) -> Preparation:
     except InputError:
         # Nothing outside the mask, or no room: nothing is known of noise.
         return Preparation(radius)
-    power = stack_power(images, known)
-    snr = estimated_snr(power, masked_noise_power(known, plan.box), known, plan.box)
-    return replace(known, snr=snr, stack_spectrum=power)
+    return known_of_stack(images, known)
 
 
 def _all_pairs(
