@@ -59,9 +59,9 @@ def with_magnification(particles: ParticleSet) -> ParticleSet:
             ) from None
     matrices = np.stack(cells, axis=1).reshape(-1, 2, 2)
     for group, matrix in zip(particles.optics[GROUP].tolist(), matrices, strict=True):
-        scales = np.linalg.svd(matrix, compute_uv=False)
-        if scales[1] < _SMALLEST or scales[0] > _LARGEST or np.linalg.det(matrix) < 0:
-            what = f"the magnification matrix of optics group {group} scales by {scales[1]:.3g} to {scales[0]:.3g}"
+        high, low = np.round(np.linalg.svd(matrix, compute_uv=False), 4)
+        if low < _SMALLEST or high > _LARGEST or np.linalg.det(matrix) < 0:
+            what = f"the magnification matrix of optics group {group} scales by {low:g} to {high:g}"
             if np.linalg.det(matrix) < 0:
                 what = f"the magnification matrix of optics group {group} mirrors the image"
             value = " ".join(f"{v:g}" for v in matrix.ravel())

@@ -14,7 +14,7 @@ from cryoalign.jobs.classavg.members import view_members
 def test_shifts_are_as_long_in_angstrom_whatever_the_geometry():
     """Particles of 64 px at 3 A, 56 px at 4 A and 110 px at 2 A, compared at 32 px of 6 A."""
     box, pixel = np.array([64, 56, 110, 64]), np.array([3.0, 4.0, 2.0, 3.0])
-    particles = SimpleNamespace(box=box, pixel_size_angstrom=pixel)
+    particles = SimpleNamespace(box=box, pixel_size_angstrom=pixel, magnification=None)
     rng = np.random.default_rng(1)
     index = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]], np.int32)
     shift = rng.normal(0, 1, (4, 3, 2)).astype(np.float32)
