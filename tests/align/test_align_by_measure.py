@@ -8,9 +8,9 @@ from align_helpers import align, angle_difference, numbers, phantom_set, read_mr
 
 # Largest error of an angle in degrees and median error of an origin in px, of 40 particles at SNR 1.
 TOLERANCE = {
-    "euclidean": (2, 0.2), "ssd": (2, 0.2), "normalised-ssd": (2, 0.2), "auto": (2, 0.2),
+    "euclidean": (2, 0.2), "ssd": (2, 0.2), "normalised-ssd": (2, 0.2),
     "absolute-difference": (3, 0.3), "correntropy": (3, 0.3), "mutual-information": (3, 0.3), "wavelet-emd": (4, 0.3),
-    "sw": (9, 0.25), "sw1": (9, 0.25), "rfsw": (5, 0.25),
+    "sw": (9, 0.25), "sw1": (9, 0.25), "rfsw": (5, 0.25), "auto": (5, 0.25),
 }  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("no_report")

@@ -152,7 +152,7 @@ def test_very_noisy_images_go_by_euclidean_distance_nearly_alone(digits):
 
 def test_the_noise_says_which_measure(digits):
     assert [choice(snr, False) for snr in (np.inf, 0.3, 0.01)] == ["rfsw", "fusion", "euclidean"]
-    assert [choice(snr, True) for snr in (np.inf, 0.3)] == ["rfsw", "euclidean"]
+    assert [choice(snr, True) for snr in (np.inf, 1.0, 0.3)] == ["rfsw", "rfsw", "euclidean"]
     assert sliced_weight(0.3) > sliced_weight(0.05) > 0
     for snr in (1.0, 0.1):
         data, known = noisy(digits, snr, 20)
@@ -224,3 +224,12 @@ def test_shifts_of_noisy_copies_are_mended(name, mirror):
     alone = kind.search(reference, kind.prepare(images[4:5], known), limits)
     again = kind.search(reference, kind.prepare(images, known), limits)
     assert alone.poses.dx[0] == again.poses.dx[4] and alone.poses.dy[0] == again.poses.dy[4]
+
+
+def test_noisy_digits_that_are_shifted_too_go_by_the_better_measure(real_data):
+    limits, found = SearchLimits(9.0), {}
+    for snr in (1.0, 0.1):
+        data, known = noisy(sets(real_data / "mnist", 40, 0, 6.0), snr, 16)
+        found[snr] = {name: share(name, data, known, limits) for name in ("rfsw", "euclidean", "auto")}
+    assert found[1.0]["auto"] == found[1.0]["rfsw"] > found[1.0]["euclidean"] + 1
+    assert found[0.1]["auto"] == found[0.1]["euclidean"] > found[0.1]["rfsw"] + 5
