@@ -229,7 +229,7 @@ def test_shifts_of_noisy_copies_are_mended(name, mirror):
 def test_noisy_digits_that_are_shifted_too_go_by_the_better_measure(real_data):
     limits, found = SearchLimits(9.0), {}
     for snr in (1.0, 0.1):
-        data, known = noisy(sets(real_data / "mnist", 40, 0, 6.0), snr, 16)
+        data, known = noisy(sets(real_data / "mnist", 20, 0, 6.0), snr, 16)
         found[snr] = {name: share(name, data, known, limits) for name in ("rfsw", "euclidean", "auto")}
     assert found[1.0]["auto"] == found[1.0]["rfsw"] > found[1.0]["euclidean"] + 1
     assert found[0.1]["auto"] == found[0.1]["euclidean"] > found[0.1]["rfsw"] + 5
