@@ -3,79 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import (
-    align,
-    angle_difference,
-    correlation,
-    numbers,
-    read_mrcs,
-    results,
-    rms,
-    run,
-    star,
-    table,
-    write_mrcs,
-)
+from align_helpers import align, correlation, numbers, read_mrcs, results, rms, run, star, table, write_mrcs
 from align_helpers import optics as one_group
-from blobs import Blobs, random_blobs
 from distorted import PIXEL, matrix_columns, stored_images, stretched
+from distorted_particles import FLAG, IGNORED, MATRIX, distorted
+
+from cryoalign.jobs.align.part import AlignPart
 
 pytestmark = pytest.mark.usefixtures("no_report")
-
-MATRIX = stretched(3, 30)
-FLAG = "--apply-mag-matrix"
-IGNORED = "magnification matrices of the optics table are ignored"
-
-
-@dataclass(frozen=True)
-class Distorted:
-    """Particles of one view, poses in RELION's terms, and how far a table is from them."""
-
-    blobs: Blobs
-    psi: np.ndarray
-    d: np.ndarray
-    mirror: np.ndarray
-
-    def errors(self, path: Path) -> tuple[float, float]:
-        """RMS of angles in degrees, and of origins in pixels of the stored images."""
-        psi, x, y = numbers(path, "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
-        return rms(angle_difference(psi, self.psi)), rms(np.hypot(*(np.stack([x, y]) / PIXEL - self.d.T)))
-
-
-def distorted(
-    folder: Path, n=96, box=64, groups=(MATRIX,), written=None, snr=0.5, ctf=False, mirrors=False, seed=1, spread=1.5,
-    **columns,
-) -> Distorted:  # fmt: skip
-    """Write particles.star, particles.mrcs and ref.mrcs; particles take turns among the groups."""
-    rng = np.random.default_rng(seed)
-    blobs = random_blobs(rng, 0.3 * box, count=20, width=(1.2, 2.2))
-    psi, d = rng.uniform(-180, 180, n), np.clip(rng.normal(0, spread, (n, 2)), -4, 4)
-    mirror = rng.random(n) < 0.5 if mirrors else np.zeros(n, bool)
-    u = np.round(rng.uniform(12000, 22000, n), 1)
-    defocus = np.stack([u, u - 700, np.round(rng.uniform(0, 180, n), 1)], axis=1)
-    noise, group = rng.standard_normal((n, box, box)), np.arange(n) % len(groups)
-    images = np.empty((n, box, box))
-    for g, matrix in enumerate(groups):
-        mine = group == g
-        images[mine] = stored_images(
-            blobs, box, matrix, psi[mine], d[mine], mirror=mirror[mine], defocus=defocus[mine] if ctf else None
-        )
-    gain = np.sqrt(snr / images.var(axis=(1, 2)).mean())
-    write_mrcs(folder / "particles.mrcs", (gain * images + noise).astype(np.float32), PIXEL)
-    write_mrcs(folder / "ref.mrcs", (gain * blobs.images(box)).astype(np.float32), PIXEL)
-    names = [f"g{g + 1}" for g in range(len(groups))]
-    more = {"rlnOpticsGroup": list(range(1, len(groups) + 1)), "rlnOpticsGroupName": names}
-    particles = {"rlnImageName": [f"{i + 1:06d}@particles.mrcs" for i in range(n)], "rlnOpticsGroup": group + 1}
-    if ctf:
-        particles |= {f"rlnDefocus{end}": defocus[:, c] for c, end in enumerate(("U", "V", "Angle"))}
-    optics = one_group(box, PIXEL) | more | matrix_columns(*(groups if written is None else written))
-    star(folder / "particles.star", optics=optics, particles=particles | columns)
-    return Distorted(blobs, psi, d, mirror)
 
 
 @pytest.mark.parametrize(("box", "ctf"), [(64, True), (65, False)])
@@ -184,6 +122,29 @@ def test_the_same_bytes_for_any_threads_and_blocks_and_for_a_job_array(tmp_path)
         assert run(tmp_path, *words, "out", "-j", 1, "--block-size", 64, "--part", part).status == 0
     assert run(tmp_path, "merge", "-q", "out").status == 0
     assert found["a"] == found["b"] == results(tmp_path / "out")
+
+
+def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path, monkeypatch):
+    distorted(tmp_path, n=150, box=32)
+    words = ["particles.star", "--reference", "ref.mrcs", FLAG, "--no-guard", "--block-size", 64, "-o", "out"]
+    align(tmp_path, *words)
+    expected, whole, calls = results(tmp_path / "out"), AlignPart.__call__, []
+
+    def stopped(self, part):
+        calls.append(part)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AlignPart, "__call__", stopped)
+        align(tmp_path, *words, "--overwrite", status=130)
+    assert results(tmp_path / "out") == {}
+    # Another treatment of the pixels is another run.
+    other = [word for word in words if word != FLAG]
+    assert "apply_mag_matrix was true" in align(tmp_path, *other, "--resume", status=1).errors[0]
+    align(tmp_path, *words, "--resume")
+    assert results(tmp_path / "out") == expected
 
 
 def test_without_the_option_a_warning_names_it(tmp_path):
