@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from align_helpers import align, angle_difference, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
@@ -23,10 +25,10 @@ def made(tmp_path_factory):
     return folder, phantom_set(40, 40, 4.0, snr=1.0, seed=21, views=2, ctf=True, shift_sd=1.0).write(folder)
 
 
-def by(folder, out: str, metric: str, *words: object):
+def by(folder, out: str, metric: str, *words: object, status: int = 0):
     """Align by a measure."""
     basic = ("particles.star", "--reference", "ref.mrcs", "-o", out, "--no-write-stack", "--overwrite")
-    return align(folder, *basic, "--metric", metric, *words)
+    return align(folder, *basic, "--metric", metric, *words, status=status)
 
 
 @pytest.mark.parametrize("metric", sorted(TOLERANCE))
@@ -83,9 +85,19 @@ def test_mutual_information_aligns_to_inverted_contrast(made):
     angle, _ = truth.errors(folder / "dark/particles.star")
     assert angle < 2
     assert (numbers(folder / "dark/particles.star", "cryoalignScore")[0] < -0.4).all()
+    judged = json.loads((folder / "dark/run.json").read_text())["counts"]["guard"][0]
+    assert judged["against"] == "given references with inverted contrast" and judged["z"] > 5
     ran = align(folder, *basic, "--no-guard")
     assert any("--invert" in line for line in ran.lines)
     assert truth.errors(folder / "dark/particles.star")[0] > 30
+
+
+def test_no_signal_by_the_given_references_is_a_warning_where_any_contrast_goes(tmp_path):
+    # Particles that are off their centres, and may not be shifted: coarse detail fits, fine detail does not.
+    phantom_set(100, 40, 4.0, snr=1.0, seed=21, views=3, ctf=True, shift_sd=2.0).write(tmp_path)
+    ran = by(tmp_path, "mi", "mutual-information", "--max-shift-px", 0)
+    assert any("--halves asks the particles themselves" in line for line in ran.lines)
+    by(tmp_path, "ncc", "ncc", "--max-shift-px", 0, status=3)
 
 
 def test_intensity_of_references_does_not_matter(made):

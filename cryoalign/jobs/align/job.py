@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.cascade import refine_tile
+from cryoalign.io.magnification import in_words
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.contrast import inverted_contrast
@@ -75,10 +76,13 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             say_if_kernels_must_compile(run.log, refine_tile)
             plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
             _log_plan(plan, run)
-            if start is None and not p.any_contrast and inverted_contrast(plan):
+            inverted = start is None and inverted_contrast(plan)
+            if inverted and not p.any_contrast:
                 run.warn("the particles look like the references with inverted contrast: try --invert")
+            elif inverted:
+                run.log.info("the particles look like the references with inverted contrast")
         ranges = plan_parts(len(particles), part_rows(p, len(references)))
-        rounds = Rounds(plan, run, ranges, merge_only=merge_only)
+        rounds = Rounds(plan, run, ranges, merge_only=merge_only, inverted=inverted and p.any_contrast)
         if not rounds.align():
             run.leave_partial()
             return 0
@@ -108,6 +112,8 @@ def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
         if ignored:
             run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
     run.log.info("read %d particles (%s)", len(particles), particles.dialect)
+    if (text := in_words(particles)) is not None:
+        run.log.info("%s", text)
     return particles
 
 
@@ -163,15 +169,21 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start
     verdict = told[-1] if told else None
     if not plan.parameters.any_contrast and not np.any(aligned.score[aligned.good] > 0):
         run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
+    elif verdict is not None and verdict.overall.warned and plan.parameters.any_contrast and not verdict.cross_fitted:
+        run.warn(
+            f"the fine detail of the {verdict.against} is not in the particles (z = {verdict.overall.z:.1f}); "
+            "the guard knows no contrast but the same and the inverse: --halves asks the particles themselves"
+        )
     elif verdict is not None and verdict.overall.warned:
         z = f"z = {verdict.overall.z:.1f}"
         run.warn(f"{NO_SIGNAL}: the fine detail of the references is not in the particles ({z})")
     elif verdict is None and start is not None and not start.signal:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
+        cause = "another contrast" if plan.parameters.any_contrast else "contrast inverted (--invert)"
         run.warn(
-            "the particles hold the references' fine detail with the wrong sign: contrast inverted (--invert), or "
-            "a CTF that is not corrected or was corrected before"
+            f"the particles hold the references' fine detail with the wrong sign: {cause}, or a CTF that is not "
+            "corrected or was corrected before"
         )
     if any(text.startswith(NO_SIGNAL) for text in run.warnings):
         status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT

@@ -32,6 +32,8 @@ START_ROUNDS, STILL_DEG = 12, 0.3
 class Rounds:
     """The rounds of one run: aligned in parts, merged, averages made into references.
 
+    With ``inverted`` the guard takes the given references with inverted contrast.
+
     Attributes
     ----------
     plan
@@ -44,10 +46,19 @@ class Rounds:
         What the guard found: on the references that were given, and on averages of the other half.
     """
 
-    def __init__(self, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, merge_only: bool) -> None:
+    def __init__(
+        self,
+        plan: AlignPlan,
+        run: RunDirectory,
+        ranges: list[PartRange],
+        *,
+        merge_only: bool,
+        inverted: bool = False,
+    ) -> None:
         self.plan = self.first_plan = plan
         self.verdicts: list[Verdict] = []
         self._run, self._ranges, self._merge_only = run, ranges, merge_only
+        self._inverted = inverted
 
     def align(self) -> bool:
         """Align all rounds; tell whether every part of the last is there."""
@@ -67,7 +78,9 @@ class Rounds:
             with run.stage("merge"):
                 self.aligned = merge_parts(self.plan, run.parts(_store_name(iteration)), self._ranges)
             if guard is not None and self.aligned.guard is not None:
-                verdict = judge_run(self.plan, self.aligned.guard, cross_fitted=guard.cross_fitted)
+                inverted = self._inverted and not guard.cross_fitted
+                columns = self.aligned.guard
+                verdict = judge_run(self.plan, columns, cross_fitted=guard.cross_fitted, inverted=inverted)
                 run.log.info("%s", verdict.in_words())
                 self.verdicts.append(verdict)
             if iteration == p.rounds:
@@ -115,9 +128,11 @@ class Rounds:
 
     def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
         p = self.plan.parameters
-        # Own averages are no independent references; and the guard knows nothing of another contrast.
-        if p.guard and iteration == 1 and not p.synchronized and not p.any_contrast:
-            return plan_guard(self.plan, self.plan.references[None], cross_fitted=False)
+        # Own averages are no independent references.
+        if p.guard and iteration == 1 and not p.synchronized:
+            # The guard correlates: a measure that bears any contrast is judged in the one that the particles have.
+            references = -self.plan.references if self._inverted else self.plan.references
+            return plan_guard(self.plan, references[None], cross_fitted=False)
         if p.guard and halves is not None and iteration == p.rounds:
             return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
         return None

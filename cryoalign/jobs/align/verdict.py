@@ -29,6 +29,8 @@ class Verdict:
         Resolution down to which images were aligned, and from which on they were judged, in A.
     u
         The products of the particles that were looked at.
+    inverted
+        Whether the given references were taken with inverted contrast.
     """
 
     overall: GuardVerdict
@@ -37,11 +39,19 @@ class Verdict:
     aligned_to_angstrom: float
     judged_from_angstrom: float
     u: NDArray[np.float64]
+    inverted: bool = False
+
+    @property
+    def against(self) -> str:
+        """What the particles were judged by."""
+        if self.cross_fitted:
+            return "averages of the other half"
+        return "given references" + (" with inverted contrast" if self.inverted else "")
 
     def in_words(self) -> str:
         """One line for the log."""
         v = self.overall
-        against = "averages of the other half" if self.cross_fitted else "the given references"
+        against = self.against if self.cross_fitted else f"the {self.against}"
         return (
             f"guard against model bias: {v.verdict} (z = {v.z:.1f}, share A = {v.share:.2f}, {v.n} particles against "
             f"{against}, aligned on detail coarser than {self.aligned_to_angstrom:.0f} A, judged on detail finer than "
@@ -52,14 +62,16 @@ class Verdict:
         """Return what run.json keeps."""
         v = self.overall
         return {
-            "against": "averages of the other half" if self.cross_fitted else "given references",
+            "against": self.against,
             "verdict": v.verdict, "z": round(v.z, 3), "share": round(v.share, 4), "particles": v.n,
             "aligned_to_angstrom": round(self.aligned_to_angstrom, 3),
             "judged_from_angstrom": round(self.judged_from_angstrom, 3),
         }  # fmt: skip
 
 
-def judge_run(plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: bool) -> Verdict:
+def judge_run(
+    plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: bool, inverted: bool = False
+) -> Verdict:
     """Judge the particles that the guard looked at.
 
     Parameters
@@ -70,6 +82,8 @@ def judge_run(plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: 
         The guard's columns (:data:`cryoalign.jobs.align.guard.COLUMNS`), each (n,).
     cross_fitted
         Whether they come from averages of the other half.
+    inverted
+        Whether they come from the given references with inverted contrast.
     """
     at = np.flatnonzero(columns["guard_reference"] >= 0)
     u, energy, scale = (columns[f"guard_{name}"][at] for name in ("u", "energy", "scale"))
@@ -85,4 +99,5 @@ def judge_run(plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: 
         field_of_view / BAND_RING,
         field_of_view / (BAND_RING + GAP + 1),
         u,
+        inverted,
     )
