@@ -42,12 +42,10 @@ def with_magnification(particles: ParticleSet) -> ParticleSet:
     if not there:
         text = "--apply-mag-matrix: the optics table has no magnification matrices (rlnMagMat00 ...)"
         return replace(particles, warnings=[*particles.warnings, text])
-    path = particles.sources[0] if particles.path is None and len(particles.sources) == 1 else particles.path
+    path = particles.path
     missing = [label for label in MATRIX_LABELS if label not in there]
     if missing:
-        raise InputError(
-            f"the optics table has {there[0]}, but no {', '.join(missing)}", path=path, hint=_LEAVE_OUT
-        )  # fmt: skip
+        raise InputError(f"the optics table has {there[0]}, but no {', '.join(missing)}", path=path, hint=_LEAVE_OUT)
     cells = []
     for label in MATRIX_LABELS:
         try:
@@ -83,6 +81,18 @@ def without_magnification(particles: ParticleSet) -> ParticleSet:
         return particles
     text = "magnification matrices of the optics table are ignored: --apply-mag-matrix corrects the images by them"
     return replace(particles, warnings=[*particles.warnings, text])
+
+
+def in_words(particles: ParticleSet) -> str | None:
+    """Say for the log what is corrected; None where nothing is."""
+    if particles.magnification is None:
+        return None
+    scales = np.linalg.svd(particles.magnification, compute_uv=False)
+    other = int((particles.magnification != np.eye(2)).any(axis=(1, 2)).sum())
+    return (
+        f"images are corrected for anisotropic magnification: {other} of {len(scales)} optics groups, "
+        f"up to {100 * (scales[:, 0] / scales[:, 1] - 1).max():.2f} %"
+    )
 
 
 def corrected_poses(particles: ParticleSet, poses: Poses, rows: NDArray[np.integer] | None = None) -> Poses:

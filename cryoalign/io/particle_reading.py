@@ -105,6 +105,9 @@ def read_particles(
             source.pixel_size = None if source.pixel_size is None else source.pixel_size[:left]
             source.box = None if source.box is None else source.box[:left]
         sets.append(_complete(source, datadir, angpix, check_stacks))
+    if apply_mag_matrix and len(sets) > 1:
+        for particles in sets:
+            with_magnification(particles)  # errors name the file, and its group as it is called there
     particles = sets[0] if len(sets) == 1 else join_particles(sets)
     if apply_mag_matrix is None:
         return particles

@@ -118,3 +118,5 @@ def test_the_poses_that_align_finds_are_those_that_relion_needs(particles, tmp_p
     x, y = numbers(tmp_path / "out/particles.star", "rlnOriginXAngst", "rlnOriginYAngst")
     np.testing.assert_allclose(np.stack([x, y], axis=1) / PIXEL, particles.d, atol=0.1)
     assert correlation(reconstructed(tmp_path, "out/particles.star"), particles.truth, 25) > 0.99
+    # Corrected pixels, identities, the defocus angle turned: RELION makes the same of them.
+    assert correlation(reconstructed(tmp_path, "out/aligned.star"), particles.truth, 25) > 0.99

@@ -184,6 +184,16 @@ def test_matrices_that_cannot_be_meant_are_errors(tmp_path, cells, said):
     assert "--no-apply-mag-matrix" in ran.errors[0]
 
 
+def test_of_several_inputs_the_one_with_the_error_is_named(tmp_path):
+    distorted(tmp_path, n=64, box=32)
+    particles = table(tmp_path / "particles.star").to_dict("list")
+    columns = {label: values[0] for label, values in matrix_columns(MATRIX).items()} | {"rlnMagMat00": 3}
+    star(tmp_path / "other.star", optics=one_group(32, PIXEL, **columns), particles=particles)
+    words = ["particles.star", "other.star", "--reference", "ref.mrcs", "-o", "out", FLAG]
+    ran = align(tmp_path, *words, status=1)
+    assert ran.errors[0].startswith("Error: other.star: the magnification matrix of optics group 1 scales by")
+
+
 def test_a_bad_image_is_still_told_for_what_it_is(tmp_path):
     distorted(tmp_path, n=64, box=32)
     images = read_mrcs(tmp_path / "particles.mrcs").copy()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cryoalign.io.magnification import in_words
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.jobs.average.centring import centred
 from cryoalign.jobs.average.members import Memberships, read_memberships
@@ -96,6 +97,8 @@ def _read(p: AverageParameters, run: RunDirectory) -> tuple[ParticleSet, Members
         run.warn(text)
     run.add_inputs(particles.stacks)
     run.log.info("read %d particles (%s)", len(particles), particles.dialect)
+    if (text := in_words(particles)) is not None:
+        run.log.info("%s", text)
     members = read_memberships(p, particles, run.warn)
     if members.unweighted:
         run.log.info("%d of weight 0 are left out", members.unweighted)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.pair_kernels import score_rows
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
+from cryoalign.io.magnification import in_words
 from cryoalign.io.mrc import HEADER_BYTES
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.stack_writer import StackWriter
@@ -69,6 +70,8 @@ def read_for_comparison(p: ComparisonParameters, run: RunDirectory) -> ParticleS
             run.warn(text)
         run.add_inputs(particles.stacks)
         run.log.info("read %d particles (%s)", len(particles), particles.dialect)
+        if (text := in_words(particles)) is not None:
+            run.log.info("%s", text)
     return particles
 
 
