@@ -57,6 +57,9 @@ def test_same_bytes_for_threads_and_queries_are_rows_of_the_whole(clean):
     assert ran.status == 0 and (folder / "out/graph.npz").read_bytes() == content
     rid_distance(folder, "--metric", "rfsw", "-k", 4, "--queries", "3,40", "--overwrite")
     asked = graph_in(folder)
+    # The third tile of 32 has none of them and is not compared with itself: 70 images make 2415 pairs.
+    log = (folder / "out/run.log").read_text()
+    assert "2147 pairs, about" in log
     rows = np.isin(whole.i, [2, 39])
     np.testing.assert_array_equal(asked.j, whole.j[rows])
     np.testing.assert_array_equal(asked.distance, whole.distance[rows])

@@ -25,7 +25,7 @@ from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
-from cryoalign.metrics.measure import Measure, Preparation, SearchLimits
+from cryoalign.metrics.measure import Measure, PairTable, Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.wiener_split import known_of_stack
 
@@ -59,7 +59,8 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     compare, plan, m = measure(p.measure), prepared.plan, len(prepared.rows)
     k = None if p.lists_pairs else neighbour_count(p, m, run)
     of = None if k is None else queried(p, prepared)
-    _check_cost(p, m, plan.box, run)
+    tiles = _compared_tiles(m, of)
+    _check_cost(p, m, tiles, plan.box, run)
     known = _known(prepared)
     said = warning_of_noise(compare, known.snr)
     if said is not None:
@@ -68,7 +69,7 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     run.log.info("comparing %s by %s; %s", noise, compare.title, compare.cost)
     max_shift = _max_shift(p, plan.raw_box, plan.box)
     limits = SearchLimits(max_shift, mirror=p.mirror)
-    value, poses = _all_pairs(p, compare, prepared, known, limits, run, threads)
+    value, poses = _all_pairs(p, compare, prepared, known, limits, tiles, run, threads)
     if not compare.lower_is_better:
         own = _own_values(compare, prepared, known)
         distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
@@ -84,11 +85,20 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
 
 
-def _check_cost(p: RidDistanceParameters, m: int, box: int, run: RunDirectory) -> None:
-    """Say how long all pairs take; refuse what takes days, or does not fit."""
+def _compared_tiles(m: int, of: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+    """Return which tiles of rows are compared with which, (tiles, tiles): all, or those with images asked for."""
+    count = -(-m // _TILE)
+    asked = np.ones(count, bool) if of is None else np.bincount(of // _TILE, minlength=count) > 0
+    return asked[:, None] | asked
+
+
+def _check_cost(p: RidDistanceParameters, m: int, tiles: NDArray[np.bool_], box: int, run: RunDirectory) -> None:
+    """Say how long the pairs take; refuse what takes days, or does not fit."""
     assert p.measure is not None
     pairs = m * (m - 1) // 2
-    hours = pairs * _PAIR_MS[p.measure] * (2 if p.mirror else 1) * (box / 64) ** 2 / 3.6e6
+    # Half of the work is done on small copies of the images, whatever their box.
+    each = _PAIR_MS[p.measure] * (2 if p.mirror else 1) * (0.5 + 0.5 * (box / 64) ** 2)
+    hours = pairs * float(tiles.mean()) * each / 3.6e6
     if pairs > MOST_PAIRS or hours > MOST_HOURS:
         raise InputError(
             f"--metric {p.measure} compares all pairs: the {pairs} of {m} particles take about {hours:.1f} h of CPU "
@@ -96,7 +106,8 @@ def _check_cost(p: RidDistanceParameters, m: int, box: int, run: RunDirectory) -
             hint=f"at most {MOST_PAIRS} pairs and {MOST_HOURS:.0f} h: choose particles with select or --limit, a "
             "smaller --downsample or a faster measure; steerable-pca is for many particles",
         )  # fmt: skip
-    run.log.info("%d pairs, about %.2g h of CPU time", pairs, hours)
+    took = f"{hours:.2g} h" if hours >= 0.1 else f"{np.ceil(3600 * hours):.0f} s"
+    run.log.info("%d pairs, about %s of CPU time", round(pairs * float(tiles.mean())), took)
 
 
 def _max_shift(p: RidDistanceParameters, raw_box: int, box: int) -> float:
@@ -127,11 +138,11 @@ def _known(prepared: Prepared) -> Preparation:
 
 def _all_pairs(
     p: RidDistanceParameters, compare: Measure, prepared: Prepared, known: Preparation, limits: SearchLimits,
-    run: RunDirectory, threads: int,
+    tiles: NDArray[np.bool_], run: RunDirectory, threads: int,
 ) -> tuple[NDArray[np.float32], dict[str, NDArray]]:  # fmt: skip
     """Return values (m, m), symmetric, and the poses that bring j onto i where i < j, (m, m) each.
 
-    Parts are tiles of rows; what is compared does not depend on threads.
+    Parts are tiles of rows; what is compared does not depend on threads. Tiles that are not compared stay 0.
     """
     m = len(prepared.rows)
     starts = np.arange(0, m, _TILE)
@@ -140,7 +151,10 @@ def _all_pairs(
     def work(part: PartRange) -> dict[str, NDArray]:
         rows = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}  # type: dict[str, list[NDArray]]
         for b in range(part.index, len(features)):
-            table = compare.table(features[part.index], features[b], limits)
+            if tiles[part.index, b]:
+                table = compare.table(features[part.index], features[b], limits)
+            else:
+                table = PairTable.empty(len(part), min(_TILE, m - b * _TILE))
             for name, columns in rows.items():
                 columns.append(getattr(table, name))
         joined = {name: np.concatenate(columns, axis=1) for name, columns in rows.items()}
