@@ -28,7 +28,7 @@ class StackSource:
     """The images of a particle set, an ``ImageSource`` over its stacks.
 
     Nothing is kept open or cached between reads, so any thread may read any rows at any time; a read needs memory for
-    its result and, for other types than native float32, 32 MiB more.
+    its result and, for other types than native float32, 32 MiB more; two tiles of images where they are corrected.
 
     Parameters
     ----------
