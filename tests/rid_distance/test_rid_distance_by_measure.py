@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import phantom_set, read_mrcs, run, star, write_mrcs
+from align_helpers import angle_difference, phantom_set, read_mrcs, run, star, table, write_mrcs
 from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
 from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
+from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,40 @@ def test_lists_of_references_are_images_too(clean):
         graphs.append((folder / f"{file}.run" / "graph.npz").read_bytes())
     graph = read_graph(folder / "model.star.run" / "graph.npz")
     assert graphs[0] == graphs[1] and list(graph.name) == names and graph.pixel_size_angstrom == 4.0
+
+
+def test_a_run_that_was_stopped_or_parted_gives_the_same_graph(clean, monkeypatch):
+    folder, _ = clean
+    words = ("--metric", "rfsw", "-k", 4, "--block-size", 64)
+    rid_distance(folder, *words, "--overwrite")
+    whole = (folder / "out/graph.npz").read_bytes()
+    table, calls = RampFilteredSlicedWasserstein.table, []
+
+    def stop(self, *arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return table(self, *arguments)
+
+    monkeypatch.setattr(RampFilteredSlicedWasserstein, "table", stop)
+    rid_distance(folder, *words, "--overwrite", status=130)
+    assert not (folder / "out/graph.npz").exists()
+    monkeypatch.setattr(RampFilteredSlicedWasserstein, "table", table)
+    rid_distance(folder, *words, "--resume")
+    assert (folder / "out/graph.npz").read_bytes() == whole
+    for part in ("2/2", "1/2"):
+        ran = run(folder, "rid-distance", "-q", "-j", 1, "particles.star", "-o", "parts", *words, "--part", part)
+        assert ran.status == 0
+    assert run(folder, "merge", "-q", "parts").status == 0
+    assert (folder / "parts/graph.npz").read_bytes() == whole
+
+
+def test_sync_makes_angles_of_the_graph(tmp_path):
+    made = phantom_set(40, 40, 4.0, snr=1e4, seed=32, shift_sd=0.6).write(tmp_path)
+    rid_distance(tmp_path, "--metric", "rfsw", "-k", 6, "--no-mirror")
+    ran = run(tmp_path, "sync", "-q", "-j", 1, "out/graph.npz", "-o", "synced")
+    assert ran.status == 0
+    psi = table(tmp_path / "synced/angles.star", "angles")["rlnAnglePsi"].astype(float).to_numpy()
+    off = np.deg2rad(angle_difference(psi, made.poses.psi))
+    turn = np.angle(np.exp(1j * off).mean())
+    assert np.abs(np.rad2deg(np.angle(np.exp(1j * (off - turn))))).max() < 1.0
