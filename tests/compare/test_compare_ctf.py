@@ -58,3 +58,27 @@ def test_what_was_corrected_before_is_left_alone(made, label):
     if "Flipped" in label:
         once = found(folder, "particles.star")
         assert np.allclose(done.cryoalignValue, once.cryoalignValue, atol=1e-4)
+
+
+def test_particles_of_a_cs_file(made):
+    folder, truth = made
+    (folder / "P1" / "J1").mkdir(parents=True)
+    write_mrcs(folder / "P1" / "J1" / "stack.mrc", truth.images, 3.0)
+    fields = [
+        ("uid", "<u8"), ("blob/path", "S30"), ("blob/idx", "<u4"), ("blob/shape", "<u4", (2,)), ("blob/psize_A", "<f4"),
+        ("blob/sign", "<f4"), ("ctf/exp_group_id", "<u4"), ("ctf/accel_kv", "<f4"), ("ctf/cs_mm", "<f4"),
+        ("ctf/amp_contrast", "<f4"), ("ctf/df1_A", "<f4"), ("ctf/df2_A", "<f4"), ("ctf/df_angle_rad", "<f4"),
+        ("ctf/phase_shift_rad", "<f4"),
+    ]  # fmt: skip
+    data = np.zeros(3, fields)
+    data["uid"], data["blob/path"], data["blob/idx"] = np.arange(1, 4), b"J1/stack.mrc", np.arange(3)
+    data["blob/shape"], data["blob/psize_A"], data["blob/sign"] = 48, 3.0, 1
+    data["ctf/accel_kv"], data["ctf/cs_mm"], data["ctf/amp_contrast"] = 300, 2.7, 0.1
+    data["ctf/df1_A"], data["ctf/df2_A"] = truth.ctf.defocus_u_angstrom, truth.ctf.defocus_v_angstrom
+    data["ctf/df_angle_rad"] = np.deg2rad(truth.ctf.defocus_angle_deg)
+    with (folder / "P1" / "p.cs").open("wb") as stream:
+        np.save(stream, data)
+    there, same = found(folder, "P1/p.cs"), found(folder, "particles.star")
+    assert np.allclose(there.rlnAnglePsi, same.rlnAnglePsi, atol=0.01)
+    assert np.allclose(there.cryoalignCorrelation, same.cryoalignCorrelation, atol=1e-3)
+    assert len(found(folder, "2@P1/p.cs")) == 1

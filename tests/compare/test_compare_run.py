@@ -194,3 +194,39 @@ def test_the_report_is_drawn(folder, with_report):
     compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--metric", "rfsw", "--pictures", 1)
     text = (folder / "out" / "report.html").read_text()
     assert "all find the same registration" in text and text.count("<h4>") == 2
+
+
+def test_a_run_that_is_stopped_leaves_nothing_and_is_done_again(folder, monkeypatch):
+    from cryoalign.jobs.compare.search import PairSearch
+
+    words = ("a.mrcs", "b.mrcs", "--metric", "ncc", "--metric", "rfsw", "--export", "csv")
+    compare(folder, *words)
+    whole = results(folder / "out")
+    kept, calls = PairSearch.run, []
+
+    def stop(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return kept(self, *arguments)
+
+    monkeypatch.setattr(PairSearch, "run", stop)
+    compare(folder, *words, "--overwrite", status=130)
+    assert results(folder / "out") == {}
+    monkeypatch.setattr(PairSearch, "run", kept)
+    compare(folder, *words, "--resume")
+    assert results(folder / "out") == whole
+
+
+def test_stacks_row_by_row_under_ten_measures(folder):
+    ten = DEFAULT_METRICS[:10]
+    write(folder, "a.mrcs", np.concatenate([particle(seed).images(BOX) for seed in range(3)]))
+    write(folder, "b.mrcs", np.stack([copies(particle(seed))[seed] for seed in range(3)]), pixel=2.02)
+    compare(folder, "a.mrcs", "b.mrcs", *(word for name in ten for word in ("--metric", name)))
+    found = rows(folder)
+    assert len(ten) == 10 and len(found) == 30
+    turn, shift = off(found, *(np.repeat(v, 10) for v in (PSI, DX, DY)))
+    assert turn.max() < 1 and shift.max() < 0.2
+    # One name for one image, however its number is written.
+    compare(folder, "2@a.mrcs", "000002@b.mrcs", "--metric", "ncc", "--overwrite")
+    assert rows(folder).rlnImageName.tolist() == ["000002@b.mrcs"] and off(rows(folder), PSI[1], DX[1], DY[1])[0] < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,6 +88,7 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
             name: PairSearch(m, a.pixels, b.pixels, known_a, known_b, setting, grid) for name, m in measures.items()
         }
         found: dict[str, Found] = {}
+        took: dict[str, float] = {}
         with (
             run.stage("search"),
             progress(run.log, "comparing", len(pairs) * len(measures), unit="pairs", verbosity=verbosity) as counter,
@@ -98,7 +100,10 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
                 counter.update(count)
 
             for name, search in searches.items():
+                start = time.perf_counter()
                 found[name] = search.run(pairs, p.threads, done)
+                took[name] = time.perf_counter() - start
+        run.log.info("seconds by measure: %s", ", ".join(f"{name} {seconds:.2g}" for name, seconds in took.items()))
         judged: dict[str, Judged] = {}
         if p.check_poses:
             with run.stage("check poses"):
@@ -114,6 +119,8 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
         with run.stage("write"):
             files = write_tables(run, result, p.export)
         counts = _counts(result, a, b, snr)
+        if drawn := min(p.pictures, len(pairs)):
+            run.log.info("drawing %s under %d measures", _pairs(drawn), len(measures))
         with run.stage("report"):
             write_report(p, result, searches, run, argv, counts, files, ctf)
         run.commit(counts=counts)
