@@ -45,11 +45,24 @@ def positive_means(lines: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mass(line, s, sign):  # type: ignore[no-untyped-def]
-    """Return a part's mass at s pixels from the centre; of an even box, the outermost sample lies half on each side."""
-    box = len(line)
-    value = max(sign * line[s if s >= 0 else s + box], np.float32(0.0))
-    return np.float32(0.5) * value if 2 * abs(s) == box else value
+def _unwrap(line, sign, masses):  # type: ignore[no-untyped-def]
+    """Write a part's mass at every pixel, from one edge of the line to the other, and return their sum.
+
+    Of an even box, the outermost sample lies half on each side.
+    """
+    box = line.shape[0]
+    edge = box // 2
+    for s in range(-edge, 0):
+        masses[edge + s] = max(sign * line[box + s], np.float32(0.0))
+    for s in range(box - edge):
+        masses[edge + s] = max(sign * line[s], np.float32(0.0))
+    if box % 2 == 0:
+        masses[0] *= np.float32(0.5)
+        masses[box] = masses[0]
+    total = 0.0
+    for s in range(masses.shape[0]):
+        total += masses[s]
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -58,14 +71,11 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
     h, box = lines.shape
     half = count // 2
     edge = box // 2
+    masses = np.empty(2 * edge + 1, np.float32)
     for t in range(h):
-        line = lines[t]
         for part in range(parts):
-            sign = np.float32(1.0 if part == 0 else -1.0)
             first = part * half
-            total = 0.0
-            for s in range(-edge, edge + 1):
-                total += _mass(line, s, sign)
+            total = _unwrap(lines[t], np.float32(1.0 if part == 0 else -1.0), masses)
             if not total > 0.0:
                 for j in range(half):
                     columns[t, first + j] = 0.0
@@ -73,10 +83,10 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
                 continue
             j = 0
             before = 0.0
-            for s in range(-edge, edge + 1):
-                mass = _mass(line, s, sign)
+            for s in range(2 * edge + 1):
+                mass = masses[s]
                 while j < count and mass > 0.0 and (j + 0.5) * total <= (before + mass) * count:
-                    position = s - 0.5 + ((j + 0.5) * total / count - before) / mass
+                    position = s - edge - 0.5 + ((j + 0.5) * total / count - before) / mass
                     if j < half:
                         columns[t, first + j] = position
                     else:
@@ -95,11 +105,10 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
 def _means(lines, means):  # type: ignore[no-untyped-def]
     h, box = lines.shape
     edge = box // 2
+    masses = np.empty(2 * edge + 1, np.float32)
     for t in range(h):
-        total = 0.0
+        total = _unwrap(lines[t], np.float32(1.0), masses)
         moment = 0.0
-        for s in range(-edge, edge + 1):
-            mass = _mass(lines[t], s, np.float32(1.0))
-            total += mass
-            moment += mass * s
+        for s in range(2 * edge + 1):
+            moment += masses[s] * (s - edge)
         means[t] = moment / total if total > 0.0 else 0.0
