@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from cryoalign.metrics.measure import Measure
 
-SHY_OF_NOISE = ("sw", "sw1", "rfsw", "wavelet-emd", "mutual-information", "auto")
+_TRANSPORT = "noise counts as mass that must be moved; euclidean, auto or the default is better"
+IN_NOISE = {
+    "sw": _TRANSPORT,
+    "sw1": _TRANSPORT,
+    "rfsw": _TRANSPORT,
+    "wavelet-emd": "noise counts at every scale; euclidean, auto or the default is better",
+    "mutual-information": "the default is better, and faster, where contrasts are alike or inverted (--invert)",
+}
+"""Measures that lose in noise, and why."""
 NOISY = 0.5
 """Below this SNR, over the frame, these measures lose."""
 
 
 def warning_of_noise(measure: Measure, snr: float | None) -> str | None:
     """Return one sentence where a measure loses at an SNR, else None."""
-    if measure.name not in SHY_OF_NOISE or measure.warning is None or snr is None or snr >= NOISY:
+    if measure.name not in IN_NOISE or snr is None or snr >= NOISY:
         return None
-    return f"--metric {measure.name} on noisy particles (SNR {snr:.2g}): {measure.warning}"
+    return f"--metric {measure.name} on noisy particles (SNR {snr:.2g}): {IN_NOISE[measure.name]}"
