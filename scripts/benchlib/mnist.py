@@ -64,7 +64,7 @@ def conditions(folder: Path, seed: int, first: int, count: int) -> dict[str, dic
     outcome: dict[str, dict[str, NDArray]] = {}
     whole, still, moving = Preparation(digits.BOX // 2), SearchLimits(), SearchLimits(9.0)
     centred = digits.groups(folder, seed, first=first, count=count)
-    names = ("rfsw", "sw", "euclidean", _POLAR)
+    names = ("rfsw", "sw", "sw1", "euclidean", _POLAR)
     outcome["centred"] = {name: right(name, centred, whole, still) for name in names}
     outcome["centred"]["rfsw, exponent 1"] = right("rfsw", centred, whole, still, exponent=1.0)
     shifted = digits.groups(folder, seed, first=first, count=count, shift_px=6.0)
@@ -72,6 +72,7 @@ def conditions(folder: Path, seed: int, first: int, count: int) -> dict[str, dic
         "rfsw": right("rfsw", shifted, whole, moving),
         "rfsw, no shift": right("rfsw", shifted, whole, SearchLimits(9.0, translation="none")),
         "sw": right("sw", shifted, whole, moving),
+        "sw1": right("sw1", shifted, whole, moving),
         "euclidean": right("euclidean", shifted, Preparation(), moving),
         _POLAR: right(_POLAR, shifted, whole, still),
     }
@@ -159,7 +160,7 @@ def _deformed(room: Room, seeds: tuple[int, ...]) -> None:
     known, still = Preparation(digits.BOX // 2), SearchLimits()
     bars = {"rfsw": (74.0, ">="), _POLAR: (55.0, "<=")}
     data = [group for seed in seeds for group in digits.jittered(seed)]
-    for name in ("rfsw", "sw", _POLAR):
+    for name in ("rfsw", "sw", "sw1", _POLAR):
         bar, sense = bars.get(name, (None, "<="))
         room.add(f"jittered blobs: {name}, % within 25 deg", 100 * right(name, data, known, still).mean(), bar, sense)
     pair = digits.head_and_tail()
