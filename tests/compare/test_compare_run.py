@@ -131,6 +131,7 @@ def test_one_image_of_a_stack_and_of_a_star_file(folder):
     assert found.rlnImageName.tolist() == ["000001@b.mrcs"] and off(found, PSI[:1], DX[:1], DY[:1])[0].max() < 0.5
     star(folder / "model.star", model_classes={"rlnReferenceImage": ["000001@a.mrcs"]})
     compare(folder, "model.star", "3@b.mrcs", "--metric", "ncc", "--angpix", 2, "--overwrite")
+    assert rows(folder).cryoalignReferenceName.tolist() == ["000001@a.mrcs"]
     assert off(rows(folder), PSI[2:], DX[2:], DY[2:])[0].max() < 0.5
 
 

@@ -17,7 +17,7 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.mrc import read_mrc_header
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
-from cryoalign.io.references import read_references
+from cryoalign.io.references import listed_references, read_references
 from cryoalign.io.stacks import StackSource, bad_images, read_images
 from cryoalign.io.star import read_star
 from cryoalign.io.unpack import unpacked
@@ -150,7 +150,9 @@ def _of_stack(path: Path, number: int | None) -> ImageSet:
 def _of_references(path: Path, number: int | None, datadir: Path | None, angpix: float | None) -> ImageSet:
     pixels, size = read_references(path, datadir=datadir, angpix=angpix)
     rows = _row(path, number, len(pixels))
-    return ImageSet(path, pixels[rows], [image_name(row, str(path)) for row in rows.tolist()], size)
+    listed = listed_references(read_star(path))
+    assert listed is not None  # or they would have been read as particles
+    return ImageSet(path, pixels[rows], [listed[0][row] for row in rows.tolist()], size)
 
 
 def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: float | None) -> ImageSet:
