@@ -100,6 +100,8 @@ def test_lists_of_references_are_images_too(clean):
         assert ran.status == 0 and ran.lines == []
         graphs.append((folder / f"{file}.run" / "graph.npz").read_bytes())
     graph = read_graph(folder / "model.star.run" / "graph.npz")
+    ran = run(folder, "rid-distance", "-q", "-j", 1, "model.star", "-o", "two", "--metric", "rfsw", "--limit", 2)
+    assert ran.status == 0 and len(read_graph(folder / "two" / "graph.npz")) == 2
     assert graphs[0] == graphs[1] and list(graph.name) == names and graph.pixel_size_angstrom == 4.0
 
 

@@ -76,7 +76,12 @@ def read_for_comparison(p: ComparisonParameters, run: RunDirectory) -> ParticleS
 
 
 def prepare(
-    p: ComparisonParameters, particles: ParticleSet, run: RunDirectory, *, merge_only: bool = False
+    p: ComparisonParameters,
+    particles: ParticleSet,
+    run: RunDirectory,
+    *,
+    merge_only: bool = False,
+    fewest: int = FEWEST,
 ) -> Prepared | None:
     """Prepare the particles in parts that are kept until the run commits.
 
@@ -88,7 +93,7 @@ def prepare(
     Raises
     ------
     InputError
-        For anything the user can mend; where fewer than four particles are usable.
+        For anything the user can mend; where fewer particles are usable than ``fewest``.
     """
     with run.stage("plan"):
         say_if_kernels_must_compile(run.log, score_rows)
@@ -122,9 +127,9 @@ def prepare(
     arrays = [arrays for _, arrays in store.load_all(ranges)]
     skipped = np.concatenate([one["skipped"] for one in arrays])
     rows_used = np.flatnonzero(skipped == 0)
-    if len(rows_used) < FEWEST:
+    if len(rows_used) < fewest:
         raise InputError(
-            f"only {len(rows_used)} usable particles: neighbours need at least {FEWEST}", path=particles.path
+            f"only {len(rows_used)} usable particles: neighbours need at least {fewest}", path=particles.path
         )
     _warn_of_twins(particles, rows_used, np.concatenate([one["digest"] for one in arrays])[rows_used], run)
     return Prepared(plan, _images(path, n, plan.box, rows_used), rows_used, skipped)

@@ -8,7 +8,7 @@ from cryoalign.io.graph_file import write_graph
 from cryoalign.io.graph_text import write_graph_csv, write_graph_star
 from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
-from cryoalign.jobs.prepared.job import Prepared, prepare, read_for_comparison
+from cryoalign.jobs.prepared.job import FEWEST, Prepared, prepare, read_for_comparison
 from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.report import write_report
@@ -60,7 +60,9 @@ def run_rid_distance(
         particles = read_for_comparison(p, run)
         if p.queries is not None:
             chosen_rows(p.queries, particles, option="--queries")  # a mistake should not cost an hour
-        prepared = prepare(p, particles, run, merge_only=merge_only)
+        # Components need some images to be found; two class averages have a distance.
+        fewest = FEWEST if p.measure is None else 2
+        prepared = prepare(p, particles, run, merge_only=merge_only, fewest=fewest)
         if prepared is None:
             run.leave_partial()
             return 0
