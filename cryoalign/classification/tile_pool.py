@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from itertools import islice
@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there when libraries are looked for
 from threadpoolctl import ThreadpoolController
+
+from cryoalign.core.roomy_pool import RoomyPool
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
@@ -44,7 +46,7 @@ def map_tiles(compute: Callable[[Tile], Result], tiles: Iterable[Tile], threads:
             yield from map(compute, tiles)
             return
         rest = iter(tiles)
-        with ThreadPoolExecutor(threads, thread_name_prefix="tile") as pool:
+        with RoomyPool(threads, thread_name_prefix="tile") as pool:
             waiting: list[Future[Result]] = [pool.submit(compute, tile) for tile in islice(rest, 2 * threads)]
             try:
                 while waiting:

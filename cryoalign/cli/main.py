@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -16,6 +17,7 @@ import click
 from cryoalign import __version__
 from cryoalign.cli.options import CONTEXT_SETTINGS
 from cryoalign.core.errors import CryoalignError
+from cryoalign.core.frames import with_room
 
 COMMANDS: dict[str, str] = {
     "align": "Align particles in plane to references.",
@@ -74,8 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # The compiler of the kernels makes objects by the hundred thousand and keeps them: looking at all of them again and
+    # again for cycles was a tenth of a first run.
+    gc.set_threshold(100_000, 20, 20)
     try:
-        return cli.main(list(words), prog_name="cryoalign", standalone_mode=False, obj=words) or 0
+        return with_room(cli.main, list(words), prog_name="cryoalign", standalone_mode=False, obj=words) or 0
     except click.UsageError as error:
         error.show()
         _tell_relion(words)

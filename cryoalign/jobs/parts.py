@@ -11,7 +11,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.core.tiles import TILE
 from cryoalign.io.npz import map_npz, write_npz
 from cryoalign.jobs.interrupt import Interrupted
@@ -218,7 +219,7 @@ def run_parts(
         store.save(part.index, work(part))
         return part
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers, thread_name_prefix="part") as pool:
+    with threadpool_limits(1, user_api="blas"), RoomyPool(workers, thread_name_prefix="part") as pool:
         running: set[Future[PartRange]] = set()
         queue = iter(waiting)
         try:
