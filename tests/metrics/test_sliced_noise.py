@@ -125,7 +125,7 @@ def test_a_high_pass_before_the_plain_distance_does_not_help(digits):
     known, ring = Preparation(32.0), np.arange(33)
     plain, best = share("sw", digits, known), share("rfsw", digits, known)
     as_lines = {}
-    for cut in (2, 3, 6):
+    for cut in (3, 6):
         gain = np.clip((ring - cut) / 2 + 0.5, 0, 1)
         filtered = [(apply_ring_gain(d[0][None], gain)[0], apply_ring_gain(d[1], gain), d[2]) for d in digits]
         density = [(np.maximum(reference, 0), np.maximum(images, 0), psi) for reference, images, psi in filtered]
