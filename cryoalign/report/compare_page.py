@@ -173,8 +173,8 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
 
 
 def _each_at_each(drawing: PairDrawing, by_name: dict[str, MetricSummary]) -> str:
-    """Return a table of the value of each measure at each pose that was found, where there are several."""
-    if len(drawing.poses) < 2:
+    """Return a table of the value of each measure at each pose found, where there are several or one found none."""
+    if not drawing.poses or (len(drawing.poses) == 1 and all(r.agreeing for r in drawing.registrations)):
         return ""
     rows = []
     for row, r in enumerate(drawing.registrations):

@@ -28,7 +28,7 @@ def guard_section(guard: GuardSummary | None) -> str:
         ("z", z_text(guard.z), "standard errors above 0" + _expected(guard)),
         ("Share A", share_text(guard.share), _share_words(guard)),
         ("Particles looked at", f"{guard.n:,}", "against averages of the other half" if guard.cross_fitted
-         else "against given references"),
+         else "against given references" + (", contrast inverted" if guard.inverted else "")),
         ("Aligned on", f"≥ {text_number(guard.aligned_to_angstrom, 2)} Å", "coarse detail only"),
         ("Judged on", f"{text_number(guard.judged_from_angstrom, 2)}–{text_number(guard.judged_to_angstrom, 2)} Å",
          "finer detail, held out"),

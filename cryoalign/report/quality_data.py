@@ -185,6 +185,8 @@ class GuardSummary:
         z below which one is warned.
     cross_fitted
         Whether references were averages of the other half (else they came from outside).
+    inverted
+        Whether the given references were taken with inverted contrast.
     classes
         For each class; may be empty.
     u
@@ -206,6 +208,7 @@ class GuardSummary:
     expected_z: float | None = None
     threshold: float = 3.1
     cross_fitted: bool = False
+    inverted: bool = False
     classes: Sequence[ClassGuard] = ()
     u: NDArray | None = None
     share_error: float | None = None

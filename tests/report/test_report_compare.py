@@ -152,6 +152,15 @@ def test_why_a_measure_stands_apart(at_first, words):
     assert ["correntropy", *best] in page.rows and ["ncc", "0.900 ● ◂", "0.200"] in page.rows
 
 
+def test_a_measure_that_found_none_is_asked_at_the_pose_of_the_other():
+    pair = PairDrawing(
+        name_a="a", name_b="b", a=image(), b=image(2), poses=[found_pose("sw")], values=np.array([[-0.9], [0.1]]),
+        registrations=[registration("ncc", agreeing=0), registration("sw", agreeing=1)],
+    )  # fmt: skip
+    page, _ = sound_page(build_compare_page(make_compare(drawings=[pair])))
+    assert ["ncc", "-0.900 ●"] in page.rows and ["sw", "0.100 ● ◂"] in page.rows
+
+
 def test_a_shift_at_its_limit_and_opposite_contrast_are_said_of_a_pair():
     words = finding(drawing(at_limit=True, correlation=-0.6), 0, lower_is_better=False)
     assert "at its limit" in words and "contrasts are opposite" in words

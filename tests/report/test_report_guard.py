@@ -31,6 +31,7 @@ def test_numbers_and_bands_of_the_guard():
     assert "z is at least 3.1" in page.text
     assert "against given references" in page.text
     assert "averages of the other half" in Reader(guard_section(make_guard(cross_fitted=True))).text
+    assert "given references, contrast inverted" in Reader(guard_section(make_guard(inverted=True))).text
     more = Reader(guard_section(make_guard(share_error=0.04, intensity=0.9))).text
     assert "± 0.04; 0.90 = all particles real" in more
 

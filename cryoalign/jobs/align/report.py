@@ -200,7 +200,7 @@ def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
     return GuardSummary(
         z=v.z, share=v.share, share_error=v.share_error, intensity=v.intensity, n=v.n, verdict=v.verdict,
         aligned_to_angstrom=verdict.aligned_to_angstrom, judged_from_angstrom=verdict.judged_from_angstrom,
-        judged_to_angstrom=2 * plan.reference_pixel_size, cross_fitted=verdict.cross_fitted,
+        judged_to_angstrom=2 * plan.reference_pixel_size, cross_fitted=verdict.cross_fitted, inverted=verdict.inverted,
         expected_z=v.expected_z if np.isfinite(v.expected_z) else None,
         classes=[
             ClassGuard(number=number, z=one.z, share=one.share, n=one.n, verdict=one.verdict)
