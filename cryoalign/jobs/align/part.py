@@ -138,7 +138,7 @@ class AlignPart:
         result = aligner.align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
         result = replace(result, poses=poses_as_written(plan.particles, result.poses, rows))
-        for name, value in _columns_of(result).items():
+        for name, value in _columns_of(result, any_contrast=p.any_contrast).items():
             here[name][valid] = value[valid]
         at = np.flatnonzero(valid)
         poses, place = result.poses.take(at), plan.place_in[rows]
@@ -160,10 +160,11 @@ class AlignPart:
             _write(self.outputs.flipped[g], place[mask], flipped[mask])
 
 
-def _columns_of(result: SearchResult) -> dict[str, NDArray]:
+def _columns_of(result: SearchResult, *, any_contrast: bool) -> dict[str, NDArray]:
     # A margin is in the units of what it was found by.
     value = result.value if isinstance(result, MeasuredResult) else result.score
-    flag = result.at_limit * 1 + (result.margin < 0.01 * np.abs(value)) * 2 + (result.score <= 0) * 4
+    uncorrelated = result.score == 0 if any_contrast else result.score <= 0
+    flag = result.at_limit * 1 + (result.margin < 0.01 * np.abs(value)) * 2 + uncorrelated * 4
     return {
         "psi": result.poses.psi, "dx": result.poses.dx, "dy": result.poses.dy, "mirror": result.poses.mirror,
         "reference": result.reference, "score": result.score, "margin": result.margin,
