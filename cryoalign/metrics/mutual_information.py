@@ -22,8 +22,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.poses import Poses
 from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.masked_pixels import MaskedPixels
+from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
+from cryoalign.metrics.moving import MovingImages
+from cryoalign.metrics.pixel_measure import PixelFeatures
 
 _LIMIT = 2.0  # of squeezed intensities
 _SUPPORT = 4  # bins that a cubic B-spline reaches
@@ -65,6 +68,23 @@ class MutualInformation(LadderMeasure):
             reference.pixels[0], reference.statistics[0], moved.pixels, moved.statistics, self.bins, value, slope
         )
         return value, slope if slopes else None
+
+    def normalised(self, reference: PixelFeatures, images: PixelFeatures, poses: Poses) -> NDArray[np.float64]:
+        """Return (H(r) + H(m)) / H(r, m) of the first reference with each image at its pose, float64 (n,).
+
+        Information grows with what is inside the mask, so that larger copies are favoured; the ratio of entropies does
+        so less. C. Studholme, D. L. G. Hill, D. J. Hawkes, Pattern Recognition 32 (1999).
+        """
+        level = images.level(images.box)
+        fixed, rows = reference_pixels(reference.level(reference.box), 0), np.arange(len(images))
+        moved = masked(MovingImages(level).pixels(rows, poses), level, rows)
+        ratio = np.empty(len(images))
+        for i in range(len(images)):
+            one = MaskedPixels(moved.pixels[i : i + 1], moved.statistics[i : i + 1], moved.box, moved.inside)
+            joint = self.joint_histogram(fixed, one)
+            entropy = [float(-(p[p > 0] * np.log(p[p > 0])).sum()) for p in (joint.sum(1), joint.sum(0), joint)]
+            ratio[i] = (entropy[0] + entropy[1]) / entropy[2] if entropy[2] > 0 else 1.0
+        return ratio
 
     def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
         """Fill the histograms of all turned with all shifted copies at once: a product of their windows' weights.

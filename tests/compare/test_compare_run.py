@@ -73,6 +73,15 @@ def test_scale_is_found_within_one_percent(folder, true, metrics):
         assert turn.max() < 0.5 and shift.max() < 0.15, name
 
 
+def test_scale_between_opposite_contrasts(folder):
+    write(folder, "b.mrcs", -copies(particle(), 1.1))
+    compare(folder, "a.mrcs", "b.mrcs", "--scale", "--metric", "mutual-information")
+    found = rows(folder)
+    # Information itself is largest 1.2 % above the truth, its normalised form 0.4 %.
+    assert np.abs(found.cryoalignScale / 1.1 - 1).max() < 0.008
+    assert off(found)[0].max() < 0.5
+
+
 def test_scale_is_searched_round_the_ratio_of_the_pixel_sizes(folder):
     write(folder, "b.mrcs", copies(particle(), 1.4), pixel=2.8)
     compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--scale", "--scale-limit", 1.1)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.compare.geometry import Setting
 from cryoalign.metrics.measure import Matches, Measure, SearchLimits
+from cryoalign.metrics.mutual_information import MutualInformation
 
 _STEP_PX = 1.5
 _TOLERANCE_PX = 0.03
@@ -64,6 +65,25 @@ def scale_grid(setting: Setting, limit: float) -> ScaleGrid:
     return ScaleGrid(scales, reach / half, _TOLERANCE_PX / setting.mask_radius_px)
 
 
+def across_scales(
+    measure: Measure, reference: Any, images: Any, poses: Poses, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what matches of images at different scales are compared by, (n,): their values, if no other is known.
+
+    Parameters
+    ----------
+    measure
+        Mutual information has a normalised form, which favours large copies less.
+    reference, images
+        Prepared, one and n.
+    poses, values
+        Of the n images.
+    """
+    if isinstance(measure, MutualInformation):
+        return measure.normalised(reference, images, poses)
+    return values
+
+
 def best_scales(values: NDArray[np.float64], *, lower: bool) -> NDArray[np.int64]:
     """Return which scale is best for each pair, from values (S, P)."""
     return np.argmin(values if lower else -values, axis=0)
@@ -87,7 +107,8 @@ def refined(
         factor = float(np.exp(change))
         moved = Poses(pose.psi, pose.dx * factor, pose.dy * factor, pose.mirror)
         image = search.image(row, start * factor)
-        return sign * float(measure.curve(reference, image, pose.psi, moved)[0])
+        there = measure.curve(reference, image, pose.psi, moved)
+        return sign * float(across_scales(measure, reference, image, moved, there)[0])
 
     low = -grid.step if at > 0 else 0.0
     high = grid.step if at < len(grid.scales) - 1 else 0.0
@@ -96,6 +117,8 @@ def refined(
     )
     changes = [0.0, float(found.x)]
     near = SearchLimits(limits.max_shift_px, limits.mirror, pose.psi, _WINDOW_DEG)
-    matches = [measure.search(reference, search.image(row, start * np.exp(c)), near) for c in changes]
-    best = int(np.argmin([sign * m.score[0] for m in matches]))
+    images = [search.image(row, start * np.exp(c)) for c in changes]
+    matches = [measure.search(reference, image, near) for image in images]
+    worth = [across_scales(measure, reference, i, m.poses, m.score)[0] for i, m in zip(images, matches, strict=True)]
+    best = int(np.argmin(sign * np.array(worth)))
     return float(start * np.exp(changes[best])), matches[best]

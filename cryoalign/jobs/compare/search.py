@@ -20,7 +20,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.compare.geometry import Pairs, Setting
-from cryoalign.jobs.compare.scales import ScaleGrid, best_scales, refined
+from cryoalign.jobs.compare.scales import ScaleGrid, across_scales, best_scales, refined
 from cryoalign.metrics.magnify import magnified, magnified_power
 from cryoalign.metrics.measure import Matches, Measure, Preparation
 from cryoalign.metrics.wiener_split import stack_power
@@ -152,11 +152,17 @@ class PairSearch:
         if self.grid is None:
             images = self.images(rows, 1.0)
             return _found([self.measure.search(r, images, self.setting.limits) for r in references])
-        tried = []
+        tried, worth = [], []
         for scale in self.grid.scales:
             images = self.images(rows, float(scale))
-            tried.append(_found([self.measure.search(r, images, self.setting.limits) for r in references], scale))
-        best = best_scales(np.stack([f.value for f in tried]), lower=self.measure.lower_is_better)
+            matches = [self.measure.search(r, images, self.setting.limits) for r in references]
+            tried.append(_found(matches, scale))
+            compared = [
+                across_scales(self.measure, r, images, m.poses, m.score)
+                for r, m in zip(references, matches, strict=True)
+            ]
+            worth.append(np.stack(compared, axis=1).ravel())
+        best = best_scales(np.stack(worth), lower=self.measure.lower_is_better)
         parts = []
         for pair, at in enumerate(best):
             image, reference = divmod(pair, len(references))
