@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import numbers
+from cryoalign.io.particle_set import ParticleSet
 
 if TYPE_CHECKING:
     from cryoalign.core.ctf import CtfParameters
-    from cryoalign.io.particle_set import ParticleSet
 
 _REQUIRED = {
     "voltage_kv": "rlnVoltage",

@@ -17,7 +17,6 @@ from cryoalign.io.columns import numbers, text_column, text_series, whole_number
 from cryoalign.io.paths import split_image_names
 
 if TYPE_CHECKING:
-    from cryoalign.core.ctf import CtfParameters
     from cryoalign.io.mrc import MrcHeader
     from cryoalign.io.star import Table
 
@@ -138,12 +137,6 @@ class ParticleSet:
         """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""
         prior = self.numbers("rlnAnglePsiPrior")
         return self.numbers("rlnAnglePsi") if prior is None else prior
-
-    def ctf(self) -> CtfParameters | None:
-        """Return the CTF of each particle, or None where the metadata do not allow it (said in ``warnings``)."""
-        from cryoalign.io.ctf_columns import read_ctf
-
-        return read_ctf(self)
 
     def random_subset(self) -> NDArray[np.int8] | None:
         """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none."""

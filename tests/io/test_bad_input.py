@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
 from cryoalign.io.stacks import StackSource, refuse_bad_images
@@ -17,7 +18,7 @@ def use(paths=("particles.star",), **options):
     particles.poses()
     particles.psi_prior()
     particles.random_subset()
-    particles.ctf()
+    read_ctf(particles)
     source = StackSource(particles)
     rows = np.arange(len(particles))
     refuse_bad_images(particles, rows, source.read(rows))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles, write_particles
 from cryoalign.io.stacks import StackSource
 
@@ -66,7 +67,7 @@ def test_fields_become_relion_columns(job, images):
     assert particles.particles["cryosparcUid"][0] == str(2**63)
     assert particles.optics["rlnOpticsGroupName"].tolist() == ["exp_group_0", "exp_group_3"]
     assert particles.optics_index.tolist() == [0, 1, 0, 1]
-    ctf = particles.ctf()
+    ctf = read_ctf(particles)
     np.testing.assert_allclose(ctf.defocus_u_angstrom, 10000.5)
     np.testing.assert_allclose(ctf.defocus_angle_deg, 30, atol=1e-5)
     np.testing.assert_allclose(ctf.phase_shift_deg, 90, atol=1e-5)
@@ -104,7 +105,7 @@ def test_file_without_alignments(job):
     particles = read_particles([save(job / "p.cs", bare)])
     assert not particles.poses().psi.any()
     assert particles.psi_prior() is None
-    assert particles.ctf() is None
+    assert read_ctf(particles) is None
 
 
 def test_bad_files(job, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles
 
 LABELS = ["rlnImageName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor"]
@@ -22,7 +23,7 @@ def table(here, mrc_file, star_file, images, optics):
 
 
 def test_particle_and_optics_columns(table):
-    ctf = read_particles([table(rlnCtfDataArePhaseFlipped=1, rlnCtfDataAreCtfPremultiplied=0)]).ctf()
+    ctf = read_ctf(read_particles([table(rlnCtfDataArePhaseFlipped=1, rlnCtfDataAreCtfPremultiplied=0)]))
     assert ctf.voltage_kv.tolist() == [300, 300]
     assert ctf.spherical_aberration_mm.tolist() == [2.7, 2.7]
     assert ctf.amplitude_contrast.tolist() == [0.1, 0.1]
@@ -37,7 +38,7 @@ def test_particle_and_optics_columns(table):
 
 
 def test_what_is_missing_is_as_in_relion(table):
-    ctf = read_particles([table(LABELS[:2])]).ctf()
+    ctf = read_ctf(read_particles([table(LABELS[:2])]))
     np.testing.assert_array_equal(ctf.defocus_v_angstrom, ctf.defocus_u_angstrom)
     assert not ctf.defocus_angle_deg.any()
     assert not ctf.phase_shift_deg.any()
@@ -46,17 +47,17 @@ def test_what_is_missing_is_as_in_relion(table):
 
 def test_particles_win_over_optics(table):
     particles = read_particles([table()]).with_columns({"rlnVoltage": [200, 120]})
-    assert particles.ctf().voltage_kv.tolist() == [200, 120]
+    assert read_ctf(particles).voltage_kv.tolist() == [200, 120]
 
 
 def test_no_ctf_is_said_once_with_its_columns(table):
     particles = read_particles([table(LABELS[:1], rlnVoltage=None)])
-    assert particles.ctf() is None
-    assert particles.ctf() is None
+    assert read_ctf(particles) is None
+    assert read_ctf(particles) is None
     assert particles.warnings[-1] == "no CTF: the input has no rlnVoltage, rlnDefocusU"
     assert sum("no CTF" in warning for warning in particles.warnings) == 1
 
 
 def test_impossible_values_name_file_and_row(table):
     with pytest.raises(InputError, match=r"p\.star, row 1: the amplitude contrast is not between 0 and 1"):
-        read_particles([table(rlnAmplitudeContrast=7)]).ctf()
+        read_ctf(read_particles([table(rlnAmplitudeContrast=7)]))

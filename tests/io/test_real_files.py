@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.mrc import read_mrc_header
 from cryoalign.io.particles import read_particles, write_particles
 from cryoalign.io.references import read_references
@@ -76,7 +77,7 @@ def test_tables_without_their_stacks(real_data, name, count, pixel):
     assert len(particles) == count
     np.testing.assert_allclose(particles.pixel_size_angstrom, pixel, atol=1e-6)
     assert len(particles.poses()) == count
-    ctf = particles.ctf()
+    ctf = read_ctf(particles)
     assert ctf is None or len(ctf.voltage_kv) == count
     with pytest.raises(InputError, match=r"stacks? not found"):
         read_particles([real_data / name])
@@ -119,7 +120,7 @@ def test_cryosparc_particles(real_data):
     np.testing.assert_allclose(particles.poses().dy, raw["alignments2D/shift"][:, 1], atol=1e-5)
     assert particles.whole_numbers("rlnClassNumber").tolist() == (raw["alignments2D/class"] + 1).tolist()
     assert any("22 of 22 particles are dark" in warning for warning in particles.warnings)
-    np.testing.assert_allclose(particles.ctf().defocus_u_angstrom, raw["ctf/df1_A"], rtol=1e-6)
+    np.testing.assert_allclose(read_ctf(particles).defocus_u_angstrom, raw["ctf/df1_A"], rtol=1e-6)
     with pytest.raises(InputError, match=r"stacks? not found"):
         read_particles([path])
 

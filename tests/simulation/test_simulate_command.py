@@ -9,6 +9,7 @@ from cryoalign.cli.main import main
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.filters import radial_average
 from cryoalign.core.resample import resample
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
 from cryoalign.io.stacks import StackSource
@@ -47,7 +48,7 @@ def test_what_is_written(tmp_path):
     assert truth.poses().psi.std() > 60
     assert 1 < truth.poses().dx.std() < 3
     assert set(truth.whole_numbers("rlnClassNumber")) == {1, 2}
-    np.testing.assert_array_equal(particles.ctf().defocus_u_angstrom, truth.ctf().defocus_u_angstrom)
+    np.testing.assert_array_equal(read_ctf(particles).defocus_u_angstrom, read_ctf(truth).defocus_u_angstrom)
     with mrcfile.open("sim/particles.mrcs", header_only=True) as stack:
         assert int(stack.header.nz) == 70
         assert float(stack.voxel_size.x) == pytest.approx(4)
@@ -67,7 +68,7 @@ def test_files_say_exactly_what_the_pixels_hold(tmp_path):
     phantom = built_in_phantom(0.66 * 64 * 3, 1.25 * 3)
     rot, tilt = truth.numbers("rlnAngleRot"), truth.numbers("rlnAngleTilt")
     clean = phantom.project(rot, tilt, truth.poses(), 64, 3.0)
-    expected = np.fft.irfft2(np.fft.rfft2(clean) * ctf_images(truth.ctf(), 64, 3.0), s=(64, 64))
+    expected = np.fft.irfft2(np.fft.rfft2(clean) * ctf_images(read_ctf(truth), 64, 3.0), s=(64, 64))
     assert np.abs(images - expected).max() < 1e-4 * expected.max()
 
 
@@ -117,7 +118,7 @@ def test_stacks_and_optics_groups_share_the_particles():
     assert np.bincount(many.optics_index).tolist() == [5, 5]
     rows = np.arange(10)
     np.testing.assert_array_equal(StackSource(one).read(rows), StackSource(many).read(rows))
-    assert one.ctf() is None
+    assert read_ctf(one) is None
 
 
 def test_views_of_a_file_and_noise_of_a_table(tmp_path):

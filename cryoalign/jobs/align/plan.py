@@ -23,7 +23,7 @@ from cryoalign.core.pose_errors import reference_noise_power
 from cryoalign.core.search import SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
 from cryoalign.core.weigh import ctf_coefficients
-from cryoalign.io.ctf_columns import NO_CTF
+from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource
 from cryoalign.jobs.align.measured import warn_of_noise, with_measure
@@ -79,7 +79,7 @@ def plan_align(
     half = half_sets(particles)
     field_of_view = references.shape[-1] * reference_pixel_size
     _check_reference_geometry(parameters, groups, references, reference_pixel_size)
-    ctf = particles.ctf() if parameters.ctf else None
+    ctf = read_ctf(particles) if parameters.ctf else None
     if parameters.ctf and ctf is None:
         said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
         warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")

@@ -19,7 +19,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
-from cryoalign.io.ctf_columns import NO_CTF
+from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource
 from cryoalign.jobs.average.members import Memberships
@@ -165,7 +165,7 @@ def plan_average(
         Where a needed column is missing, or a mask leaves no background.
     """
     n = len(particles)
-    ctf = None if parameters.plain else particles.ctf()
+    ctf = None if parameters.plain else read_ctf(particles)
     if not parameters.plain and ctf is None:
         said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
         warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")

@@ -14,6 +14,7 @@ from cryoalign.averaging.ctf_sums import apply_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
+from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.mrc import read_mrc_header
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
@@ -159,7 +160,7 @@ def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: 
     particles = read_particles([path], datadir=datadir, angpix=angpix)
     warnings = tuple(particles.warnings)
     particles = particles.take(_row(path, number, len(particles)))
-    ctf = particles.ctf()  # averages and projections have none, which is nothing to warn of
+    ctf = read_ctf(particles)  # averages and projections have none, which is nothing to warn of
     sizes = np.unique(particles.pixel_size_angstrom)
     if len(sizes) > 1:
         listed = ", ".join(f"{size:g}" for size in sizes)

@@ -18,7 +18,7 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.core.noise import whitening_gain
-from cryoalign.io.ctf_columns import NO_CTF
+from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particle_set import BoxGroup
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stacks import StackSource
@@ -127,7 +127,7 @@ def plan_preparation(
         Where a mask leaves no background, or particles of several geometries cannot be brought to one.
     """
     p, n = parameters, len(particles)
-    ctf = particles.ctf() if p.ctf else None
+    ctf = read_ctf(particles) if p.ctf else None
     if p.ctf and ctf is None and particles.dialect != "references":  # averages have none
         said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
         warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
