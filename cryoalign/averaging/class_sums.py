@@ -23,6 +23,7 @@ from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry, same_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample import Edge, Interpolation
+from cryoalign.core.wrappers import KERNEL
 
 Treatment = Literal["wiener", "flip", "plain"]
 TREATMENTS: tuple[str, ...] = get_args(Treatment)
@@ -260,7 +261,7 @@ class ClassSums:
         return self._power
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _add_squares(values, cells, scales, sums):  # type: ignore[no-untyped-def]
     # C^2 below 2^20 leaves room for 2^10 such images; a C^2 of 1 for 2^30.
     for i in range(values.shape[0]):

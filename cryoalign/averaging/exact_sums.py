@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.wrappers import KERNEL
 
 _BITS = 24
 
@@ -76,7 +77,7 @@ class ExactSums:
         return self.sums / self.scale
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _add(images, classes, scale, sums, counts):  # type: ignore[no-untyped-def]
     # 2^44 leaves room for half a million such pixels in one sum.
     limit = 2.0**44

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from cryoalign.core.wrappers import KERNEL
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
 def add_squares(with_real, with_imaginary, weight, out):  # type: ignore[no-untyped-def]
     """Add |c|^2, and |c|^2 of the mirrored partner, from products of real and imaginary parts."""
     rows = out.shape[1]
@@ -40,7 +42,7 @@ def products(ours, theirs):  # type: ignore[no-untyped-def]
     return rr, ri, ir, ii
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
 def listed_affinities(features, rows, names, out):  # type: ignore[no-untyped-def]
     frequencies = features.shape[1]
     weight = np.float32(1 / frequencies)
@@ -60,7 +62,7 @@ def listed_affinities(features, rows, names, out):  # type: ignore[no-untyped-de
                 out[1, row, s] = weight * mirrored
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
 def frequency_parts(features, names, mirror, out):  # type: ignore[no-untyped-def]
     for row in range(names.shape[0]):
         for s in range(names.shape[1]):
@@ -73,7 +75,7 @@ def frequency_parts(features, names, mirror, out):  # type: ignore[no-untyped-de
                 out[row, s, k] = a * a + b * b
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
 def pair_angles(features, frequency, first, names, mirror, angle):  # type: ignore[no-untyped-def]
     """Find the peak of Re sum_k c_k exp(-i k phi): a grid of 8 points a period of the highest k, then Newton steps.
 
@@ -125,7 +127,7 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
             angle[row, s] = degrees - 360.0 * np.ceil((degrees - 180.0) / 360.0)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
 def agreement(features, frequency, first, second, angle_rad, mirror, out):  # type: ignore[no-untyped-def]
     """Write Re sum_k c_k exp(-i k angle) / K of listed edges."""
     for edge in range(len(first)):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.classification.tile_pool import one_blas_thread
 from cryoalign.core.errors import InputError
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 
@@ -144,7 +145,7 @@ def _eigenvectors(
     return values.astype(np.float32), np.ascontiguousarray(vectors)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
 def _multiply(start, index, cosine, sine, sign, block, out):  # type: ignore[no-untyped-def]
     """Add (A x + B conj x) of float32 (n, 2, b) vectors, real parts first, to ``out``."""
     for row in range(len(start) - 1):

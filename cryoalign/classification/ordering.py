@@ -16,6 +16,7 @@ from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.tile_pool import run_tiles
 from cryoalign.core.steerable.coefficients import multiplicity
 from cryoalign.core.tiles import TILE
+from cryoalign.core.wrappers import KERNEL
 
 TEMPLATE_MEMBERS = 30
 
@@ -153,7 +154,7 @@ def best_attainable(
     return np.asarray((power * half).sum(axis=1), dtype=np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
 def _products(a, frequency, ends, index, angle, mirror, begin, stop, out):  # type: ignore[no-untyped-def]
     for i in range(begin, stop):
         for s in range(index.shape[1]):
@@ -180,7 +181,7 @@ def _products(a, frequency, ends, index, angle, mirror, begin, stop, out):  # ty
             out[i, s] = total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
 def _means(a, frequency, ends, index, angle, mirror, begin, stop, out):  # type: ignore[no-untyped-def]
     for i in range(begin, stop):
         count = 0

@@ -20,6 +20,7 @@ from cryoalign.classification.pair_lanes import (
     turn_sums,
 )
 from cryoalign.core.resample_lanes import LANES
+from cryoalign.core.wrappers import INNER, KERNEL
 
 ANGLES_PER_TURN = 5.6
 """Grid angles per turn of the highest frequency: another peak than the highest is then taken once in a thousand times,
@@ -106,7 +107,7 @@ def pack_images_in_lanes(coefficients: NDArray[np.complex64]) -> NDArray[np.floa
     return np.ascontiguousarray(packed.reshape(blocks, LANES, size, 2).transpose(0, 2, 3, 1))
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _best_poses(planes, start, grid, found, turns, climb, score, radians):  # type: ignore[no-untyped-def]
     """Find score and angle of all columns of a set of planes; without ``climb`` the best angle of the grid."""
     k_max, k_grid, quarter = grid.k_max, grid.k_grid, len(grid.cosine)
@@ -139,7 +140,7 @@ def _best_poses(planes, start, grid, found, turns, climb, score, radians):  # ty
             radians[c] = 0.0
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _degrees(radians):  # type: ignore[no-untyped-def]
     """Return an angle in (-180, 180] degrees, float32."""
     turns = radians / (2.0 * np.pi)
@@ -147,7 +148,7 @@ def _degrees(radians):  # type: ignore[no-untyped-def]
     return np.float32(180.0) if degrees <= np.float32(-180.0) else degrees
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def score_rows(  # type: ignore[no-untyped-def]
     first, second, chunk_rows, grid, rows, g, penalty, mirror, begin, stop, score, angle, flipped, variant
 ):
@@ -214,7 +215,7 @@ def score_rows(  # type: ignore[no-untyped-def]
                         variant[i, s] = v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def score_block(  # type: ignore[no-untyped-def]
     first, second, starts, grid, g, mirror, climb, row, column, score, angle, flipped
 ):

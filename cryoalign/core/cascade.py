@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.refine import SUMS, climb
+from cryoalign.core.wrappers import INNER, KERNEL
 
 COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
 """Log likelihood below which a predicted gain ends a climb; the step is still taken, and what is left is its square."""
@@ -49,7 +50,7 @@ class CellGrid(NamedTuple):
     near: float
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **KERNEL)
 def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # type: ignore[no-untyped-def]
     """Pick the best cells of one image.
 
@@ -116,7 +117,7 @@ def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # t
     return count, ratio
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def refine_tile(  # type: ignore[no-untyped-def]
     polar, best, angle_index, grid, energies, rings, table, field, rule, max_shift, valid, window, use_window, result
 ):
@@ -224,7 +225,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
         result[i, 5] = ratio
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _survivors(chosen, pose, reference, score, count, keep, apart, radius):  # type: ignore[no-untyped-def]
     """List in ``chosen`` the best candidates that stand apart, best first, and return how many."""
     kept = 0
@@ -249,7 +250,7 @@ def _survivors(chosen, pose, reference, score, count, keep, apart, radius):  # t
     return kept
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _beyond(angle, low, high):  # type: ignore[no-untyped-def]
     """By how much an angle lies outside a window, in radians, signed; 0 inside."""
     off = angle - 0.5 * (low + high)
@@ -258,7 +259,7 @@ def _beyond(angle, low, high):  # type: ignore[no-untyped-def]
     return off - half if off > half else (off + half if off < -half else 0.0)
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _distance(one, two, radius):  # type: ignore[no-untyped-def]
     """Distance of two poses (angle, tx, ty) in pixels, the angle's share at the radius."""
     turn = one[0] - two[0]
@@ -266,7 +267,7 @@ def _distance(one, two, radius):  # type: ignore[no-untyped-def]
     return abs(turn) * radius + abs(one[1] - two[1]) + abs(one[2] - two[2])
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **INNER)
 def _write(row, pose, reference, x, energy, sums):  # type: ignore[no-untyped-def]
     """Store one answer with the curvature of its peak."""
     row[0], row[1], row[2], row[3], row[4] = pose[0], pose[1], pose[2], reference, x

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cryoalign.core.bank import ReferenceBank, angular_harmonics
 from cryoalign.core.rings import RingLayout
 from cryoalign.core.tiles import TILE
+from cryoalign.core.wrappers import KERNEL
 
 MAX_CHUNK = 128
 """Most (reference, shift) cells per GEMM: with TILE they keep a chunk's planes in cache."""
@@ -283,7 +284,7 @@ class CoarseWorkspace:
                 np.matmul(left, operand[chunk, part], out=out)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _reorder(rings, order, operand):  # type: ignore[no-untyped-def]
     """Move columns from ring order to harmonic order."""
     for i in range(rings.shape[0]):
@@ -291,7 +292,7 @@ def _reorder(rings, order, operand):  # type: ignore[no-untyped-def]
             operand[i, order[c]] = rings[i, c]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _maximum(even, odd, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over the full circle: X(a) = E + O, X(a + pi) = E - O."""
     half = even.shape[0]
@@ -318,7 +319,7 @@ def _maximum(even, odd, best, angle):  # type: ignore[no-untyped-def]
             angle[i, c] = where[c]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _local_maximum(even, odd, window, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over each image's own window of angles."""
     half = even.shape[0]

@@ -20,6 +20,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.wrappers import KERNEL
 
 _FLAGS = ("phase_flipped", "premultiplied")
 
@@ -221,7 +222,7 @@ def ctf_images(
     return values.reshape(len(params), box, box // 2 + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _evaluate(kx, ky, quadratic, quartic, constant, scale, intact, values):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
         a, b, c = quadratic[i, 0], quadratic[i, 1], quadratic[i, 2]

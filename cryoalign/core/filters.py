@@ -13,6 +13,8 @@ import scipy.fft
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
+
 
 @lru_cache(maxsize=8)
 def ring_index(box: int) -> NDArray[np.int64]:
@@ -175,7 +177,7 @@ def fourier_resize(images: NDArray[np.floating], new_box: int) -> NDArray[np.flo
     return np.asarray(np.roll(pixels, (new_box // 2,) * 2, (-2, -1)), dtype=np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _ring_sums(flat, ring, weight, sums):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
         for p in range(flat.shape[1]):

@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.wrappers import KERNEL
 
 
 def centre_offsets(box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -129,7 +130,7 @@ def normalise_background(
     return result.reshape(images.shape)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _statistics(flat, inside, mean, deviation):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
         total = 0.0
@@ -142,7 +143,7 @@ def _statistics(flat, inside, mean, deviation):  # type: ignore[no-untyped-def]
         mean[i], deviation[i] = centre, np.sqrt(squares / len(inside))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _normalise(flat, inside, basis, result, deviation):  # type: ignore[no-untyped-def]
     work = np.empty(flat.shape[1])
     coefficient = np.empty(basis.shape[0])

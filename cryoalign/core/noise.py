@@ -21,6 +21,7 @@ from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
 from cryoalign.core.masks import background_region, soft_disc
 from cryoalign.core.source import ImageSource
 from cryoalign.core.tiles import TILE
+from cryoalign.core.wrappers import KERNEL
 
 _EDGE_PX = 3.0
 _STEPS = 30
@@ -203,7 +204,7 @@ def _geometry(
     return window, half_ring, weight, counts, coupling
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _window(flat, window, masked):  # type: ignore[no-untyped-def]
     total = 0.0
     for p in range(len(window)):
@@ -217,7 +218,7 @@ def _window(flat, window, masked):  # type: ignore[no-untyped-def]
             masked[i, p] = window[p] * (flat[i, p] - mean)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _add_power(spectrum, ring, weight, sums):  # type: ignore[no-untyped-def]
     for i in range(spectrum.shape[0]):
         for p in range(spectrum.shape[1]):

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.rings import RingLayout
+from cryoalign.core.wrappers import KERNEL
 
 LANES = 16
 WIDTH = 5
@@ -37,7 +38,7 @@ def kaiser_bessel_transform(y: NDArray[np.float64], width: int, beta: float) -> 
     return np.real(width * np.sinh(root) / root) / np.i0(beta)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _load(images, first, taper, grid):  # type: ignore[no-untyped-def]
     """Interleave up to LANES images into the corner-centred, tapered grid (G, G, LANES)."""
     n, box, _ = images.shape
@@ -53,7 +54,7 @@ def _load(images, first, taper, grid):  # type: ignore[no-untyped-def]
                 grid[gy, gx, lane] = images[row, y, x] * gain if row < n else 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-def]
     """Read every polar point from the grid, 16 images at a time, and lay the result out image by image.
 
@@ -92,7 +93,7 @@ def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-d
                 out[first + lane, 1, start + u] = block[u, 2 * lane + 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _gather(full, rows, conjugate, columns, kept):  # type: ignore[no-untyped-def]
     """Copy the band around the origin, folding ky < 0 onto the conjugate half; complex pairs seen as float32."""
     size = full.shape[1]

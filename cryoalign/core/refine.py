@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank, turning_kernel
 from cryoalign.core.waves import cosine_of_turns, sine_of_turns
+from cryoalign.core.wrappers import KERNEL
 
 SUMS = 10
 """X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa."""
@@ -66,7 +67,7 @@ def score_field(bank: ReferenceBank, radius: float) -> ScoreField:
 # Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these
 # functions on their own and would call those, rounded otherwise than the copies within the kernel that later
 # processes load.
-@njit(nogil=True, fastmath=True, forceinline=True)
+@njit(nogil=True, fastmath=True, forceinline=True, **KERNEL)
 def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
 
@@ -188,7 +189,7 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
         direction += h
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **KERNEL)
 def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-def]
     """Solve for the Newton step in (angle x radius, x, y) and return the gain it predicts.
 
@@ -240,7 +241,7 @@ def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-d
     return gain
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True, **KERNEL)
 def climb(  # type: ignore[no-untyped-def]
     image, table, pose, n_rings, steps, held, field, work, sums, energy, tolerance
 ):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.resample_lanes import LANES, Complex, Emitter, vector_operation
+from cryoalign.core.wrappers import KERNEL
 
 
 def radices_of(size: int) -> NDArray[np.int64]:
@@ -95,7 +96,7 @@ _butterfly2, _butterfly3, _butterfly4, _butterfly5, _butterfly8 = (_butterfly(ra
 _accumulate, _turn = vector_operation(_emit_accumulate), vector_operation(_emit_turn)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def _prime_pass(
     x_re: NDArray[np.float32],
     x_im: NDArray[np.float32],
@@ -125,7 +126,7 @@ def _prime_pass(
                 _turn((y_re, y_im, factors), (np.uint64(start + q), np.uint64(factor + 2 * (j - 1))))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def transform_columns(
     x_re: NDArray[np.float32],
     x_im: NDArray[np.float32],

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.resample_fft import transform_columns
 from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
+from cryoalign.core.wrappers import KERNEL
 
 
 def padded(count: int) -> int:
@@ -63,7 +64,7 @@ def _emit_join(v: Emitter, data: list[Any], at: list[Any]) -> None:
 _part, _join = vector_operation(_emit_part), vector_operation(_emit_join)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def _copy(source: NDArray[np.float32], start: int, target: NDArray[np.float32], to: int, count: int) -> None:
     """Copy some elements; unsigned places, lest a check for negative ones keep the loop from becoming vectors."""
     start_at, to_at = np.uint64(start), np.uint64(to)
@@ -71,7 +72,7 @@ def _copy(source: NDArray[np.float32], start: int, target: NDArray[np.float32], 
         target[to_at + k] = source[start_at + k]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def _scale(
     source: NDArray[np.float32],
     start: int,
@@ -87,14 +88,14 @@ def _scale(
         target[to_at + k] = source[start_at + k] * gain[gain_at + k]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def _clear(target: NDArray[np.float32], start: int, stop: int) -> None:
     """Write zeros."""
     for k in range(np.uint64(start), np.uint64(max(start, stop))):
         target[k] = np.float32(0.0)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **KERNEL)
 def fill_finer_grid(
     finer: NDArray[np.float32],
     image: NDArray[np.float32],

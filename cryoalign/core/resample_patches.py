@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
+from cryoalign.core.wrappers import KERNEL
 
 TAPS = 6  # points of the window along an axis
 SUBDIVISIONS = 256  # of a grid interval in the window table: 2e-5 of error by linear interpolation
@@ -38,7 +39,7 @@ def _emit_patch_sum(v: Emitter, data: list[Any], at: list[Any]) -> Any:
 _patch_sum = vector_operation(_emit_patch_sum, result=numba.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", **KERNEL)
 def evaluate(
     aligned: NDArray[np.float32],
     finer: NDArray[np.float32],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cryoalign.core.ctf import CtfParameters, wavelength_angstrom
 from cryoalign.core.rings import RingLayout
 from cryoalign.core.waves import cosine_of_turns, sine_of_turns
+from cryoalign.core.wrappers import KERNEL
 
 _COEFFICIENTS = 9
 
@@ -132,7 +133,7 @@ def weigh_images(
     return norm, power
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _weigh(  # type: ignore[no-untyped-def]
     polar, cosine, sine, cosine2, sine2, ring_start, ring_weight, use_ctf, coefficients, intact, inverse_noise, shift,
     norm, power,
