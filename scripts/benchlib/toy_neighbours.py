@@ -9,12 +9,12 @@ on the seeds of this room.
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 import starfile
 from numpy.typing import NDArray
@@ -76,8 +76,9 @@ def _toy(folder: Path, seed: int, n: int) -> Projections:
     """Draw from 1000 clean projections of 30 px with known rotations, whose third rows are lines of sight."""
     source = truth.data_folder() / "cryodrgn"
     rows = np.sort(np.random.default_rng(seed).permutation(1000)[:n])
-    with mrcfile.open(source / "toy_projections.mrc", permissive=True) as handle:
-        images = np.array(handle.data[rows], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its header has no MAP id
+        images = files.read_stack(source / "toy_projections.mrc")[rows]
     with np.load(source / "toy_rot_trans.npz") as known:
         return Projections(images, known["rotation"][rows, 2].astype(np.float64))
 
