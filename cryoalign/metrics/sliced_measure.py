@@ -108,7 +108,10 @@ class SlicedMeasure(ABC):
 
     def table(self, a: SlicedFeatures, b: SlicedFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
-        table = self._pairs(a, b, limits, margins=False)[0]
+        return self.with_shifts(self._pairs(a, b, limits, margins=False)[0], a, b, limits)
+
+    def with_shifts(self, table: PairTable, a: SlicedFeatures, b: SlicedFeatures, limits: SearchLimits) -> PairTable:
+        """Return a table of angles with the shifts of all pairs, in closed form, mended in noise."""
         first, second = np.indices(table.value.shape).reshape(2, -1)
         poses, shape = self._shifts(a, b, first, second, table.poses(), limits), table.value.shape
         return replace(table, dx=poses.dx.reshape(shape), dy=poses.dy.reshape(shape))
@@ -117,12 +120,12 @@ class SlicedMeasure(ABC):
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits, margins: bool = True
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Turn all pairs; with one reference also the value of the next lowest valley of each image."""
-        sizes, curves_of = (len(references), len(images)), self._curves(references, images, limits)
+        sizes, curves_of = (len(references), len(images)), self.curves_of(references, images, limits)
         return search_curves(curves_of, *sizes, limits, power=1.0 / self.p, margins=margins)
 
     def refine(self, references: SlicedFeatures, images: SlicedFeatures, poses: Poses, limits: SearchLimits) -> Matches:
         """Walk to the nearest valley of the curve; the shift is found at its angle as in a search."""
-        table = nearest_valleys(self._curves(references, images, limits), poses, power=1.0 / self.p)
+        table = nearest_valleys(self.curves_of(references, images, limits), poses, power=1.0 / self.p)
         return self._shifted(best_matches(table, table.value[0]), references, images, limits)
 
     def _shifted(
@@ -146,18 +149,18 @@ class SlicedMeasure(ABC):
         shrink = np.minimum(1.0, limits.max_shift_px / np.maximum(np.hypot(poses.dx, poses.dy), 1e-300))
         return Poses(poses.psi, poses.dx * shrink, poses.dy * shrink, poses.mirror)
 
-    def _curves(
+    def curves_of(
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits
     ) -> Callable[[bool], Curves]:
         """Return the curves of all pairs by the hand of the images."""
         centred = chosen_translation(self, limits) == "closed-form"
         fixed = references.centred if centred else references.in_place()
 
-        def curves_of(mirror: bool) -> Curves:
+        def tiles(mirror: bool) -> Curves:
             moving = images.mirrored() if mirror else images
             return self.tiles(fixed, moving.centred if centred else moving.in_place())
 
-        return curves_of
+        return tiles
 
     def tiles(self, references: Harmonics, images: Harmonics) -> Curves:
         """Yield (rows, mean p-th power of the differences at every rotation) for tiles of images."""

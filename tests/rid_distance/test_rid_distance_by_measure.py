@@ -9,7 +9,7 @@ from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
 from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
-from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
+from cryoalign.metrics.sliced_neighbours import NeighbourSlicedWasserstein
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_or_parted_gives_the_same_graph(clean, monkeypatc
     words = ("--metric", "rfsw", "-k", 4, "--block-size", 64)
     rid_distance(folder, *words, "--overwrite")
     whole = (folder / "out/graph.npz").read_bytes()
-    table, calls = RampFilteredSlicedWasserstein.table, []
+    table, calls = NeighbourSlicedWasserstein.table, []
 
     def stop(self, *arguments):
         calls.append(1)
@@ -118,10 +118,10 @@ def test_a_run_that_was_stopped_or_parted_gives_the_same_graph(clean, monkeypatc
             raise KeyboardInterrupt
         return table(self, *arguments)
 
-    monkeypatch.setattr(RampFilteredSlicedWasserstein, "table", stop)
+    monkeypatch.setattr(NeighbourSlicedWasserstein, "table", stop)
     rid_distance(folder, *words, "--overwrite", status=130)
     assert not (folder / "out/graph.npz").exists()
-    monkeypatch.setattr(RampFilteredSlicedWasserstein, "table", table)
+    monkeypatch.setattr(NeighbourSlicedWasserstein, "table", table)
     rid_distance(folder, *words, "--resume")
     assert (folder / "out/graph.npz").read_bytes() == whole
     for part in ("2/2", "1/2"):
