@@ -10,6 +10,7 @@ import click
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
+    mag_matrix_option,
     mask_diameter_option,
     output_option,
     overwrite_option,
@@ -85,6 +86,7 @@ Examples:
     "--datadir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that names in STAR files start from."
 )
 @click.option("--invert", is_flag=True, help="Negate the pixels of B (dark particles).")
+@mag_matrix_option
 @click.option("--resize-reference", is_flag=True, help="Bring A to the box and pixel size of B.")
 @click.option(
     "--pictures", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",

@@ -168,15 +168,16 @@ particle_tables_options = together(
     ),
     click.option("--angpix", type=float, metavar="A", help="Pixel size, overriding the metadata."),
 )
+mag_matrix_option = click.option(
+    "--apply-mag-matrix/--no-apply-mag-matrix",
+    default=False,
+    show_default=True,
+    help="Correct images by the magnification matrices of the optics table as they are read.",
+)
 particles_options = together(
     particle_tables_options,
     click.option("--invert", is_flag=True, help="Negate pixels as read (dark particles)."),
-    click.option(
-        "--apply-mag-matrix/--no-apply-mag-matrix",
-        default=False,
-        show_default=True,
-        help="Correct images by the magnification matrices of the optics table as they are read.",
-    ),
+    mag_matrix_option,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N particles."),
     click.option(
         "--on-bad-image",

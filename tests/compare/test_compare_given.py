@@ -9,17 +9,24 @@ import pytest
 from align_helpers import results, star, table
 from blobs import Blobs
 from compare_helpers import BOX, DX, DY, PIXEL, PSI, compare, copies, particle, record, write
+from distorted import matrix_columns, stored_images, stretched
 
 METRICS = ("ncc", "mutual-information", "rfsw", "absolute-difference")
 ASKED = [word for metric in METRICS for word in ("--metric", metric)]
 
 
-def listed(folder, psi, dx=DX, dy=DY, **columns):
+def listed(folder, psi, dx=DX, dy=DY, optics=None, **columns):
     """Write b.star: the images of b.mrcs with poses, origins in A."""
     n = len(psi)
     star(
         folder / "b.star",
-        optics={"rlnOpticsGroup": 1, "rlnImagePixelSize": PIXEL, "rlnImageSize": BOX, "rlnImageDimensionality": 2},
+        optics={
+            "rlnOpticsGroup": 1,
+            "rlnImagePixelSize": PIXEL,
+            "rlnImageSize": BOX,
+            "rlnImageDimensionality": 2,
+            **(optics or {}),
+        },
         particles={
             "rlnImageName": [f"{i + 1}@b.mrcs" for i in range(n)],
             "rlnOpticsGroup": [1] * n,
@@ -126,3 +133,19 @@ def test_the_report_says_what_was_found(folder, with_report):
     page = (folder / "out" / "report.html").read_text()
     assert "The given pose: psi 40.00°, shift (2.00, 1.00) px" in page
     assert "no optimum" in page and "66.7 %" in page
+
+
+def test_particles_are_corrected_for_anisotropic_magnification(tmp_path):
+    matrix, d = stretched(12, 30), np.stack([DX, DY], axis=1)
+    write(tmp_path, "a.mrcs", particle().images(BOX))
+    write(tmp_path, "b.mrcs", stored_images(particle(), BOX, matrix, PSI, d))
+    listed(tmp_path, PSI, optics={label: values[0] for label, values in matrix_columns(matrix).items()})
+    asked = ("a.mrcs", "b.star", "--check-poses", "--metric", "ncc", "--overwrite")
+    ran = compare(tmp_path, *asked)
+    assert any("--apply-mag-matrix" in line for line in ran.lines)
+    plain = table(tmp_path / "out" / "compare.star", "compare")
+    compare(tmp_path, *asked, "--apply-mag-matrix")
+    corrected = table(tmp_path / "out" / "compare.star", "compare")
+    assert corrected.cryoalignGivenVerdict.tolist() == ["best"] * 3
+    assert (corrected.cryoalignGivenValue.astype(float) > 0.9995).all()
+    assert (plain.cryoalignGivenValue.astype(float) < 0.995).all()

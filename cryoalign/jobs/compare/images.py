@@ -80,8 +80,12 @@ def file_of(text: str) -> Path:
     return _split(text)[1]
 
 
-def read_image_set(text: str, *, datadir: Path | None = None, angpix: float | None = None) -> ImageSet:
+def read_image_set(
+    text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False
+) -> ImageSet:
     """Read the images of FILE, or image N of it, counted from 1, where ``text`` is N@FILE.
+
+    With ``apply_mag_matrix`` particles are corrected for anisotropic magnification as their optics table has it.
 
     Raises
     ------
@@ -90,12 +94,10 @@ def read_image_set(text: str, *, datadir: Path | None = None, angpix: float | No
     """
     number, path = _split(text)
     name = path.name.lower()
-    if name.endswith(".cs"):
-        found = _of_particles(path, number, datadir, angpix)
-    elif name.endswith(".star"):
-        listed = any("rlnReferenceImage" in block for block in read_star(path).blocks.values())
-        read = _of_references if listed else _of_particles
-        found = read(path, number, datadir, angpix)
+    if name.endswith(".star") and any("rlnReferenceImage" in block for block in read_star(path).blocks.values()):
+        found = _of_references(path, number, datadir, angpix)
+    elif name.endswith((".cs", ".star")):
+        found = _of_particles(path, number, datadir, angpix, apply_mag_matrix)
     else:
         found = _of_stack(path, number)
     for index, reason in bad_images(found.pixels):
@@ -156,8 +158,10 @@ def _of_references(path: Path, number: int | None, datadir: Path | None, angpix:
     return ImageSet(path, pixels[rows], [listed[0][row] for row in rows.tolist()], size)
 
 
-def _of_particles(path: Path, number: int | None, datadir: Path | None, angpix: float | None) -> ImageSet:
-    particles = read_particles([path], datadir=datadir, angpix=angpix)
+def _of_particles(
+    path: Path, number: int | None, datadir: Path | None, angpix: float | None, apply_mag_matrix: bool
+) -> ImageSet:
+    particles = read_particles([path], datadir=datadir, angpix=angpix, apply_mag_matrix=apply_mag_matrix)
     warnings = tuple(particles.warnings)
     particles = particles.take(_row(path, number, len(particles)))
     ctf = read_ctf(particles)  # averages and projections have none, which is nothing to warn of

@@ -65,7 +65,10 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
     ) as run:
         with run.stage("read"):
             measures = {name: measure(name) for name in p.metrics}
-            a, b = (read_image_set(text, datadir=p.datadir, angpix=p.angpix) for text in (p.a, p.b))
+            a, b = (
+                read_image_set(text, datadir=p.datadir, angpix=p.angpix, apply_mag_matrix=p.apply_mag_matrix)
+                for text in (p.a, p.b)
+            )
             run.add_inputs(dict.fromkeys([file_of(p.a), file_of(p.b)]))
             for text in dict.fromkeys((*a.warnings, *b.warnings)):
                 run.warn(text)

@@ -47,6 +47,8 @@ class CompareParameters:
         Folder that image names in STAR files start from.
     invert
         Negate the pixels of B.
+    apply_mag_matrix
+        Correct particles by the magnification matrices of their optics table.
     all_pairs
         Every image of A against every image of B.
     by_class
@@ -85,6 +87,7 @@ class CompareParameters:
     angpix: float | None = None
     datadir: Path | None = None
     invert: bool = False
+    apply_mag_matrix: bool = False
     all_pairs: bool = False
     by_class: bool = False
     check_poses: bool = False

@@ -97,6 +97,8 @@ def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mappi
         "pixel size": f"{pixel:g} A",
         "--check-poses": "yes" if p.check_poses else "no",
     }
+    if p.apply_mag_matrix:
+        words["--apply-mag-matrix"] = "yes"
     if p.invert:
         words["--invert"] = "yes"
     return words
