@@ -17,10 +17,10 @@ from cryoalign.core import magnification
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import numbers, text_series
 from cryoalign.io.optics import GROUP
+from cryoalign.io.particle_set import ParticleSet
 
 if TYPE_CHECKING:
     from cryoalign.core.poses import Poses
-    from cryoalign.io.particle_set import ParticleSet
 
 MATRIX_LABELS = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
 """Row by row."""

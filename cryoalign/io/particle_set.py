@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.magnification import corrected_poses
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
 from cryoalign.io.paths import split_image_names
@@ -118,8 +119,6 @@ class ParticleSet:
         Origins in A are divided by the pixel size of the particle's optics group; they win over origins in pixels.
         Where images are corrected as they are read, these are the poses of corrected images.
         """
-        from cryoalign.io.magnification import corrected_poses
-
         zeros = np.zeros(len(self))
         psi = self.numbers("rlnAnglePsi")
         shifts = []
@@ -131,7 +130,7 @@ class ParticleSet:
                 value = zeros
             shifts.append(value)
         stored = Poses(zeros if psi is None else psi, *shifts, self._choice("rlnIsFlip", (0, 1)))
-        return corrected_poses(self, stored)
+        return stored if self.magnification is None else corrected_poses(stored, self.magnification[self.optics_index])
 
     def psi_prior(self) -> NDArray[np.float64] | None:
         """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""
