@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.refine import SUMS, climb
+from cryoalign.core.refine import SUMS, Room, ScoreField, climb, room_for
 from cryoalign.core.wrappers import INNER, KERNEL
 
 COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
@@ -50,20 +50,53 @@ class CellGrid(NamedTuple):
     near: float
 
 
+class TileRoom(NamedTuple):
+    """Scratch of :func:`refine_tile`, for the reason given at :class:`cryoalign.core.refine.Room`.
+
+    Parameters
+    ----------
+    chosen, pose, reference, score, seen
+        Of the candidates of an image: int64, float64 (most, 3), int64, float64 and bool.
+    inverse_root, used, pool_score, pool_cell
+        Of the references: float32, int64, float32 (m, 2) and int64 (m, 2).
+    sums, climb
+        Of the score, float64 (SUMS,) and a :class:`cryoalign.core.refine.Room`.
+    """
+
+    chosen: NDArray[np.int64]
+    pose: NDArray[np.float64]
+    reference: NDArray[np.int64]
+    score: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    inverse_root: NDArray[np.float32]
+    used: NDArray[np.int64]
+    pool_score: NDArray[np.float32]
+    pool_cell: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    climb: Room
+
+
+def tile_room(most: int, n_references: int, field: ScoreField) -> TileRoom:
+    """Make room for ``most`` candidates of so many references."""
+    candidates = np.empty(most, np.int64), np.empty((most, 3)), np.empty(most, np.int64), np.empty(most)
+    pool = np.empty((n_references, 2), np.float32), np.empty((n_references, 2), np.int64)
+    per_reference = np.empty(n_references, np.float32), np.empty(n_references, np.int64)
+    return TileRoom(*candidates, np.empty(most, np.bool_), *per_reference, *pool, np.empty(SUMS), room_for(field))
+
+
 @njit(nogil=True, forceinline=True, **KERNEL)
-def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # type: ignore[no-untyped-def]
+def choose_candidates(best, angle_index, grid, rule, room):  # type: ignore[no-untyped-def]
     """Pick the best cells of one image.
 
     Parameters
     ----------
     best, angle_index
         X per cell and its angle, shape (n_cells,).
-    inverse_root
-        1 / sqrt(E) of each reference in the coarse band.
     grid, rule
         A :class:`CellGrid` and a :class:`CandidateRule`.
-    chosen
-        Receives cell numbers, best first.
+    room
+        A :class:`TileRoom`: ``inverse_root`` is 1 / sqrt(E) of each reference in the coarse band, ``chosen`` receives
+        cell numbers, best first.
 
     Returns
     -------
@@ -72,17 +105,19 @@ def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # t
         to the best.
     """
     shifts, near, n_angles = grid.shifts, grid.near, grid.n_angles
+    inverse_root, chosen = room.inverse_root, room.chosen
     n_references, n_shifts = len(inverse_root), len(shifts)
-    count = 0
+    count = np.int64(0)
     top = np.float32(0.0)
-    used = np.zeros(n_references, np.int64)
     # Per reference the best cell, and the best one that is another peak: away in shift or in angle.
-    pool_score = np.full((n_references, 2), np.float32(-3e38), np.float32)
-    pool_cell = np.full((n_references, 2), -1, np.int64)
+    used, pool_score, pool_cell = room.used, room.pool_score, room.pool_cell
     for m in range(n_references):
         cells = best[m * n_shifts : (m + 1) * n_shifts]
+        # The library's takes a quarter of a second to compile; a loop written here made the whole tile a fifth slower.
         first = np.argmax(cells)
-        pool_score[m, 0], pool_cell[m, 0] = cells[first] * inverse_root[m], m * n_shifts + first
+        value = cells[first]
+        used[m], pool_cell[m, 1] = 0, -1
+        pool_score[m, 0], pool_cell[m, 0] = value * inverse_root[m], m * n_shifts + first
         value = np.float32(-3e38)
         for s in range(n_shifts):
             if cells[s] > value and s != first:
@@ -119,8 +154,9 @@ def choose_candidates(best, angle_index, inverse_root, grid, rule, chosen):  # t
 
 @njit(cache=True, nogil=True, **KERNEL)
 def refine_tile(  # type: ignore[no-untyped-def]
-    polar, best, angle_index, grid, energies, rings, table, field, rule, max_shift, valid, window, use_window, result
-):
+    polar, best, angle_index, grid, energies, rings, table, field, rule, max_shift, valid, window, use_window, room,
+    result,
+):  # fmt: skip
     """Refine every image of a tile.
 
     Parameters
@@ -128,7 +164,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
     polar
         D, float32 (n, 2, n_points).
     best, angle_index
-        From the coarse search, (n, n_cells).
+        From the coarse search, (n, n_cells or more).
     grid, field, rule
         A :class:`CellGrid`, a :class:`cryoalign.core.refine.ScoreField` and a :class:`CandidateRule`.
     energies, rings
@@ -141,6 +177,8 @@ def refine_tile(  # type: ignore[no-untyped-def]
         Rows to do; the others' results are zero.
     window
         Lowest and highest angle per image in radians, (n, 2), where ``use_window``.
+    room
+        A :class:`TileRoom`.
     result
         Float64 (n, RESULT), zeros; angles in radians, shifts in pixels.
     """
@@ -148,20 +186,15 @@ def refine_tile(  # type: ignore[no-untyped-def]
     coarse_rings, full_rings = rings
     shifts, n_shifts = grid.shifts, len(grid.shifts)
     n_references = table.shape[0]
-    chosen = np.empty(rule.most, np.int64)
-    pose = np.empty((rule.most, 3))
-    reference = np.empty(rule.most, np.int64)
-    score = np.empty(rule.most)
+    chosen, pose, reference, score, sums = room.chosen, room.pose, room.reference, room.score, room.sums
+    inverse_root = room.inverse_root
     apart = 0.1 * field.box / coarse_rings
-    inverse_root = np.empty(n_references, np.float32)
-    work = np.empty((4, field.samples[len(field.samples) - 1]), np.float32)
-    sums = np.empty(SUMS)
     for i in range(polar.shape[0]):
         if not valid[i]:
             continue
         for m in range(n_references):
             inverse_root[m] = 1.0 / np.sqrt(max(coarse_energy[i, m], 1e-300))
-        count, ratio = choose_candidates(best[i], angle_index[i], inverse_root, grid, rule, chosen)
+        count, ratio = choose_candidates(best[i], angle_index[i], grid, rule, room)
         # Where no cell correlates there is no pose: this stands.
         result[i, 5] = 1.0
         if count == 0:
@@ -184,20 +217,19 @@ def refine_tile(  # type: ignore[no-untyped-def]
         for stage in range(3):
             band = coarse_rings if stage == COARSE else full_rings
             steps = rule.coarse_steps if stage == COARSE else (rule.full_steps if not ends else 0)
+            held = stage == BORDER
             tolerance = COARSE_TOLERANCE if stage == COARSE else FULL_TOLERANCE
             for u in range(kept):
                 c = chosen[u]
                 m = reference[c]
                 energy = coarse_energy[i, m] if stage == COARSE else full_energy[i, m]
-                x = climb(
-                    polar[i], table[m], pose[c], band, steps, stage == BORDER, field, work, sums, energy, tolerance
-                )
+                x = climb(polar[i], table[m], pose[c], band, steps, held, field, room.climb, sums, energy, tolerance)
                 score[c] = x / np.sqrt(max(energy, 1e-300))
                 if stage == BORDER or (stage == FULL and (u == 0 or score[c] > score[winner])):
                     winner = c
                     _write(result[i], pose[c], m, x, energy, sums)
             if stage == COARSE:
-                kept = _survivors(chosen, pose, reference, score, kept, rule.keep, apart, field.radius)
+                kept = _survivors(room, kept, rule.keep, apart, field.radius)
             elif stage == FULL:
                 # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
                 second = -1e300
@@ -226,10 +258,12 @@ def refine_tile(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, forceinline=True, **INNER)
-def _survivors(chosen, pose, reference, score, count, keep, apart, radius):  # type: ignore[no-untyped-def]
+def _survivors(room, count, keep, apart, radius):  # type: ignore[no-untyped-def]
     """List in ``chosen`` the best candidates that stand apart, best first, and return how many."""
-    kept = 0
-    seen = np.zeros(count, np.bool_)
+    chosen, pose, reference, score, seen = room.chosen, room.pose, room.reference, room.score, room.seen
+    kept = np.int64(0)
+    for c in range(count):
+        seen[c] = False
     for _ in range(count):
         # A library sort would take longer to compile than all the rest.
         c = -1

@@ -250,17 +250,17 @@ class CoarseWorkspace:
         """
         plan = self.plan
         self._expand(polar)
-        n_cells, width = plan.n_cells, plan.chunk
+        width = plan.chunk
         for chunk in range(self.best.shape[1] // width):
             self._planes_of(chunk)
             for matrix, planes, curves in zip(plan.angles, self.planes, self.curves, strict=True):
                 np.matmul(matrix, planes, out=curves)
-            part = slice(chunk * width, (chunk + 1) * width)
+            # Whole arrays and where to start: parts would be of one layout or another, and each compiled on its own.
             if window is None:
-                _maximum(self.curves[0], self.curves[1], self.best[:, part], self.angle[:, part])
+                _maximum(self.curves[0], self.curves[1], chunk * width, self.best, self.angle)
             else:
-                _local_maximum(self.curves[0], self.curves[1], window, self.best[:, part], self.angle[:, part])
-        return self.best[:, :n_cells], self.angle[:, :n_cells]
+                _local_maximum(self.curves[0], self.curves[1], window, chunk * width, self.best, self.angle)
+        return self.best[:, : plan.n_cells], self.angle[:, : plan.n_cells]
 
     def _expand(self, polar: NDArray[np.float32]) -> None:
         """Expand the images' rings in harmonics, in the order of the GEMM operand."""
@@ -293,10 +293,10 @@ def _reorder(rings, order, operand):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=True, **KERNEL)
-def _maximum(even, odd, best, angle):  # type: ignore[no-untyped-def]
+def _maximum(even, odd, start, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over the full circle: X(a) = E + O, X(a + pi) = E - O."""
     half = even.shape[0]
-    cells = best.shape[1]
+    cells = even.shape[1] // best.shape[0]
     top = np.empty(cells, np.float32)
     where = np.empty(cells, np.int32)
     for i in range(best.shape[0]):
@@ -315,26 +315,27 @@ def _maximum(even, odd, best, angle):  # type: ignore[no-untyped-def]
                 top[c] = value if better else top[c]
                 where[c] = index if better else where[c]
         for c in range(cells):
-            best[i, c] = top[c]
-            angle[i, c] = where[c]
+            best[i, start + c] = top[c]
+            angle[i, start + c] = where[c]
 
 
 @njit(cache=True, nogil=True, fastmath=True, **KERNEL)
-def _local_maximum(even, odd, window, best, angle):  # type: ignore[no-untyped-def]
+def _local_maximum(even, odd, window, start, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over each image's own window of angles."""
     half = even.shape[0]
-    cells = best.shape[1]
+    cells = even.shape[1] // best.shape[0]
     for i in range(best.shape[0]):
         first = i * cells
+        top, where = best[i, start : start + cells], angle[i, start : start + cells]
         for c in range(cells):
-            best[i, c] = np.float32(-3e38)
-            angle[i, c] = 0
+            top[c] = np.float32(-3e38)
+            where[c] = 0
         for step in range(window[i, 0], window[i, 1] + 1):
             a = step % (2 * half)
             sign = np.float32(1.0) if a < half else np.float32(-1.0)
             row = a % half
             for c in range(cells):
                 value = even[row, first + c] + sign * odd[row, first + c]
-                if value > best[i, c]:
-                    best[i, c] = value
-                    angle[i, c] = a
+                if value > top[c]:
+                    top[c] = value
+                    where[c] = a

@@ -64,11 +64,37 @@ def score_field(bank: ReferenceBank, radius: float) -> ScoreField:
     )
 
 
+class Room(NamedTuple):
+    """Scratch of the score and the climb. Compiled code takes it as it is: each kind of array made there would be
+    compiled on its own, in a twentieth of a second.
+
+    Parameters
+    ----------
+    work
+        float32 (4, longest half ring).
+    weights
+        Of the taps, float32 (3, taps).
+    step, previous
+        float64 (3,).
+    """
+
+    work: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    step: NDArray[np.float64]
+    previous: NDArray[np.float64]
+
+
+def room_for(field: ScoreField) -> Room:
+    """Make room for a score."""
+    work = np.empty((4, int(field.samples[-1])), np.float32)
+    return Room(work, np.empty(field.kernel.shape[1:], np.float32), np.empty(3), np.empty(3))
+
+
 # Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these
 # functions on their own and would call those, rounded otherwise than the copies within the kernel that later
 # processes load.
 @njit(nogil=True, fastmath=True, forceinline=True, **KERNEL)
-def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: ignore[no-untyped-def]
+def evaluate_score(image, table, pose, n_rings, field, room, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
 
     Parameters
@@ -81,24 +107,24 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
         Angle (radians), tx, ty (pixels).
     field
         A :class:`ScoreField`.
-    work
-        Scratch, float32 (4, longest half ring).
+    room
+        A :class:`Room`.
     out
         Float64 (10,): X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa in radians and pixels.
     """
     re, im, table_re, table_im = image[0], image[1], table[0], table[1]
     angle, tx, ty = pose[0], pose[1], pose[2]
     box, first_ring, samples, kernel = field.box, field.first_ring, field.samples, field.kernel
+    work, weights = room.work, room.weights
     table_start, ring_weight, cosine, sine = field.table_start, field.ring_weight, field.cosine, field.sine
     for s in range(SUMS):
         out[s] = 0.0
     unit = 2.0 * np.pi / box
     sx, sy = np.float32(tx / box), np.float32(ty / box)
-    point = 0
-    direction = 0
+    # Not literals: the types of what is counted up stand at once, and the compiler's search for types is shorter.
+    point = direction = np.int64(0)
     steps = kernel.shape[0] - 1
     taps = kernel.shape[2]
-    weights = np.empty((3, taps), np.float32)
     for band in range(len(samples)):
         ring = first_ring[band]
         if ring > n_rings:
@@ -127,6 +153,7 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
         for d in range(3):
             for t in range(taps):
                 weights[d, t] = kernel[cell, d, t] + rest * (kernel[cell + 1, d, t] - kernel[cell, d, t])
+        w, v, u = weights[0], weights[1], weights[2]
         low = n0 - (taps // 2 - 1)
         if low < 0:
             low += whole
@@ -134,9 +161,9 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
         # Taps alternate between the two phases of the table.
         even = (low & 1) * row + (low >> 1)
         odd = ((low + 1) & 1) * row + ((low + 1) >> 1)
-        w0, w1, w2, w3, w4, w5 = weights[0]
-        v0, v1, v2, v3, v4, v5 = weights[1]
-        u0, u1, u2, u3, u4, u5 = weights[2]
+        w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+        v0, v1, v2, v3, v4, v5 = v[0], v[1], v[2], v[3], v[4], v[5]
+        u0, u1, u2, u3, u4, u5 = u[0], u[1], u[2], u[3], u[4], u[5]
         for k in range(ring, last + 1):
             base = table_start[k - 1]
             ar, ai = table_re[base + even :], table_im[base + even :]
@@ -145,46 +172,50 @@ def evaluate_score(image, table, pose, n_rings, field, work, out):  # type: igno
             x = xx = xy = yy = np.float32(0.0)
             gx = gy = xa = ax = ay = aa = np.float32(0.0)
             for j in range(h):
-                g_re = w0 * ar[j] + w1 * br[j] + w2 * ar[j + 1] + w3 * br[j + 1] + w4 * ar[j + 2] + w5 * br[j + 2]
-                g_im = w0 * ai[j] + w1 * bi[j] + w2 * ai[j + 1] + w3 * bi[j + 1] + w4 * ai[j + 2] + w5 * bi[j + 2]
-                d_re = v0 * ar[j] + v1 * br[j] + v2 * ar[j + 1] + v3 * br[j + 1] + v4 * ar[j + 2] + v5 * br[j + 2]
-                d_im = v0 * ai[j] + v1 * bi[j] + v2 * ai[j + 1] + v3 * bi[j + 1] + v4 * ai[j + 2] + v5 * bi[j + 2]
-                e_re = u0 * ar[j] + u1 * br[j] + u2 * ar[j + 1] + u3 * br[j + 1] + u4 * ar[j + 2] + u5 * br[j + 2]
-                e_im = u0 * ai[j] + u1 * bi[j] + u2 * ai[j + 1] + u3 * bi[j + 1] + u4 * ai[j + 2] + u5 * bi[j + 2]
-                p_re = dr[j] * phase_re[j] - di[j] * phase_im[j]
-                p_im = dr[j] * phase_im[j] + di[j] * phase_re[j]
+                # Elements read once: compiling takes time by the operation.
+                a0, b0, a1, b1, a2, b2 = ar[j], br[j], ar[j + 1], br[j + 1], ar[j + 2], br[j + 2]
+                c0, d0, c1, d1, c2, d2 = ai[j], bi[j], ai[j + 1], bi[j + 1], ai[j + 2], bi[j + 2]
+                g_re = w0 * a0 + w1 * b0 + w2 * a1 + w3 * b1 + w4 * a2 + w5 * b2
+                g_im = w0 * c0 + w1 * d0 + w2 * c1 + w3 * d1 + w4 * c2 + w5 * d2
+                d_re = v0 * a0 + v1 * b0 + v2 * a1 + v3 * b1 + v4 * a2 + v5 * b2
+                d_im = v0 * c0 + v1 * d0 + v2 * c1 + v3 * d1 + v4 * c2 + v5 * d2
+                e_re = u0 * a0 + u1 * b0 + u2 * a1 + u3 * b1 + u4 * a2 + u5 * b2
+                e_im = u0 * c0 + u1 * d0 + u2 * c1 + u3 * d1 + u4 * c2 + u5 * d2
+                i_re, f_re, i_im, f_im = dr[j], phase_re[j], di[j], phase_im[j]
+                p_re = i_re * f_re - i_im * f_im
+                p_im = i_re * f_im + i_im * f_re
                 b_re = p_re * g_re + p_im * g_im
                 b_im = p_im * g_re - p_re * g_im
                 c_re = p_re * d_re + p_im * d_im
                 c_im = p_im * d_re - p_re * d_im
                 x += b_re
-                gx += b_im * ex[j]
-                gy += b_im * ey[j]
-                bx = b_re * ex[j]
-                by = b_re * ey[j]
-                xx += bx * ex[j]
-                xy += bx * ey[j]
-                yy += by * ey[j]
+                x_j, y_j = ex[j], ey[j]
+                gx += b_im * x_j
+                gy += b_im * y_j
+                bx = b_re * x_j
+                by = b_re * y_j
+                xx += bx * x_j
+                xy += bx * y_j
+                yy += by * y_j
                 xa += c_re
-                ax += c_im * ex[j]
-                ay += c_im * ey[j]
+                ax += c_im * x_j
+                ay += c_im * y_j
                 aa += p_re * e_re + p_im * e_im
-                f_re = phase_re[j]
                 phase_re[j] = f_re * ratio_re[j] - phase_im[j] * ratio_im[j]
                 phase_im[j] = f_re * ratio_im[j] + phase_im[j] * ratio_re[j]
-            w = ring_weight[k - 1]
+            weight = ring_weight[k - 1]
             wave = k * unit
-            out[0] += w * x
-            out[1] -= w * wave * gx
-            out[2] -= w * wave * gy
-            out[3] -= w * wave * wave * xx
-            out[4] -= w * wave * wave * xy
-            out[5] -= w * wave * wave * yy
+            out[0] += weight * x
+            out[1] -= weight * wave * gx
+            out[2] -= weight * wave * gy
+            out[3] -= weight * wave * wave * xx
+            out[4] -= weight * wave * wave * xy
+            out[5] -= weight * wave * wave * yy
             # The table is read at -angle * density: one sign and one density for each derivative in the angle.
-            out[6] -= w * density * xa
-            out[7] += w * density * wave * ax
-            out[8] += w * density * wave * ay
-            out[9] += w * density * density * aa
+            out[6] -= weight * density * xa
+            out[7] += weight * density * wave * ax
+            out[8] += weight * density * wave * ay
+            out[9] += weight * density * density * aa
             point += h
         direction += h
 
@@ -199,7 +230,7 @@ def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-d
     pixels. ``step`` receives radians and pixels.
     """
     g0, g1, g2 = sums[6] / radius, sums[1], sums[2]
-    a00, a01, a02 = -sums[9] / radius**2, -sums[7] / radius, -sums[8] / radius
+    a00, a01, a02 = -sums[9] / (radius * radius), -sums[7] / radius, -sums[8] / radius
     a11, a12, a22 = -sums[3], -sums[4], -sums[5]
     if held:
         g1 = g2 = a01 = a02 = a12 = 0.0
@@ -243,7 +274,7 @@ def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-d
 
 @njit(nogil=True, forceinline=True, **KERNEL)
 def climb(  # type: ignore[no-untyped-def]
-    image, table, pose, n_rings, steps, held, field, work, sums, energy, tolerance
+    image, table, pose, n_rings, steps, held, field, room, sums, energy, tolerance
 ):
     """Take up to ``steps`` Newton steps from ``pose`` (angle, tx, ty; changed in place) and return the score there.
 
@@ -251,12 +282,11 @@ def climb(  # type: ignore[no-untyped-def]
     ``tolerance`` in log likelihood, X^2 / (2 E) at the fitted scale, E = ``energy``. ``sums`` is left with the
     derivatives at, or one converged step before, the end.
     """
-    step = np.empty(3)
+    step, previous = room.step, room.previous
     longest = max(0.35 * field.box / n_rings, 0.5)
     score = -1e300
-    previous = np.empty(3)
     for trial in range(steps + 1):
-        evaluate_score(image, table, pose, n_rings, field, work, sums)
+        evaluate_score(image, table, pose, n_rings, field, room, sums)
         if sums[0] < score:
             # Overshot: go half way back and try again from there with what is left.
             for d in range(3):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.bank import ReferenceBank, build_bank
-from cryoalign.core.cascade import CURVATURE, RESULT, CandidateRule, CellGrid, refine_tile
+from cryoalign.core.cascade import CURVATURE, RESULT, CandidateRule, CellGrid, refine_tile, tile_room
 from cryoalign.core.coarse import CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
 from cryoalign.core.polar import PolarTransform, polar_samples_by_finufft
 from cryoalign.core.pose_errors import ENTRIES, ErrorTables, error_tables, pose_variances
@@ -250,6 +250,7 @@ class Searcher:
         self._polar = np.zeros((TILE, 2, layout.n_points), np.float32)
         self._coarse = CoarseWorkspace(plan.coarse)
         self._tables = plan.tables
+        self._room = tile_room(plan.rule.most, len(plan.bank), plan.score_field)
 
     def search(
         self,
@@ -310,12 +311,13 @@ class Searcher:
         coarse_energy = full_energy if k0 == rings else weight[:, :k0] @ plan.bank.ring_power[:, :k0].T
         window = None if psi_window is None else np.deg2rad(-psi_window[:, ::-1])
         indices = None if window is None else _index_window(window, plan.coarse.n_angles)
-        best, angle = self._coarse.search(polar, indices)
+        self._coarse.search(polar, indices)
         result = np.zeros((n, RESULT))
+        # The whole buffers, not the views of their cells: of one layout always, and compiled for one.
         refine_tile(
-            polar[:n], best[:n], angle[:n], plan.grid, (coarse_energy, full_energy), (k0, rings), plan.bank.table,
-            plan.score_field, plan.rule, float(plan.settings.max_shift_px), valid,
-            np.zeros((n, 2)) if window is None else window, window is not None, result,
+            polar[:n], self._coarse.best[:n], self._coarse.angle[:n], plan.grid, (coarse_energy, full_energy),
+            (k0, rings), plan.bank.table, plan.score_field, plan.rule, float(plan.settings.max_shift_px), valid,
+            np.zeros((n, 2)) if window is None else window, window is not None, self._room, result,
         )  # fmt: skip
         return self._answers(result, norm, full_energy, origin, weight, plan.noise_ratio[group])
 

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from cryoalign.core.cascade import FLOOR, NEAR_ANGLES, CandidateRule, CellGrid, choose_candidates
+from cryoalign.core.bank import build_bank
+from cryoalign.core.cascade import FLOOR, NEAR_ANGLES, CandidateRule, CellGrid, choose_candidates, tile_room
+from cryoalign.core.refine import score_field
+from cryoalign.core.rings import plan_rings
 
 SHIFTS = np.array([[0.0, 0], [2, 0], [-2, 0], [0, 2], [0, -2], [4, 0]])
 N_ANGLES = 60
+FIELD = score_field(build_bank(np.zeros((1, 16, 16), np.float32), plan_rings(16, 4)), 5.0)
 
 
 def choose(best, angle=None, *, inverse_root=None, near=2.5, per_reference=2, fraction=0.94, fewest=1, most=12):
@@ -14,11 +18,13 @@ def choose(best, angle=None, *, inverse_root=None, near=2.5, per_reference=2, fr
     best = np.asarray(best, np.float32)
     angle = np.zeros(best.shape, np.int32) if angle is None else np.asarray(angle, np.int32)
     inverse_root = np.ones(len(best), np.float32) if inverse_root is None else np.asarray(inverse_root, np.float32)
-    chosen = np.full(most, -7, np.int64)
     grid = CellGrid(N_ANGLES, SHIFTS, near)
     rule = CandidateRule(per_reference, fraction, fewest, most)
-    count, ratio = choose_candidates(best.ravel(), angle.ravel(), inverse_root, grid, rule, chosen)
-    return [tuple(map(int, divmod(c, len(SHIFTS)))) for c in chosen[:count]], float(ratio)
+    room = tile_room(most, len(best), FIELD)
+    room.inverse_root[:] = inverse_root
+    room.chosen[:] = -7
+    count, ratio = choose_candidates(best.ravel(), angle.ravel(), grid, rule, room)
+    return [tuple(map(int, divmod(c, len(SHIFTS)))) for c in room.chosen[:count]], float(ratio)
 
 
 def test_the_best_cell_comes_first_and_its_own_flank_does_not_count():

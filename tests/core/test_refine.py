@@ -6,7 +6,7 @@ from blobs import random_blobs
 from scipy.optimize import minimize
 
 from cryoalign.core.bank import build_bank
-from cryoalign.core.refine import SUMS, climb, evaluate_score, newton_step, score_field
+from cryoalign.core.refine import SUMS, climb, evaluate_score, newton_step, room_for, score_field
 from cryoalign.core.rings import plan_rings
 
 BOX, RINGS, RADIUS = 64, 22, 24.0
@@ -30,7 +30,7 @@ class Problem:
         self.planes = np.stack([d.real, d.imag]).astype(np.float32)
         self.energy = float(self.bank.ring_power[0].sum())
         self.field = score_field(self.bank, RADIUS)
-        self.work = np.empty((4, int(layout.samples[-1])), np.float32)
+        self.room = room_for(self.field)
 
     def reference(self, angle, tx, ty):
         """Transform of the reference turned by the angle and then displaced by (tx, ty), from its formula."""
@@ -47,13 +47,13 @@ class Problem:
     def evaluate(self, pose, n_rings=RINGS):
         out = np.full(SUMS, np.nan)
         pose = np.array(pose, dtype=float)
-        evaluate_score(self.planes, self.bank.table[0], pose, n_rings, self.field, self.work, out)
+        evaluate_score(self.planes, self.bank.table[0], pose, n_rings, self.field, self.room, out)
         return out
 
     def climb(self, pose, steps=6, tolerance=1e-7):
         sums, pose = np.empty(SUMS), np.array(pose, dtype=float)
         table = self.bank.table[0]
-        x = climb(self.planes, table, pose, RINGS, steps, False, self.field, self.work, sums, self.energy, tolerance)
+        x = climb(self.planes, table, pose, RINGS, steps, False, self.field, self.room, sums, self.energy, tolerance)
         return x, pose
 
 
