@@ -48,5 +48,6 @@ def by_kernel(
     """Run a compiled kernel, which writes values (m,) and, where there is room for them, slopes (m, P)."""
     value = np.empty(len(moved.pixels))
     slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)
-    kernel(reference.pixels[0], moved.pixels, *more, value, slope)
+    # One layout: each further one would be compiled on its own.
+    kernel(reference.pixels[0], np.ascontiguousarray(moved.pixels), *more, value, slope)
     return value, slope if slopes else None
