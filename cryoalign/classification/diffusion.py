@@ -12,7 +12,6 @@ A x + B conj x = lambda x is a real symmetric problem in (Re x, Im x): half the 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.classification.tile_pool import one_blas_thread
 from cryoalign.core.errors import InputError
+from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
@@ -102,7 +102,7 @@ def diffuse(
     def solve(part: int) -> tuple[NDArray, NDArray]:
         return _eigenvectors(graph, scale, frequency[part], counts[part], mirror, tolerance)
 
-    with one_blas_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
+    with one_blas_thread(), RoomyPool(max(1, threads)) as pool:
         found = list(pool.map(solve, range(len(frequency))))
     return Embedding(mirror, frequency, tuple(v for v, _ in found), tuple(x for _, x in found))
 

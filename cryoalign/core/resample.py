@@ -6,13 +6,13 @@ centre pixel c = N // 2. Every output pixel is looked up in the raw image at the
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
+from cryoalign.core.roomy_pool import RoomyPool
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
@@ -133,7 +133,7 @@ def resample(
         for rows in blocks:
             work(rows)
     else:
-        with ThreadPoolExecutor(threads) as pool:
+        with RoomyPool(threads) as pool:
             for _ in pool.map(work, blocks):
                 pass
     return aligned

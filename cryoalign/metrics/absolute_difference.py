@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.ladder import LadderMeasure
 from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
@@ -34,7 +35,7 @@ class AbsoluteDifference(LadderMeasure):
         return by_kernel(_absolute, reference, moved, slopes)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _absolute(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

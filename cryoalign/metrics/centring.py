@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
+
 ROUNDS = 3
 """The first in the widest disc; images that are wholly inside the second one's mask are found by then."""
 FEWEST = 16
@@ -68,7 +70,7 @@ def _span(radius, across, middle):  # type: ignore[no-untyped-def]
     return int(np.ceil(middle - half)), int(np.floor(middle + half)) + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _level(image, total, x, y, radius):  # type: ignore[no-untyped-def]
     """Average the pixels beyond a radius, given the sum of all."""
     box = image.shape[0]
@@ -83,7 +85,7 @@ def _level(image, total, x, y, radius):  # type: ignore[no-untyped-def]
     return (total - inside) / count if count >= FEWEST else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _sum(image):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(image.shape[0]):
@@ -99,7 +101,7 @@ def _edge(square, radius, width):  # type: ignore[no-untyped-def]
     return 0.5 + 0.5 * np.cos(np.pi * beyond) if beyond < 1.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _fixed_point(image, radius, edge, rounds, found):  # type: ignore[no-untyped-def]
     box = image.shape[0]
     middle = box // 2
@@ -129,7 +131,7 @@ def _fixed_point(image, radius, edge, rounds, found):  # type: ignore[no-untyped
         found[1] = y + along_y / mass
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _mask(image, place, radius, edge, result):  # type: ignore[no-untyped-def]
     box = image.shape[0]
     middle = box // 2

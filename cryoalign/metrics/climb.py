@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.descent import DescentSettings, descend
 from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.moving import MovingImages
@@ -111,7 +112,7 @@ def _ranges(climbers: Climbers, windows: Sequence[tuple[float, float] | None] | 
     return ranges
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _chain(by_pose, by_pixel, gradient):  # type: ignore[no-untyped-def]
     """Sum dE/dpixel dpixel/dpose over the pixels of each row, in order."""
     for i in range(by_pose.shape[0]):

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.ladder import LadderMeasure
 from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
@@ -61,7 +62,7 @@ class Correntropy(LadderMeasure):
         return by_kernel(_kernel, reference, moved, slopes, sigma)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _kernel(reference, moved, sigma, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.ladder import LadderMeasure
 from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.moving import MovingImages
@@ -64,9 +65,8 @@ class MutualInformation(LadderMeasure):
         m, count = moved.pixels.shape
         value = np.empty(m)
         slope = np.empty((m, count) if slopes else (0, 0), np.float32)
-        _information(
-            reference.pixels[0], reference.statistics[0], moved.pixels, moved.statistics, self.bins, value, slope
-        )
+        pixels = np.ascontiguousarray(moved.pixels)  # one layout: each further one would be compiled on its own
+        _information(reference.pixels[0], reference.statistics[0], pixels, moved.statistics, self.bins, value, slope)
         return value, slope if slopes else None
 
     def normalised(self, reference: PixelFeatures, images: PixelFeatures, poses: Poses) -> NDArray[np.float64]:
@@ -135,7 +135,7 @@ def _windows(t, per_bin, weight):  # type: ignore[no-untyped-def]
     return first, f
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _information(reference, statistics_r, moved, statistics_m, bins, value, slope):  # type: ignore[no-untyped-def]
     """Write MI (m,) and, where ``slope`` has rows, its slopes (m, P); return the histogram of the last image."""
     m, count = moved.shape
@@ -199,7 +199,7 @@ def _information(reference, statistics_r, moved, statistics_m, bins, value, slop
     return histogram[:bins, :bins].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _spread(pixels, statistics, bins):  # type: ignore[no-untyped-def]
     """Return the weight of every pixel in every bin, float32 (m, bins, P)."""
     spread = np.zeros((pixels.shape[0], bins, pixels.shape[1]), np.float32)
@@ -215,7 +215,7 @@ def _spread(pixels, statistics, bins):  # type: ignore[no-untyped-def]
     return spread
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _information_of_all(histograms, bins, count, value):  # type: ignore[no-untyped-def]
     """Write the mutual information of joint histograms of ``count`` pixels laid side by side, (A bins, C bins)."""
     of_r, of_m = np.empty(bins), np.empty(bins)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
 from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
@@ -37,7 +38,7 @@ class NormalisedCrossCorrelation(ClosedFormMeasure):
         return np.asarray(value - 0.5 * lost.normalised)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _correlate(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     """Write correlations (m,), 0 for a constant image, and, where ``slope`` has rows, their slopes (m, P)."""
     count = reference.shape[0]

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, rotate_points
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.sinogram import LineLayout
 
 BELOW_SNR = 10.0
@@ -72,7 +73,7 @@ def mended(
     return Poses(poses.psi, poses.dx + x, poses.dy + y, poses.mirror)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _climb(reference, image, turn, mirror, unit, peak):  # type: ignore[no-untyped-def]
     h, count = reference.shape
     product = np.empty((h, count), np.complex128)

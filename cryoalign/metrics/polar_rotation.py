@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.tiles import TILE
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.angle_curve import Harmonics, harmonics
 from cryoalign.metrics.sinogram import LineTransform, line_layout
 
@@ -56,7 +57,7 @@ def rotation_curves(references: Harmonics, images: Harmonics) -> Iterator[tuple[
         yield rows, np.maximum(curve, 0.0, out=curve)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _products(reference, a, image, b, product):  # type: ignore[no-untyped-def]
     """Sum reference times conjugate image over the columns of every harmonic."""
     for h in range(reference.shape[0]):

@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
+
 
 def part_quantiles(lines: NDArray[np.float32], count: int, parts: int) -> NDArray[np.float32]:
     """Return quantiles of the projections on the full circle.
@@ -65,7 +67,7 @@ def _unwrap(line, sign, masses):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
     """Walk along each line once per part; a pixel's mass is spread evenly between its edges."""
     h, box = lines.shape
@@ -101,7 +103,7 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
                 j += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _means(lines, means):  # type: ignore[no-untyped-def]
     h, box = lines.shape
     edge = box // 2

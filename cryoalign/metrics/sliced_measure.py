@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, rotate_points
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.angle_curve import Harmonics, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.measure import (
     Matches,
@@ -241,7 +242,7 @@ def _absolute_at(
     return values
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _absolute_curve(reference, image, curve):  # type: ignore[no-untyped-def]
     """Average |U_{t + l}(q) - V_t(q)| for every l: there is no short cut. Sums of one angle are in single precision."""
     n, count = reference.shape

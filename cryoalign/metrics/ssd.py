@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
 from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
 
@@ -38,7 +39,7 @@ class SumOfSquaredDifferences(ClosedFormMeasure):
         return np.asarray(value + lost.mean_square)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _squares(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

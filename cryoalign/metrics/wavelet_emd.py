@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.ladder import LadderMeasure
 from cryoalign.metrics.masked_pixels import MaskedPixels
 
@@ -139,7 +140,7 @@ def _vectors(coefficients: list[Any]) -> NDArray[np.float32]:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _add_absolute(part, weight, value):  # type: ignore[no-untyped-def]
     for i in range(part.shape[0]):
         total = 0.0
@@ -148,7 +149,7 @@ def _add_absolute(part, weight, value):  # type: ignore[no-untyped-def]
         value[i] += weight * total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
 def _distances(first, second, cost):  # type: ignore[no-untyped-def]
     for a in range(first.shape[0]):
         for b in range(second.shape[0]):

@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
 
@@ -215,7 +216,7 @@ def _judge(
     return learned * np.clip(1 - noise, 0, 1), logs / max(len(entries), 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _sum_votes(start, index, turns, weight, real, imag, out, first, last):  # type: ignore[no-untyped-def]
     count = real.shape[1]
     turn_real, turn_imag = np.empty(count, np.float32), np.empty(count, np.float32)

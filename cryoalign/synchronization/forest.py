@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.components import components
 from cryoalign.synchronization.edges import EdgeList
 
@@ -61,7 +62,7 @@ def forest_poses(edges: EdgeList) -> tuple[NDArray[np.float64], NDArray[np.bool_
     return psi, mirror
 
 
-@njit(cache=True)
+@njit(cache=True, **KERNEL)
 def _walk(order, parent, start, index, place, low, angle, flips, psi, mirror):  # type: ignore[no-untyped-def]
     for step in range(1, len(order)):
         node = order[step]

@@ -8,13 +8,14 @@ theirs turns the other way). Rows are summed one by one in their own order, so t
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import EdgeList, adjacency
 
 ROWS = 4096
@@ -103,7 +104,7 @@ def over_rows(graph: PhaseGraph, work: Callable[[int, int], object], rows: int =
         for first, last in cuts:
             work(first, last)
         return
-    with ThreadPoolExecutor(graph.threads) as pool:
+    with RoomyPool(graph.threads) as pool:
         for _ in pool.map(lambda cut: work(*cut), cuts):
             pass
 
@@ -114,7 +115,7 @@ def unit(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.where(size > 0, x / np.where(size > 0, size, 1), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _fill_turns(start, angle, weight, k, turn, first, last):  # type: ignore[no-untyped-def]
     for entry in range(start[first], start[last]):
         phase = -k * np.float64(angle[entry])
@@ -122,7 +123,7 @@ def _fill_turns(start, angle, weight, k, turn, first, last):  # type: ignore[no-
         turn[entry] = complex(w * np.cos(phase), w * np.sin(phase))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _multiply(start, index, turn, x, out, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         real = 0.0

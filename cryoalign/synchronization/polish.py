@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
 _STEPS = 12
@@ -57,7 +58,7 @@ def polish(graph: PhaseGraph, phases: NDArray[np.complex128], sigma_rad: float =
     return np.exp(1j * psi)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _move(start, index, angle, weight, psi, height, width, out, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         total = 0.0

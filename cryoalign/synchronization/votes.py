@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
 
 BINS = 128
@@ -64,7 +65,7 @@ def best_votes(
     return peak, margin
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _count(start, index, angle, weight, psi, counts, first, last):  # type: ignore[no-untyped-def]
     bins = counts.shape[1]
     scale = bins / (2 * np.pi)
@@ -79,7 +80,7 @@ def _count(start, index, angle, weight, psi, counts, first, last):  # type: igno
             counts[row - first, (bin_ + 1) % bins] += w * part
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, **KERNEL)
 def _peaks(field, near, start, peak, margin, first):  # type: ignore[no-untyped-def]
     rows, bins = field.shape
     for r in range(rows):

@@ -7,7 +7,6 @@ second best; if the optimum is elsewhere, the given pose is not a registration u
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs
 from cryoalign.jobs.compare.search import UNIT, Found, PairSearch
@@ -66,7 +66,7 @@ def judge(search: PairSearch, pairs: Pairs, given: Poses, found: Found, threads:
     """
     poses = given.take(pairs.b)
     units = [np.arange(first, min(first + UNIT, len(pairs))) for first in range(0, len(pairs), UNIT)]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with threadpool_limits(1, user_api="blas"), RoomyPool(threads) as pool:
         parts = list(pool.map(lambda rows: _unit(search, pairs, poses, rows), units))
     value, optimum = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     near = Poses.concatenate([part[2] for part in parts])

@@ -8,7 +8,6 @@ a scale the whole search is done at every scale of a grid, and the best one is r
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from cryoalign.core.errors import InputError
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
+from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.scales import ScaleGrid, across_scales, best_scales, refined
 from cryoalign.metrics.magnify import magnified, magnified_power
@@ -129,7 +129,7 @@ class PairSearch:
 
     def run(self, pairs: Pairs, threads: int, done: Callable[[int], None]) -> Found:
         """Search all pairs; ``done`` is told how many are finished."""
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        with threadpool_limits(1, user_api="blas"), RoomyPool(threads) as pool:
             if pairs.every or len(self._a) < len(pairs):  # an image of A is needed more than once
                 rows = range(len(self._a))
                 self._references = dict(zip(rows, pool.map(self.reference, rows), strict=True))
