@@ -82,20 +82,24 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
     The frequencies follow each other.
     """
     n_points = 8 * (frequency[-1] + 1)
-    turn = np.arange(n_points) * (2 * np.pi / n_points)
-    cosine, sine = np.zeros((2, len(frequency), n_points), np.float32)
+    # Point by point, here and below: what acts on whole arrays takes longer to compile, assigning rows two seconds.
+    turn = np.empty(n_points)
+    for point in range(n_points):
+        turn[point] = point * (2 * np.pi / n_points)
+    waves = np.empty((2, len(frequency), n_points), np.float32)
+    cosine, sine = waves[0], waves[1]
     for k in range(len(frequency)):
-        # Point by point: an assignment of whole rows takes two seconds to compile, for the words of its error.
         for point in range(n_points):
             cosine[k, point] = np.cos(frequency[k] * turn[point])
             sine[k, point] = np.sin(frequency[k] * turn[point])
-    value = np.zeros(n_points, np.float32)
-    real, imaginary = np.zeros(len(frequency), np.float32), np.zeros(len(frequency), np.float32)
+    value = np.empty(n_points, np.float32)
+    real, imaginary = np.empty(len(frequency), np.float32), np.empty(len(frequency), np.float32)
     for row in range(names.shape[0]):
         for s in range(names.shape[1]):
             if names[row, s] < 0:
                 continue
-            value[:] = 0
+            for point in range(n_points):
+                value[point] = 0
             for k in range(len(frequency)):
                 rr, ri, ir, ii = products(features[first + row, k], features[names[row, s], k])
                 sign = np.float32(-1) if mirror[row, s] else np.float32(1)

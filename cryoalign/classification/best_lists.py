@@ -73,7 +73,7 @@ def sort_lists(value, kept):  # type: ignore[no-untyped-def]
         here, listed = value[i], kept[i]
         for size in range(len(here) - 1, 0, -1):
             worst, row = here[0], listed[0]
-            last, last_row = here[size], listed[size]
+            last, last_row = here[size], np.int64(listed[size])  # one type of rows for the heap: it is compiled once
             replace_worst(here, listed, size, last, last_row)
             here[size], listed[size] = worst, row
 

@@ -164,6 +164,7 @@ def score_rows(  # type: ignore[no-untyped-def]
     found, turns = np.empty(3 * COLUMNS, np.float32), np.empty(2 * COLUMNS, np.float32)
     best, radians = np.empty(COLUMNS, np.float32), np.empty(COLUMNS)
     listed = np.empty(LANES, np.int64)
+    climb = np.bool_(True)  # not a literal, which would be compiled on its own
     for i in range(begin, stop):
         done = 0
         while done < rows.shape[1]:
@@ -201,7 +202,7 @@ def score_rows(  # type: ignore[no-untyped-def]
                                 np.uint64(q * LANES * PLANE + part * LANES),
                             ),
                         )
-                _best_poses(planes, np.uint64(0), grid, found, turns, True, best, radians)
+                _best_poses(planes, np.uint64(0), grid, found, turns, climb, best, radians)
                 for u in range(count):
                     s = listed[u]
                     c = u

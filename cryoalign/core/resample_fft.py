@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.resample_lanes import LANES, Complex, Emitter, vector_operation
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.wrappers import INNER, KERNEL
 
 
 def radices_of(size: int) -> NDArray[np.int64]:
@@ -96,7 +96,7 @@ _butterfly2, _butterfly3, _butterfly4, _butterfly5, _butterfly8 = (_butterfly(ra
 _accumulate, _turn = vector_operation(_emit_accumulate), vector_operation(_emit_turn)
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@numba.njit(nogil=True, **INNER)
 def _prime_pass(
     x_re: NDArray[np.float32],
     x_im: NDArray[np.float32],

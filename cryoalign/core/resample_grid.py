@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.resample_fft import transform_columns
 from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.wrappers import INNER, KERNEL
 
 
 def padded(count: int) -> int:
@@ -64,7 +64,7 @@ def _emit_join(v: Emitter, data: list[Any], at: list[Any]) -> None:
 _part, _join = vector_operation(_emit_part), vector_operation(_emit_join)
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@numba.njit(nogil=True, **INNER)
 def _copy(source: NDArray[np.float32], start: int, target: NDArray[np.float32], to: int, count: int) -> None:
     """Copy some elements; unsigned places, lest a check for negative ones keep the loop from becoming vectors."""
     start_at, to_at = np.uint64(start), np.uint64(to)
@@ -72,7 +72,7 @@ def _copy(source: NDArray[np.float32], start: int, target: NDArray[np.float32], 
         target[to_at + k] = source[start_at + k]
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@numba.njit(nogil=True, **INNER)
 def _scale(
     source: NDArray[np.float32],
     start: int,
@@ -88,7 +88,7 @@ def _scale(
         target[to_at + k] = source[start_at + k] * gain[gain_at + k]
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@numba.njit(nogil=True, **INNER)
 def _clear(target: NDArray[np.float32], start: int, stop: int) -> None:
     """Write zeros."""
     for k in range(np.uint64(start), np.uint64(max(start, stop))):
@@ -145,8 +145,9 @@ def fill_finer_grid(
         _copy(pixels, y * box + box_split, x_im, y * n_x, box - box_split)
         _clear(x_im, y * n_x + box - box_split, (y + 1) * n_x)
     x_re, x_im, y_re, y_im = transform_columns(x_re, x_im, y_re, y_im, box, n_x, box_radices, box_factors)
-    _copy(x_re, 0, x_re, box * n_x, n_x)  # frequency 0 is its own mirror image
-    _copy(x_im, 0, x_im, box * n_x, n_x)
+    first = np.int64(0)  # a literal would be a type of its own, with a copy of what it is given to
+    _copy(x_re, first, x_re, box * n_x, n_x)  # frequency 0 is its own mirror image
+    _copy(x_im, first, x_im, box * n_x, n_x)
     for k in range(0, blocks, LANES):
         for x in range(0, box_split, LANES):
             _part(
@@ -198,5 +199,5 @@ def fill_finer_grid(
         _copy(x_im, y * n_fine, points, start + before + grid_split, grid - grid_split)
         _copy(points, start + grid, points, start, before)
         _copy(points, start + before, points, start + before + grid, width - before - grid)
-    _copy(points, grid * width, points, 0, before * width)
+    _copy(points, grid * width, points, first, before * width)
     _copy(points, before * width, points, (before + grid) * width, points.size - (before + grid) * width)
