@@ -49,6 +49,14 @@ def test_all_pairs_hold_the_lists_and_a_limit_cuts_them(clean):
     assert edge_set(graph_in(folder)) == edge_set(pairs, pairs.distance <= limit)
 
 
+def test_auto_ranks_clean_images_as_rfsw_does(clean):
+    folder, _ = clean
+    rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")
+    chosen = (folder / "out/graph.npz").read_bytes()
+    rid_distance(folder, "--metric", "auto", "-k", 4, "--overwrite")
+    assert (folder / "out/graph.npz").read_bytes() == chosen
+
+
 def test_same_bytes_for_threads_and_queries_are_rows_of_the_whole(clean):
     folder, _ = clean
     rid_distance(folder, "--metric", "rfsw", "-k", 4, "--overwrite")

@@ -25,6 +25,7 @@ from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
+from cryoalign.metrics.automatic import Automatic, choice
 from cryoalign.metrics.measure import Measure, PairTable, Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced_neighbours import NeighbourSlicedWasserstein
@@ -57,12 +58,12 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
         If there are fewer particles than neighbours, pairs for more than a day, or no pair near enough.
     """
     assert p.measure is not None
-    compare, plan, m = _ranked_by(p.measure), prepared.plan, len(prepared.rows)
+    plan, m, known = prepared.plan, len(prepared.rows), _known(prepared)
+    compare = _ranked_by(p.measure, known.snr, p.shifts)
     k = None if p.lists_pairs else neighbour_count(p, m, run)
     of = None if k is None else queried(p, prepared)
     tiles = _compared_tiles(m, of)
     _check_cost(p, m, tiles, plan.box, run)
-    known = _known(prepared)
     said = warning_of_noise(compare, known.snr)
     if said is not None:
         run.warn(said)
@@ -75,8 +76,8 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
         own = _own_values(compare, prepared, known)
         distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
     else:
-        distance = value * (plan.raw_per_prepared if p.measure in _IN_PIXELS else 1.0)
-    words = f"{p.measure} ({UNITS[p.measure]})"
+        distance = value * (plan.raw_per_prepared if compare.name in _IN_PIXELS else 1.0)
+    words = f"{compare.name} ({UNITS[compare.name]})"
     sd = None if max_shift == 0 else max_shift * plan.raw_per_prepared / 2.5
     if k is None:
         return FoundGraph(_pairs(p, distance, poses, prepared, words), None, sd, 0)
@@ -86,8 +87,10 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
 
 
-def _ranked_by(name: str) -> Measure:
+def _ranked_by(name: str, snr: float | None, shifts: bool) -> Measure:
     """Return the measure that images are ranked by: what aligns deformed copies best is not what ranks views best."""
+    if name == Automatic.name and choice(np.inf if snr is None else snr, shifts) == NeighbourSlicedWasserstein.name:
+        name = NeighbourSlicedWasserstein.name
     return NeighbourSlicedWasserstein() if name == NeighbourSlicedWasserstein.name else measure(name)  # type: ignore[return-value]
 
 
