@@ -182,8 +182,8 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
         cause = "another contrast" if plan.parameters.any_contrast else "contrast inverted (--invert)"
         run.warn(
-            f"the particles hold the references' fine detail with the wrong sign: {cause}, or a CTF that is not "
-            "corrected or was corrected before"
+            f"the particles hold the references' fine detail with the wrong sign: {cause}, a CTF that is not "
+            "corrected or was corrected before, or references of another view"
         )
     if any(text.startswith(NO_SIGNAL) for text in run.warnings):
         status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
