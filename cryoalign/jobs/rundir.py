@@ -13,7 +13,7 @@ import shutil
 import socket
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -68,6 +68,34 @@ class RunDirectory:
         self._ended = False
         self._command_line = ""
         self.log = logging.Logger("cryoalign")
+
+    @classmethod
+    def begin_with(
+        cls, p: Any, command: str, argv: Sequence[str], verbosity: int, inputs: Iterable[Path] = ()
+    ) -> AbstractContextManager[RunDirectory]:
+        """Enter the run directory of a command's parameters: `begin` with all that they say of the run.
+
+        Parameters
+        ----------
+        p
+            Parameters with ``output``, ``resume``, ``overwrite`` and ``to_json``, and ``part``, ``seed`` and
+            ``full_digest`` where the command has them.
+        command, argv, verbosity, inputs
+            As in `begin`.
+        """
+        return cls.begin(
+            p.output,
+            command=command,
+            argv=argv,
+            parameters=p.to_json(),
+            inputs=inputs,
+            resume=p.resume,
+            overwrite=p.overwrite,
+            part=getattr(p, "part", None),
+            seed=getattr(p, "seed", None),
+            full_digest=getattr(p, "full_digest", False),
+            verbosity=verbosity,
+        )
 
     @classmethod
     @contextmanager

@@ -52,18 +52,8 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
         For anything the user can mend.
     """
     p = parameters
-    with RunDirectory.begin(
-        p.output,
-        command="align",
-        argv=argv,
-        parameters=p.to_json(),
-        inputs=[*p.inputs, *([] if p.reference is None else [p.reference])],
-        resume=p.resume,
-        overwrite=p.overwrite,
-        part=p.part,
-        seed=p.seed,
-        full_digest=p.full_digest,
-        verbosity=verbosity,
+    with RunDirectory.begin_with(
+        p, "align", argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
     ) as run:
         with run.stage("read"):
             particles = _read(p, run)

@@ -52,18 +52,8 @@ def run_average(
         For anything the user can mend.
     """
     p = parameters
-    with RunDirectory.begin(
-        p.output,
-        command="average",
-        argv=argv,
-        parameters=p.to_json(),
-        inputs=[*p.inputs, *([] if p.members is None else [p.members])],
-        resume=p.resume,
-        overwrite=p.overwrite,
-        part=p.part,
-        seed=p.seed,
-        full_digest=p.full_digest,
-        verbosity=verbosity,
+    with RunDirectory.begin_with(
+        p, "average", argv, verbosity, [*p.inputs, *([] if p.members is None else [p.members])]
     ) as run:
         with run.stage("read"):
             particles, members = _read(p, run)

@@ -64,18 +64,8 @@ def run_classavg(
     """
     p = parameters
     named = [p.graph, None if p.rows is None else chosen_file(p.rows)]
-    with RunDirectory.begin(
-        p.output,
-        command="classavg",
-        argv=argv,
-        parameters=p.to_json(),
-        inputs=[*p.inputs, *(path for path in named if path is not None)],
-        resume=p.resume,
-        overwrite=p.overwrite,
-        part=p.part,
-        seed=p.seed,
-        full_digest=p.full_digest,
-        verbosity=verbosity,
+    with RunDirectory.begin_with(
+        p, "classavg", argv, verbosity, [*p.inputs, *(path for path in named if path is not None)]
     ) as run:
         particles = read_for_comparison(p, run)
         graph = given_graph(p, particles, run)

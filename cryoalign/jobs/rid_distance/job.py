@@ -44,18 +44,8 @@ def run_rid_distance(
     """
     p = parameters
     named = None if p.queries is None else chosen_file(p.queries)
-    with RunDirectory.begin(
-        p.output,
-        command="rid-distance",
-        argv=argv,
-        parameters=p.to_json(),
-        inputs=[*p.inputs, *([] if named is None else [named])],
-        resume=p.resume,
-        overwrite=p.overwrite,
-        part=p.part,
-        seed=p.seed,
-        full_digest=p.full_digest,
-        verbosity=verbosity,
+    with RunDirectory.begin_with(
+        p, "rid-distance", argv, verbosity, [*p.inputs, *([] if named is None else [named])]
     ) as run:
         particles = read_for_comparison(p, run)
         if p.queries is not None:

@@ -49,17 +49,7 @@ def run_simulate(parameters: SimulateParameters, *, argv: Sequence[str], verbosi
     """
     p = parameters
     inputs = [path for path in (p.map, p.views_file, p.noise_file) if path is not None]
-    with RunDirectory.begin(
-        p.output,
-        command="simulate",
-        argv=argv,
-        parameters=p.to_json(),
-        inputs=inputs,
-        resume=p.resume,
-        overwrite=p.overwrite,
-        seed=p.seed,
-        verbosity=verbosity,
-    ) as run:
+    with RunDirectory.begin_with(p, "simulate", argv, verbosity, inputs) as run:
         with run.stage("plan"):
             simulation = _plan(p, run)
         layout = _Layout.of(p, run)
