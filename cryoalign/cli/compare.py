@@ -90,7 +90,7 @@ Examples:
 @click.option("--resize-reference", is_flag=True, help="Bring A to the box and pixel size of B.")
 @click.option(
     "--pictures", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",
-    help="Draw the first N pairs under every measure.",
+    help="Draw N pairs under every measure: the first, with --check-poses the worst.",
 )  # fmt: skip
 @click.option("--export", type=click.Choice(["csv"]), multiple=True, help="Write the table as text too.")
 @resume_option

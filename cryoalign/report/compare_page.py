@@ -115,7 +115,8 @@ def _measures(data: CompareReportData) -> str:
     content = table(header, rows, numeric=(3, 4, 5)) + f'<p class="section-note aid">{escape(notes)}</p>'
     content += verdicts_table(data)
     if len(data.drawings) < data.pairs:
-        left = f"Drawn: the first {len(data.drawings)} of {data.pairs:,} pairs; compare.star has all."
+        which = "those whose given pose the fewest measures call best" if data.summaries[0].verdicts else "the first"
+        left = f"Drawn: {which}, {len(data.drawings)} of {data.pairs:,} pairs; compare.star has all."
         content += f'<p class="section-note">{escape(left)}</p>'
     return content
 

@@ -131,7 +131,9 @@ def test_the_report_says_what_was_found(folder, with_report):
     listed(folder, PSI + np.array([0.0, 25.0, 0.0]))
     compare(folder, "a.mrcs", "b.star", "--check-poses", "--metric", "ncc", "--pictures", 2)
     page = (folder / "out" / "report.html").read_text()
-    assert "The given pose: psi 40.00°, shift (2.00, 1.00) px" in page
+    # The bad one is drawn, then the first.
+    assert page.index("The given pose: psi -108.00°") < page.index("The given pose: psi 40.00°, shift (2.00, 1.00) px")
+    assert "The given pose: psi 170.00°" not in page
     assert "no optimum" in page and "66.7 %" in page
 
 

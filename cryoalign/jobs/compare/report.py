@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 import cryoalign
 from cryoalign.jobs.compare.drawing import pair_drawing
-from cryoalign.jobs.compare.given import VERDICTS
+from cryoalign.jobs.compare.given import HOLDS, VERDICTS
 from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
@@ -47,7 +47,7 @@ def write_report(
     ]
     with threadpool_limits(1, user_api="blas"):
         corrected = (ctf["A"] == CORRECTED, ctf["B"] == CORRECTED)
-        drawn = range(min(p.pictures, len(result.pairs)))
+        drawn = drawn_pairs(result, p.pictures)
         drawings = [pair_drawing(result, searches, pair, corrected) for pair in drawn]
     data = CompareReportData(
         title="Images compared",
@@ -69,6 +69,14 @@ def write_report(
         notes=_NOTES,
     )
     write_compare_report(run.staged("report.html"), data)
+
+
+def drawn_pairs(result: CompareResult, count: int) -> list[int]:
+    """Return the pairs that are drawn: the first, or those whose given pose the fewest measures call the best."""
+    votes = np.zeros(len(result.pairs), np.int64)
+    for judged in result.judged.values():
+        votes += judged.verdict == HOLDS
+    return np.argsort(votes, kind="stable")[:count].tolist()
 
 
 def _verdicts(result: CompareResult, metric: str) -> dict[str, int]:
