@@ -15,7 +15,7 @@ from cryoalign.report.guard_section import guard_section, share_text, z_text
 from cryoalign.report.html import caption, cards, picture, table, tiles
 from cryoalign.report.null_test_section import null_test_section
 from cryoalign.report.numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 
 MAX_EXAMPLES = 12
@@ -26,12 +26,9 @@ def build_align_page(data: AlignReportData) -> str:
     box, pixel = data.references.shape[-1], data.pixel_size_angstrom
     members = {number: int(count) for number, count in enumerate(data.class_counts, start=1)}
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         sections=(
             ("classes", "Classes", class_section(data)),
             ("guard", "Guard against model bias", guard_section(data.guard)),
@@ -41,8 +38,8 @@ def build_align_page(data: AlignReportData) -> str:
             ("poses", "Shifts and angles", _poses(data)),
             ("particles", "Particles", _examples(data)),
             ("noise", "Noise", _noise(data)),
-            ("settings", "Settings, files and timings", _settings(data)),
         ),
+        flags=_flags(data),
     )
 
 
@@ -260,20 +257,11 @@ def _noise(data: AlignReportData) -> str:
     )
 
 
-def _settings(data: AlignReportData) -> str:
-    flags = ""
-    if data.flags is not None and data.flag_meanings:
-        bits = np.asarray(data.flags, np.int64)
-        rows = [
-            (str(bit), words, f"{np.count_nonzero(bits & bit):,}") for bit, words in sorted(data.flag_meanings.items())
-        ]
-        rows.insert(0, ("0", "good", f"{np.count_nonzero(bits == 0):,}"))
-        flags = "<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,))
-    return settings_section(
-        parameters=data.parameters,
-        counts=data.counts,
-        files=data.files,
-        timings_s=data.timings_s,
-        notes=data.notes,
-        flags=flags,
-    )
+def _flags(data: AlignReportData) -> str:
+    """Count the flags of particles; nothing where there are none."""
+    if data.flags is None or not data.flag_meanings:
+        return ""
+    bits = np.asarray(data.flags, np.int64)
+    rows = [(str(bit), words, f"{np.count_nonzero(bits & bit):,}") for bit, words in sorted(data.flag_meanings.items())]
+    rows.insert(0, ("0", "good", f"{np.count_nonzero(bits == 0):,}"))
+    return "<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,))

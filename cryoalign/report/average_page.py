@@ -15,7 +15,7 @@ from cryoalign.report.html import escape, picture, table
 from cryoalign.report.montage import draw_montage, sheet_classes
 from cryoalign.report.null_test_section import null_test_section
 from cryoalign.report.numbers import finite, median, plural, signed, text_number, text_percent
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 
 MAX_MOVES = 10
@@ -25,12 +25,9 @@ def build_average_page(data: AverageReportData) -> str:
     """Return report.html as text."""
     pixel = data.pixel_size_angstrom
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         sections=(
             ("classes", "Classes", _classes(data)),
             (
@@ -42,17 +39,6 @@ def build_average_page(data: AverageReportData) -> str:
             ("null", "Noise on the same path", null_test_section(data.null_test, pixel, data.mask_diameter_angstrom)),
             ("scale", "Intensity scale of particles", _scale(data)),
             ("recentre", "Recentring", _recentring(data)),
-            (
-                "settings",
-                "Settings, files and timings",
-                settings_section(
-                    parameters=data.parameters,
-                    counts=data.counts,
-                    files=data.files,
-                    timings_s=data.timings_s,
-                    notes=data.notes,
-                ),
-            ),
         ),
     )
 

@@ -11,7 +11,7 @@ from cryoalign.report.frc_section import frc_section
 from cryoalign.report.guard_section import number_text, z_text
 from cryoalign.report.naming import VIEWS
 from cryoalign.report.numbers import median, plural, text_number
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
 from cryoalign.report.views_evidence import (
     NO_SIGNAL,
@@ -28,13 +28,10 @@ __all__ = ["build_classavg_page", "draw_view_montage", "summary_sentence"]
 def build_classavg_page(data: ClassavgReportData) -> str:
     """Return report.html as text."""
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         alarm=_alarm(data),
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         sections=(
             ("signal", "Is there a signal?", signal_section(data)),
             ("views", "Views", view_section(data)),
@@ -47,17 +44,6 @@ def build_classavg_page(data: ClassavgReportData) -> str:
             ("sphere", "Where the views lie", sphere_section(data)),
             ("members", "Members of views", member_section(data)),
             ("particles", "Particles", particle_section(data)),
-            (
-                "settings",
-                "Settings, files and timings",
-                settings_section(
-                    parameters=data.parameters,
-                    counts=data.counts,
-                    files=data.files,
-                    timings_s=data.timings_s,
-                    notes=data.notes,
-                ),
-            ),
         ),
     )
 

@@ -19,7 +19,7 @@ from cryoalign.report.compare_words import (
 from cryoalign.report.figures import display_tile
 from cryoalign.report.html import caption, cards, escape, table, tiles
 from cryoalign.report.numbers import plural, text_number, text_percent
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 
 _READ = (
     "no colour in the overlay and nothing but noise in the difference: a right registration. A joint histogram on the "
@@ -37,26 +37,12 @@ def build_compare_page(data: CompareReportData) -> str:
         for number, drawing in enumerate(data.drawings, 1)
     ]
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         sections=(
             ("measures", "Do the measures agree?", _measures(data)),
             *drawn,
-            (
-                "settings",
-                "Settings, files and timings",
-                settings_section(
-                    parameters=data.parameters,
-                    counts=data.counts,
-                    files=data.files,
-                    timings_s=data.timings_s,
-                    notes=data.notes,
-                ),
-            ),
         ),
     )
 

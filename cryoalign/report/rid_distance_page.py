@@ -12,7 +12,7 @@ from cryoalign.report.figures import data_uri, display_lowpass, display_tile, dr
 from cryoalign.report.html import caption, escape, picture, strip
 from cryoalign.report.neighbour_counts import in_degree, lists_ends, mutual_share
 from cryoalign.report.numbers import angle_uniformity, finite, median, plural, text_number, text_percent
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 from cryoalign.report.rid_distance_data import NeighbourExample, RidDistanceReportData
 
 MAX_EXAMPLES, MAX_NEIGHBOURS = 8, 8
@@ -23,28 +23,14 @@ MAX_DRAWN = 4_000_000
 def build_rid_distance_page(data: RidDistanceReportData) -> str:
     """Return report.html as text."""
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         sections=(
             ("examples", "Particles and their neighbours", _examples(data)),
             ("distances", "Distances", _section(_distances(data))),
             ("poses", "Angles, shifts and mirrors", _section(_poses(data))),
             ("graph", "Who is whose neighbour", _section(_graph(data))),
-            (
-                "settings",
-                "Settings, files and timings",
-                settings_section(
-                    parameters=data.parameters,
-                    counts=data.counts,
-                    files=data.files,
-                    timings_s=data.timings_s,
-                    notes=data.notes,
-                ),
-            ),
         ),
     )
 

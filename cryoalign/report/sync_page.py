@@ -10,7 +10,7 @@ import numpy as np
 from cryoalign.report import charts
 from cryoalign.report.html import escape, picture, table
 from cryoalign.report.numbers import median, plural, text_number, text_percent
-from cryoalign.report.page_parts import settings_section, whole_page
+from cryoalign.report.page_parts import whole_page
 from cryoalign.report.sync_charts import eigenvalues, residual_density
 from cryoalign.report.sync_data import SyncReportData
 
@@ -29,29 +29,15 @@ def build_sync_page(data: SyncReportData) -> str:
             "written, but there is no reason to believe them: more good edges, or fewer wrong ones, are needed.",
         )
     return whole_page(
-        title=data.title,
-        command_line=data.command_line,
-        version=data.version,
+        data,
         summary=summary_sentence(data),
         fact_boxes=_facts(data),
-        warnings=data.warnings,
         alarm=alarm,
         sections=(
             ("edges", "Do the edges agree?", _charts(_edges(data))),
             ("nodes", data.things.capitalize(), _charts(_nodes(data))),
             ("eigenvalues", "Eigenvalues", _charts(_eigenvalues(data))),
             ("components", "Components", _components(data)),
-            (
-                "settings",
-                "Settings, files and timings",
-                settings_section(
-                    parameters=data.parameters,
-                    counts=data.counts,
-                    files=data.files,
-                    timings_s=data.timings_s,
-                    notes=data.notes,
-                ),
-            ),
         ),
     )
 
