@@ -17,7 +17,7 @@ from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.pair_search import lowest
 from cryoalign.metrics.polar_euclidean import polar_harmonics
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import stack_power
+from cryoalign.metrics.wiener_split import known_of_stack
 
 from . import digits
 from .digits import Group
@@ -55,8 +55,7 @@ def right(name: str, data: list[Group], known: Preparation, limits: SearchLimits
 def aware(data: list[Group], variance: float) -> Preparation:
     """Return what is known of noisy images: the mask, the noise, the stack's own spectrum."""
     known = Preparation(MASK_PX, np.full(digits.BOX // 2 + 1, variance))
-    power = stack_power(np.concatenate([g.images for g in data]), known)
-    return Preparation(MASK_PX, known.noise_spectrum, None, power)
+    return known_of_stack(np.concatenate([g.images for g in data]), known)
 
 
 def conditions(folder: Path, seed: int, first: int, count: int) -> dict[str, dict[str, NDArray]]:

@@ -26,9 +26,7 @@ from cryoalign.jobs.compare.search import Found, PairSearch, known_of
 from cryoalign.jobs.interrupt import Interrupted
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
-from cryoalign.metrics.measure import Preparation
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import estimated_snr, masked_noise_power
 
 
 def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
@@ -77,7 +75,7 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
         _say(pairs, setting, grid.scales if grid else None, ctf, run)
         with run.stage("noise"):
             known_a, known_b = (known_of(s.pixels, setting.mask_radius_px, noise=p.noise) for s in (a, b))
-            snr = {"A": _snr(known_a, setting), "B": _snr(known_b, setting)}
+            snr = {name: np.inf if k.snr is None else k.snr for name, k in (("A", known_a), ("B", known_b))}
         _say_noise(p, snr, run)
         searches = {
             name: PairSearch(m, a.pixels, b.pixels, known_a, known_b, setting, grid) for name, m in measures.items()
@@ -159,13 +157,6 @@ def _warn_at_limits(result: CompareResult, grid: ScaleGrid | None, run: RunDirec
 
 def _pairs(count: int) -> str:
     return "1 pair" if count == 1 else f"{count} pairs"
-
-
-def _snr(known: Preparation, setting: Setting) -> float:
-    """Return the estimated SNR over the frame; infinite for images that count as clean."""
-    if known.noise_spectrum is None or known.stack_spectrum is None:
-        return float("inf")
-    return estimated_snr(known.stack_spectrum, masked_noise_power(known, setting.box), known, setting.box)
 
 
 def _say_noise(p: CompareParameters, snr: dict[str, float], run: RunDirectory) -> None:

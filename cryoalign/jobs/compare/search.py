@@ -23,7 +23,7 @@ from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.scales import ScaleGrid, across_scales, best_scales, refined
 from cryoalign.metrics.magnify import magnified, magnified_power
 from cryoalign.metrics.measure import Matches, Measure, Preparation
-from cryoalign.metrics.wiener_split import stack_power
+from cryoalign.metrics.wiener_split import known_of_stack
 
 UNIT = 8
 """Images of B that are prepared together: by rows, whatever the number of threads."""
@@ -70,16 +70,16 @@ def known_of(pixels: NDArray[np.float32], radius_px: float, *, noise: bool) -> P
         power = noise_power(pixels[rows], 2 * radius_px)
     except InputError:  # nothing but one grey level outside the mask
         return clean
-    return Preparation(radius_px, power, None, stack_power(pixels[rows], clean))
+    return known_of_stack(pixels[rows], Preparation(radius_px, power))
 
 
 def at_scale(known: Preparation, scale: float) -> Preparation:
     """Return what is known of the images once they are magnified."""
     if scale == 1.0 or known.noise_spectrum is None or known.stack_spectrum is None:
         return known
-    powers = (magnified_power(power, scale) for power in (known.noise_spectrum, known.stack_spectrum))
-    noise, stack = powers
-    return Preparation(known.mask_radius_px, noise, known.snr, stack)
+    noise, stack = (magnified_power(power, scale) for power in (known.noise_spectrum, known.stack_spectrum))
+    # The mask takes in more or less of the particle: the SNR follows from the spectra.
+    return Preparation(known.mask_radius_px, noise, None, stack)
 
 
 class PairSearch:
