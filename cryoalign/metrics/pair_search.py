@@ -102,18 +102,23 @@ def nearest_valleys(curves_of: Callable[[bool], Curves], poses: Poses, *, power:
     return table
 
 
-def best_matches(table: PairTable, next_value: NDArray[np.float64]) -> Matches:
-    """Pick each image's best reference; the margin is over the next reference, or the next valley of the only one."""
-    best, everyone = np.argmin(table.value, axis=0), np.arange(table.value.shape[1])
-    other = next_value
-    if len(table.value) > 1:
-        rest = table.value.copy()
+def best_matches(table: PairTable, next_value: NDArray[np.float64], *, lower_is_better: bool = True) -> Matches:
+    """Pick each image's best reference; the margin is over the next reference, or the next peak of the only one."""
+    sign = 1.0 if lower_is_better else -1.0
+    cost, other = sign * table.value, sign * next_value
+    best, everyone = np.argmin(cost, axis=0), np.arange(cost.shape[1])
+    if len(cost) > 1:
+        rest = cost.copy()
         rest[best, everyone] = np.inf
         other = rest.min(axis=0)
-    least = table.value[best, everyone]
     columns = (table.psi_deg, table.dx, table.dy, table.mirror)
-    poses = Poses(*(column[best, everyone] for column in columns))
-    return Matches(best.astype(np.int64), poses, least, np.maximum(other - least, 0.0))
+    return Matches(
+        reference=best.astype(np.int64),
+        poses=Poses(*(column[best, everyone] for column in columns)),
+        score=table.value[best, everyone],
+        margin=np.maximum(other - cost[best, everyone], 0.0),
+        found=None if table.found is None else table.found[best, everyone],
+    )
 
 
 def lowest(

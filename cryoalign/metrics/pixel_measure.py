@@ -19,6 +19,7 @@ from cryoalign.metrics.climb import Climbers, climb
 from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation
 from cryoalign.metrics.moving import MovingImages
+from cryoalign.metrics.pair_search import best_matches
 from cryoalign.metrics.pyramid import Level, level_of
 from cryoalign.metrics.wiener import wiener_filtered
 
@@ -128,22 +129,7 @@ class PixelMeasure(ABC):
     def search(self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
         table, runner_up = self.pairs(references, images, limits, margins=len(references) == 1)
-        sign = 1.0 if self.lower_is_better else -1.0
-        cost = sign * table.value
-        best, everyone = np.argmin(cost, axis=0), np.arange(len(images))
-        other = sign * runner_up[0]
-        if len(references) > 1:
-            rest = cost.copy()
-            rest[best, everyone] = np.inf
-            other = rest.min(axis=0)
-        columns = (table.psi_deg, table.dx, table.dy, table.mirror)
-        return Matches(
-            reference=best.astype(np.int64),
-            poses=Poses(*(column[best, everyone] for column in columns)),
-            score=table.value[best, everyone],
-            margin=np.maximum(other - cost[best, everyone], 0.0),
-            found=None if table.found is None else table.found[best, everyone],
-        )
+        return best_matches(table, runner_up[0], lower_is_better=self.lower_is_better)
 
     def table(self, a: PixelFeatures, b: PixelFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
