@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryoalign.metrics.measure import Measure
+from cryoalign.metrics.measure import Ranking
 
 _TRANSPORT = "noise counts as mass that must be moved; euclidean, auto or the default is better"
 IN_NOISE = {
@@ -17,7 +17,7 @@ NOISY = 0.5
 """Below this SNR, over the frame, these measures lose."""
 
 
-def warning_of_noise(measure: Measure, snr: float | None) -> str | None:
+def warning_of_noise(measure: Ranking, snr: float | None) -> str | None:
     """Return one sentence where a measure loses at an SNR, else None."""
     if measure.name not in IN_NOISE or snr is None or snr >= NOISY:
         return None

@@ -140,8 +140,8 @@ class PairTable:
         return Poses(self.psi_deg.ravel(), self.dx.ravel(), self.dy.ravel(), self.mirror.ravel())
 
 
-class Measure(Protocol):
-    """A measure. Each image's answer depends on that image, the references and the limits, on nothing else.
+class Ranking(Protocol):
+    """What says how far images are apart. Each answer depends on the two images and the limits, on nothing else.
 
     Attributes
     ----------
@@ -153,8 +153,6 @@ class Measure(Protocol):
         What a pair costs, one sentence.
     warning
         Where it loses, one sentence, or None.
-    translations
-        How it can find shifts, the default first.
     """
 
     name: ClassVar[str]
@@ -162,11 +160,26 @@ class Measure(Protocol):
     lower_is_better: ClassVar[bool]
     cost: ClassVar[str]
     warning: ClassVar[str | None]
-    translations: ClassVar[tuple[Translation, ...]]
 
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> Any:
         """Do once for each image, float32 (n, L, L), what does not depend on the others."""
         ...
+
+    def table(self, a: Any, b: Any, limits: SearchLimits) -> PairTable:
+        """Compare all pairs; window centres of the limits are those of the images of b."""
+        ...
+
+
+class Measure(Ranking, Protocol):
+    """A measure: a ranking that also aligns.
+
+    Attributes
+    ----------
+    translations
+        How it can find shifts, the default first.
+    """
+
+    translations: ClassVar[tuple[Translation, ...]]
 
     def search(self, references: Any, images: Any, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image; both prepared."""
@@ -196,10 +209,6 @@ class Measure(Protocol):
         background: Preparation | None = None,
     ) -> NDArray[np.float64]:
         """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
-        ...
-
-    def table(self, a: Any, b: Any, limits: SearchLimits) -> PairTable:
-        """Compare all pairs; window centres of the limits are those of the images of b."""
         ...
 
 

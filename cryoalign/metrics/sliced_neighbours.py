@@ -63,7 +63,7 @@ class NeighbourFeatures:
 class NeighbourSlicedWasserstein:
     """The ramp-filtered distance as ``rid-distance`` ranks by it, in pixels; lower is better.
 
-    It prepares and compares as a :class:`cryoalign.metrics.measure.Measure` does; there is nothing to align.
+    See :class:`cryoalign.metrics.measure.Ranking`; there is nothing to align.
     """
 
     name: ClassVar[str] = RampFilteredSlicedWasserstein.name

@@ -26,7 +26,7 @@ from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.runlog import progress
 from cryoalign.metrics.automatic import Automatic, choice
-from cryoalign.metrics.measure import Measure, PairTable, Preparation, SearchLimits
+from cryoalign.metrics.measure import Measure, PairTable, Preparation, Ranking, SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced_neighbours import NeighbourSlicedWasserstein
 from cryoalign.metrics.wiener_split import known_of_stack
@@ -73,7 +73,7 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     limits = SearchLimits(max_shift, mirror=p.mirror)
     value, poses = _all_pairs(p, compare, prepared, known, limits, tiles, run, threads)
     if not compare.lower_is_better:
-        own = _own_values(compare, prepared, known)
+        own = _own_values(measure(compare.name), prepared, known)
         distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
     else:
         distance = value * (plan.raw_per_prepared if compare.name in _IN_PIXELS else 1.0)
@@ -87,11 +87,11 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
 
 
-def _ranked_by(name: str, snr: float | None, shifts: bool) -> Measure:
+def _ranked_by(name: str, snr: float | None, shifts: bool) -> Ranking:
     """Return the measure that images are ranked by: what aligns deformed copies best is not what ranks views best."""
     if name == Automatic.name and choice(np.inf if snr is None else snr, shifts) == NeighbourSlicedWasserstein.name:
         name = NeighbourSlicedWasserstein.name
-    return NeighbourSlicedWasserstein() if name == NeighbourSlicedWasserstein.name else measure(name)  # type: ignore[return-value]
+    return NeighbourSlicedWasserstein() if name == NeighbourSlicedWasserstein.name else measure(name)
 
 
 def _compared_tiles(m: int, of: NDArray[np.int64] | None) -> NDArray[np.bool_]:
@@ -146,7 +146,7 @@ def _known(prepared: Prepared) -> Preparation:
 
 
 def _all_pairs(
-    p: RidDistanceParameters, compare: Measure, prepared: Prepared, known: Preparation, limits: SearchLimits,
+    p: RidDistanceParameters, compare: Ranking, prepared: Prepared, known: Preparation, limits: SearchLimits,
     tiles: NDArray[np.bool_], run: RunDirectory, threads: int,
 ) -> tuple[NDArray[np.float32], dict[str, NDArray]]:  # fmt: skip
     """Return values (m, m), symmetric, and the poses that bring j onto i where i < j, (m, m) each.
