@@ -99,7 +99,7 @@ class StackSource:
     def _correct(self, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
         """Correct images for the magnification of their optics group, in place; identities leave their images alone."""
         group = self._particles.optics_index[rows]
-        group[[index for index, _ in bad_images(images)]] = -1  # to be told from good ones, they stay as they are
+        group[~usable(images)] = -1  # to be told from good ones, they stay as they are
         for wanted, matrix in self._to_correct:
             chosen = np.flatnonzero(group == wanted)
             if (matrix == np.eye(2)).all():
@@ -200,6 +200,13 @@ def bad_images(images: NDArray[np.float32]) -> list[tuple[int, str]]:
             count = int((~np.isfinite(flat[index])).sum())
             found.append((index, f"{count} pixels are NaN or infinite"))
     return found
+
+
+def usable(images: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which images (n, L, L) may be used, (n,): those that :func:`bad_images` does not list."""
+    good = np.ones(len(images), bool)
+    good[[index for index, _ in bad_images(images)]] = False
+    return good
 
 
 def refuse_bad_images(particles: ParticleSet, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:

@@ -11,7 +11,7 @@ from cryoalign.core.masks import background_statistics
 from cryoalign.core.noise import estimate_noise_power
 from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource, bad_images
+from cryoalign.io.stacks import StackSource, usable
 
 NOISE_ROWS = 2000
 """Images from which a noise spectrum is estimated, at most, for each group."""
@@ -46,11 +46,10 @@ def group_noise_power(source: StackSource, members: list[NDArray[np.int64]], mas
     for group in members:
         count = min(len(group), NOISE_ROWS)
         rows = group[np.arange(count) * len(group) // count]
-        good = np.ones(count, bool)
+        good = np.empty(count, bool)
         for start in range(0, count, TILE):
             images = source.read(rows[start : start + TILE])
-            for index, _ in bad_images(images):
-                good[start + index] = False
+            good[start : start + TILE] = usable(images)
             _, deviation = background_statistics(images[good[start : start + TILE]], everywhere)
             power += list(deviation**2)
         good_members.append(rows[good])

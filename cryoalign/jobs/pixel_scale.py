@@ -9,7 +9,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_statistics
 from cryoalign.core.source import ImageSource
 from cryoalign.core.tiles import TILE
-from cryoalign.io.stacks import bad_images
+from cryoalign.io.stacks import usable
 
 SAMPLE_ROWS = 2000
 """Images whose pixels are looked at, at most, evenly spread over the source."""
@@ -38,9 +38,7 @@ def sum_scale(source: ImageSource, *, normalized: bool = False) -> float:
     power: list[float] = []
     for start in range(0, count, TILE):
         images = source.read(rows[start : start + TILE])
-        good = np.ones(len(images), bool)
-        good[[index for index, _ in bad_images(images)]] = False
-        power += (background_statistics(images[good], everywhere)[1] ** 2).tolist()
+        power += (background_statistics(images[usable(images)], everywhere)[1] ** 2).tolist()
     if not power:
         raise InputError("no usable image among the particles")
     return fixed_point_scale(float(np.sqrt(np.mean(power))))

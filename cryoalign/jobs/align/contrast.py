@@ -6,7 +6,7 @@ import numpy as np
 
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.core.tiles import TILE
-from cryoalign.io.stacks import bad_images
+from cryoalign.io.stacks import usable
 from cryoalign.jobs.align.planned import AlignPlan
 
 
@@ -23,9 +23,7 @@ def inverted_contrast(plan: AlignPlan) -> bool:
         for start in range(0, count, TILE):
             here = rows[start : start + TILE]
             images = g.source.read(plan.place_in[here])
-            valid = np.ones(len(here), bool)
-            for index, _ in bad_images(images):
-                valid[index] = False
+            valid = usable(images)
             images[~valid] = 0.0
             inputs = plan.tile_inputs(here, valid)
             direct, negative = aligner.align(images, inputs), aligner.align(-images, inputs)

@@ -14,7 +14,7 @@ from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region
 from cryoalign.core.search import SearchPlan
 from cryoalign.core.tiles import TILE
-from cryoalign.io.stacks import bad_images
+from cryoalign.io.stacks import usable
 from cryoalign.jobs.align.planned import AlignPlan, Geometry
 from cryoalign.jobs.noise import ring_power_of
 from cryoalign.jobs.noisy_measures import warning_of_noise
@@ -123,7 +123,5 @@ def _intensity(plan: AlignPlan, g: Geometry, search: SearchPlan) -> float:
 
 def _good_images(g: Geometry, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     images = g.source.read(places)
-    good = np.ones(len(places), bool)
-    for index, _ in bad_images(images):
-        good[index] = False
+    good = usable(images)
     return images[good], places[good]
