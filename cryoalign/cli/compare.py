@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cryoalign.cli.comparison_options import MEASURES
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -55,8 +56,7 @@ Examples:
 @output_option
 @click.option(
     "--metric", multiple=True, metavar="NAME",
-    help="A measure: euclidean, ncc, absolute-difference, ssd, normalised-ssd, correntropy, mutual-information, sw, "
-    "sw1, rfsw, wavelet-emd, auto; may be repeated.  [default: all that need no extra]",
+    help=f"A measure: {', '.join(MEASURES)}; may be repeated.  [default: all that need no extra]",
 )  # fmt: skip
 @click.option("--all-pairs", is_flag=True, help="Each of A with each of B.  [default: one with all, else row by row]")
 @click.option("--by-class", is_flag=True, help="Each of B with the image of A that its rlnClassNumber counts.")

@@ -20,6 +20,8 @@ from cryoalign.io.optics import GROUP
 from cryoalign.io.particle_set import ParticleSet
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cryoalign.core.poses import Poses
 
 MATRIX_LABELS = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
@@ -73,7 +75,7 @@ def with_magnification(particles: ParticleSet) -> ParticleSet:
 def without_magnification(particles: ParticleSet) -> ParticleSet:
     """Return the particles as they are, with a warning where the optics table has matrices other than the identity."""
     neutral = [
-        _is_neutral(particles.optics[label], one == "1.000000")
+        _is_neutral(particles.optics[label], float(one))
         for label, one in zip(MATRIX_LABELS, _IDENTITY, strict=True)
         if label in particles.optics
     ]
@@ -141,8 +143,8 @@ def _matrices(particles: ParticleSet, rows: NDArray[np.integer] | None) -> NDArr
     return particles.magnification[index]
 
 
-def _is_neutral(column, diagonal: bool) -> bool:  # type: ignore[no-untyped-def]
+def _is_neutral(column: pd.Series, neutral: float) -> bool:
     try:
-        return bool((column.astype(float) == float(diagonal)).all())
+        return bool((column.astype(float) == neutral).all())
     except ValueError:
         return False
