@@ -117,8 +117,8 @@ class PairDrawing:
         Of each measure at each of these poses, (measures, poses).
     words_a, words_b
         What is written on the images.
-    as_given, given_words
-        B at the pose that it came with, (L, L), and that pose in words; None where that was not asked.
+    given, as_given
+        The pose that B came with, found by no measure, and B there, (L, L); None where that was not asked.
     """
 
     name_a: str
@@ -130,8 +130,8 @@ class PairDrawing:
     values: NDArray
     words_a: str = "A"
     words_b: str = "B, as it is"
+    given: FoundPose | None = None
     as_given: NDArray | None = None
-    given_words: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cryoalign.report.compare_data import CompareReportData, PairDrawing
-from cryoalign.report.compare_words import two, value_words
+from cryoalign.report.compare_words import pose_words, two, value_words
 from cryoalign.report.html import escape, table
 from cryoalign.report.numbers import text_percent
 
@@ -45,7 +45,9 @@ def given_table(drawing: PairDrawing) -> str:
         for r in drawing.registrations
         if r.given is not None
     ]  # fmt: skip
-    if not rows:
+    if drawing.given is None:
         return ""
     header = ("Measure", "There", "At the nearest optimum", "Turned by (°)", "Shifted by (px)", "Verdict")
-    return f"<br><h3>The given pose: {escape(drawing.given_words)}</h3>{table(header, rows, numeric=(1, 2, 3, 4))}"
+    return (
+        f"<br><h3>The given pose: {escape(pose_words(drawing.given))}</h3>{table(header, rows, numeric=(1, 2, 3, 4))}"
+    )

@@ -112,9 +112,9 @@ def _pair(data: CompareReportData, drawing: PairDrawing, by_name: dict[str, Metr
     width = len(drawing.a) * data.pixel_size_angstrom
     shown = [(display_tile(drawing.a), drawing.words_a), (display_tile(drawing.b), drawing.words_b)]
     lines = [f"A: {drawing.name_a}", f"B: {drawing.name_b}"]
-    if drawing.as_given is not None:
+    if drawing.given is not None and drawing.as_given is not None:
         shown.append((display_tile(drawing.as_given), "B at its given pose"))
-        lines.append(f"given pose: {drawing.given_words}")
+        lines.append(f"given pose: {pose_words(drawing.given)}")
     svg = tiles(
         shown,
         width,

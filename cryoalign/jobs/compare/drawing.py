@@ -59,14 +59,13 @@ def pair_drawing(
                 given=_given(result, name, pair),
             )
         )
-    psi, dx, dy, mirror = result.given_pose(pair)
     return PairDrawing(
         name_a=result.a.names[row_a], name_b=result.b.names[row_b], a=result.a.pixels[row_a], b=result.b.pixels[row_b],
         words_a="A, phases corrected" if corrected[0] else "A",
         words_b="B, phases corrected" if corrected[1] else "B, as it is",
         registrations=registrations, poses=[_found_pose(result, members, pair) for members in groups], values=values,
         as_given=result.as_given(pair) if result.judged else None,
-        given_words=f"psi {psi:.2f}°, shift ({dx:.2f}, {dy:.2f}) px{', mirrored' if mirror else ''}",
+        given=_pose_of((), result.given_pose(pair), 1.0) if result.judged else None,
     )  # fmt: skip
 
 
@@ -118,8 +117,9 @@ def _at_limit(result: CompareResult, pose: Poses) -> bool:
 
 
 def _found_pose(result: CompareResult, members: list[int], pair: int) -> FoundPose:
-    pose, scale = _pose(result, members[0], pair)
-    return FoundPose(
-        metrics=tuple(result.metrics[m] for m in sorted(members)), psi_deg=float(pose.psi[0]), dx_px=float(pose.dx[0]),
-        dy_px=float(pose.dy[0]), mirror=bool(pose.mirror[0]), scale=scale,
-    )  # fmt: skip
+    return _pose_of(tuple(result.metrics[m] for m in sorted(members)), *_pose(result, members[0], pair))
+
+
+def _pose_of(metrics: tuple[str, ...], pose: Poses, scale: float) -> FoundPose:
+    psi, dx, dy = (float(v[0]) for v in (pose.psi, pose.dx, pose.dy))
+    return FoundPose(metrics=metrics, psi_deg=psi, dx_px=dx, dy_px=dy, mirror=bool(pose.mirror[0]), scale=scale)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.poses import Poses
 from cryoalign.io.columns import text_column
 from cryoalign.io.star import write_star_loop
 from cryoalign.jobs.compare.given import VERDICTS
@@ -104,8 +105,7 @@ def table_lines(result: CompareResult) -> list[str]:
         for m, metric in enumerate(result.metrics):
             found = result.found[metric]
             pose = found.poses
-            # What rounds to zero has no sign.
-            psi, dx, dy = (round(float(v[pair]), 2) + 0.0 for v in (pose.psi, pose.dx, pose.dy))
+            psi, dx, dy = _shown(pose, pair)
             lines.append(
                 f"  {metric:<20}{found.value[pair]:>11.5g}{found.margin[pair]:>11.3g}{result.rank[m, pair]:>6}"
                 f"{psi:>9.2f}{dx:>8.2f}{dy:>8.2f}"
@@ -118,13 +118,20 @@ def table_lines(result: CompareResult) -> list[str]:
     return lines
 
 
+def _shown(poses: Poses, row: int) -> tuple[float, float, float]:
+    """Return psi, dx and dy to two decimals; what rounds to zero has no sign."""
+    psi, dx, dy = (round(float(v[row]), 2) + 0.0 for v in (poses.psi, poses.dx, poses.dy))
+    return psi, dx, dy
+
+
 def _judged_lines(result: CompareResult, pair: int) -> list[str]:
     """Return what the measures say of the given pose of a pair; nothing where that was not asked."""
     if not result.judged:
         return []
-    psi, dx, dy, mirror = result.given_pose(pair)
+    pose = result.given_pose(pair)
+    psi, dx, dy = _shown(pose, 0)
     lines = [
-        f"  as given: psi {psi:.2f}, shift ({dx:.2f}, {dy:.2f}) px{', mirrored' if mirror else ''}",
+        f"  as given: psi {psi:.2f}, shift ({dx:.2f}, {dy:.2f}) px{', mirrored' if pose.mirror[0] else ''}",
         f"  {'metric':<20}{'value there':>14}{'nearest optimum':>18}{'turned by':>12}{'shifted by':>12}  verdict",
     ]
     for metric in result.metrics:

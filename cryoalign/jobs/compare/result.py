@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.masks import centre_offsets
+from cryoalign.core.poses import Poses
 from cryoalign.core.resample import resample
 from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs, Setting
@@ -52,17 +53,14 @@ class CompareResult:
     rank: NDArray[np.int64]
     judged: dict[str, Judged]
 
-    def given_pose(self, pair: int) -> tuple[float, float, float, bool]:
-        """Return psi, dx, dy and mirror that the image of B of a pair came with."""
-        pose = self.b.poses.take([int(self.pairs.b[pair])])
-        # What rounds to zero has no sign.
-        psi, dx, dy = (round(float(v[0]), 2) + 0.0 for v in (pose.psi, pose.dx, pose.dy))
-        return psi, dx, dy, bool(pose.mirror[0])
+    def given_pose(self, pair: int) -> Poses:
+        """Return the pose that the image of B of a pair came with."""
+        return self.b.poses.take([int(self.pairs.b[pair])])
 
     def as_given(self, pair: int) -> NDArray[np.float32]:
         """Return the image of B of a pair at the pose that it came with, (L, L)."""
         row = int(self.pairs.b[pair])
-        return np.asarray(resample(self.b.pixels[row : row + 1], self.b.poses.take([row]))[0])
+        return np.asarray(resample(self.b.pixels[row : row + 1], self.given_pose(pair))[0])
 
     def aligned(self, metric: str, pair: int) -> NDArray[np.float32]:
         """Return the image of B of a pair as a measure lays it onto that of A, (L, L)."""
