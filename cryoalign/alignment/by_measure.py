@@ -20,12 +20,12 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.masks import background_region, background_statistics
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.core.resample import resample
-from cryoalign.core.search import SearchResult
+from cryoalign.core.resample.resample import resample
+from cryoalign.core.search.search import SearchResult
 from cryoalign.metrics.measure import Matches, Measure, Preparation, SearchLimits
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
-from cryoalign.metrics.pixel_measure import PixelFeatures
-from cryoalign.metrics.wiener_split import known_of_stack
+from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
+from cryoalign.metrics.sliced.wiener_split import known_of_stack
 
 _NCC = NormalisedCrossCorrelation()
 _AT_LIMIT = 1e-3

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.resample import resample
-from cryoalign.core.search import Searcher, SearchSettings, plan_search
+from cryoalign.core.resample.resample import resample
+from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 
 GAP = 2
 """Rings beyond the aligned band that a mask lets it reach."""

@@ -25,7 +25,7 @@ from cryoalign.classification.settings import ClassificationSettings, SearchSett
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 from cryoalign.core.tiles import TILE
 from cryoalign.synchronization.robust_shifts import robust_shifts
 from cryoalign.synchronization.settings import SyncSettings

@@ -15,7 +15,7 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.poses import Poses
-from cryoalign.core.search import Searcher, SearchPlan, SearchResult
+from cryoalign.core.search.search import Searcher, SearchPlan, SearchResult
 
 
 def mask_references(
@@ -71,7 +71,7 @@ class ReferenceAligner:
     Parameters
     ----------
     plan
-        From :func:`cryoalign.core.search.plan_search`.
+        From :func:`cryoalign.core.search.search.plan_search`.
     """
 
     def __init__(self, plan: SearchPlan) -> None:

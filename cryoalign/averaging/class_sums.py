@@ -22,7 +22,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry, same_geometry
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import Edge, Interpolation
+from cryoalign.core.resample.resample import Edge, Interpolation
 from cryoalign.core.wrappers import KERNEL
 
 Treatment = Literal["wiener", "flip", "plain"]

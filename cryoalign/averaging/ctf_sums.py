@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
 from cryoalign.core.filters import radial_average
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import Edge, Interpolation, resample
-from cryoalign.core.resample_fourier import gain_frequencies
+from cryoalign.core.resample.fourier import gain_frequencies
+from cryoalign.core.resample.resample import Edge, Interpolation, resample
 
 POWER_SCALE = 2.0**32
 """Powers are summed as integers of this unit, so that no order can change them."""

@@ -21,7 +21,7 @@ from cryoalign.classification.kd_candidates import (
     view_coordinates,
 )
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.tile_pool import run_tiles
+from cryoalign.core.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 
 BRUTE_FORCE = 10_000

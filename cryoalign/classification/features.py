@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.settings import SearchSettings
-from cryoalign.classification.tile_pool import map_tiles, run_tiles
 from cryoalign.core.steerable.basis import (
     GEMM_ROWS,
     FourierBesselBasis,
@@ -22,6 +21,7 @@ from cryoalign.core.steerable.basis import (
     shifted_images,
 )
 from cryoalign.core.steerable.pca import Moments, SteerablePca, all_components, fit_steerable_pca, moments, pixel_matrix
+from cryoalign.core.tile_pool import map_tiles, run_tiles
 
 MAX_COMPONENTS = 150
 """More would not find more neighbours."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.affinity_kernels import add_squares
-from cryoalign.classification.tile_pool import one_blas_thread
+from cryoalign.core.tile_pool import one_blas_thread
 from cryoalign.core.tiles import TILE
 
 LANDMARKS = 500

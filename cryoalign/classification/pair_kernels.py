@@ -19,7 +19,7 @@ from cryoalign.classification.pair_lanes import (
     sum_products,
     turn_sums,
 )
-from cryoalign.core.resample_lanes import LANES
+from cryoalign.core.lanes import LANES
 from cryoalign.core.wrappers import INNER, KERNEL
 
 ANGLES_PER_TURN = 5.6

@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from cryoalign.core.resample_lanes import LANES, Emitter, vector_operation
+from cryoalign.core.lanes import LANES, Emitter, vector_operation
 
 COLUMNS = 2 * LANES
 """Columns of a plane: pairs as they are, then mirrored."""

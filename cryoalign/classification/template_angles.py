@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import templates
-from cryoalign.classification.tile_pool import run_tiles
 from cryoalign.core.poses import wrap_degrees
+from cryoalign.core.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 
 MEMBERS = 50

@@ -169,7 +169,7 @@ def command(
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.align.parameters import AlignParameters
-    from cryoalign.jobs.cpus import available_cpus
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

@@ -47,7 +47,7 @@ class ClassNumbers(click.ParamType):
         if isinstance(value, tuple):
             return value
         from cryoalign.core.errors import InputError
-        from cryoalign.jobs.class_lists import parse_classes
+        from cryoalign.passes.class_lists import parse_classes
 
         try:
             return parse_classes(str(value))
@@ -122,7 +122,7 @@ def command(
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.average.parameters import AverageParameters
-    from cryoalign.jobs.cpus import available_cpus
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

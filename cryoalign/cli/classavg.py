@@ -106,7 +106,7 @@ def command(
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.classavg.parameters import ClassavgParameters
-    from cryoalign.jobs.cpus import available_cpus
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

@@ -119,7 +119,7 @@ def command(
     """
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.compare.parameters import CompareParameters
-    from cryoalign.jobs.cpus import available_cpus
+    from cryoalign.run.cpus import available_cpus
 
     if a is not None and b is None and (more_a is None) != (more_b is None):
         # One as an argument, the other as an option.

@@ -77,8 +77,8 @@ def command(
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.cpus import available_cpus
     from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     by_measure = options["metric"] in MEASURES

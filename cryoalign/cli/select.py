@@ -110,8 +110,8 @@ def command(
     Criteria apply in the order of this list: classes, conditions, duplicates, the best, a random sample.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.cpus import available_cpus
     from cryoalign.jobs.select.parameters import SelectParameters
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

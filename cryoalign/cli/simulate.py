@@ -111,8 +111,8 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     and seed give the same files.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.cpus import available_cpus
     from cryoalign.jobs.simulate.parameters import SimulateParameters
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

@@ -109,8 +109,8 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     The same options and seed give the same files.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.cpus import available_cpus
     from cryoalign.jobs.simulate_graph.parameters import SimulateGraphParameters
+    from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
     try:

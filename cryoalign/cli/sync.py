@@ -86,8 +86,8 @@ def command(
     Exit status: 0 done, 1 failed, 2 usage, 3 done but the edges do not agree, 130/143 interrupted.
     """
     from cryoalign.core.errors import InputError
-    from cryoalign.jobs.cpus import available_cpus
     from cryoalign.jobs.sync.parameters import SyncParameters
+    from cryoalign.run.cpus import available_cpus
 
     if graph is not None and more_graph is not None:
         raise click.UsageError("GRAPH and --graph: give one of them.", ctx)

@@ -38,7 +38,7 @@ def correct_magnification(images: NDArray[np.float32], matrix: NDArray[np.float6
         depends on the others.
     """
     # Imported here: tables are read and written without any compiled code.
-    from cryoalign.core.resample_fourier import fourier_resample_into, gain_frequencies
+    from cryoalign.core.resample.fourier import fourier_resample_into, gain_frequencies
 
     images = np.ascontiguousarray(images, dtype=np.float32)
     corrected = np.empty_like(images)

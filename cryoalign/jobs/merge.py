@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parts import PartStore
-from cryoalign.jobs.record import RUN_JSON, WORK, read_record
+from cryoalign.run.parts import PartStore
+from cryoalign.run.record import RUN_JSON, WORK, read_record
 
 _NAMED = 10
 

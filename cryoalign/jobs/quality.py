@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.halves import TUBE
+from cryoalign.passes.halves import TUBE
 from cryoalign.report.quality_data import FrcCurve, HalfSets
 
 
@@ -28,7 +28,7 @@ def frc_curves(averages: ClassAverages, class_numbers: Sequence[int] | NDArray[n
 def halves_in_words(
     particles: ParticleSet, counts: tuple[int, int], shared_resolution_angstrom: float | None
 ) -> HalfSets:
-    """Say how particles were parted, as :func:`cryoalign.jobs.halves.half_sets` does it.
+    """Say how particles were parted, as :func:`cryoalign.passes.halves.half_sets` does it.
 
     Parameters
     ----------

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
-from cryoalign.metrics.angle_curve import Harmonics, curve_means, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.euclidean import Euclidean
 from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation, chosen_translation
 from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
-from cryoalign.metrics.pixel_measure import PixelFeatures
-from cryoalign.metrics.polar_euclidean import euclidean_columns
+from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
-from cryoalign.metrics.sliced_features import SlicedFeatures
-from cryoalign.metrics.sliced_shift import move_lines
-from cryoalign.metrics.wiener_split import LineReader
+from cryoalign.metrics.sliced.angle_curve import Harmonics, curve_means, harmonics, tiles_of_curves, values_at
+from cryoalign.metrics.sliced.features import SlicedFeatures
+from cryoalign.metrics.sliced.polar_euclidean import euclidean_columns
+from cryoalign.metrics.sliced.shift import move_lines
+from cryoalign.metrics.sliced.wiener_split import LineReader
 
 Choice = Literal["rfsw", "fusion", "euclidean"]
 

@@ -17,8 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.ladder import LadderMeasure
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
 
 LEAST_SHARE = 0.5
 """Sigma is at least this share of the reference's standard deviation inside the mask."""

@@ -35,9 +35,9 @@ class Preparation:
         Variance of the clean image over that of the noise, over the frame; None = not known.
     stack_spectrum
         Power per ring of the whole stack, signal and noise, inside the mask, float64 (L // 2 + 1,), as
-        :func:`cryoalign.metrics.wiener_split.stack_power` gives it; sliced measures
-        of noisy images need it (:func:`~cryoalign.metrics.wiener_split.known_of_stack`), as nothing of an image may
-        depend on those that it is prepared with.
+        :func:`cryoalign.metrics.sliced.wiener_split.stack_power` gives it; sliced measures
+        of noisy images need it (:func:`~cryoalign.metrics.sliced.wiener_split.known_of_stack`), as nothing of an image
+        may depend on those that it is prepared with.
     """
 
     mask_radius_px: float | None = None

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.masked_pixels import MaskedPixels, masked, reference_pixels
-from cryoalign.metrics.moving import MovingImages
-from cryoalign.metrics.pixel_measure import PixelFeatures
+from cryoalign.metrics.pixels.ladder import LadderMeasure
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, masked, reference_pixels
+from cryoalign.metrics.pixels.moving import MovingImages
+from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
 
 _LIMIT = 2.0  # of squeezed intensities
 _SUPPORT = 4  # bins that a cubic B-spline reaches

@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.masked_pixels import MaskedPixels
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
+from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
 
 _NCC = NormalisedCrossCorrelation()
 

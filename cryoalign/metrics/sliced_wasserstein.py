@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cryoalign.metrics.sliced_measure import SlicedMeasure
+from cryoalign.metrics.sliced.sliced_measure import SlicedMeasure
 
 
 @dataclass(frozen=True)

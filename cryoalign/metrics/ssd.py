@@ -15,8 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.metrics.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)

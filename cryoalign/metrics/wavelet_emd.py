@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.metrics.ladder import LadderMeasure
-from cryoalign.metrics.masked_pixels import MaskedPixels
+from cryoalign.metrics.pixels.ladder import LadderMeasure
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
 
 _WAVELET, _MODE, _DIMENSION = "sym3", "zero", 2
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.quality_data import (
     FrcCurve,
-    GrowthCurve,
     GuardSummary,
     HalfSets,
     NullTestSummary,

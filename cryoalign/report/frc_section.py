@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ssnr_chart
 from cryoalign.report.growth_section import growth_picture
 from cryoalign.report.html import escape, picture, picture_grid
 from cryoalign.report.naming import CLASSES, Naming
 from cryoalign.report.numbers import plural, text_number, text_percent
-from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve, GrowthCurve, HalfSets
+from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve, HalfSets
 
 MAX_SHOWN = 6
 NO_RESOLUTION = "no resolution: its halves share a reference"

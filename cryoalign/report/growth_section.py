@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.axes import finish_axes, legend_below, plain_log_axis
 from cryoalign.report.charts import WIDTH
 from cryoalign.report.figures import BLUE, INK, new_axes, new_figure, style, svg_uri
 from cryoalign.report.html import picture
 from cryoalign.report.numbers import plural, text_number
-from cryoalign.report.quality_data import GrowthCurve
 
 
 def usable_points(growth: GrowthCurve) -> tuple[np.ndarray, np.ndarray]:

@@ -119,37 +119,6 @@ class HalfSets:
     shared_resolution_angstrom: float | None = None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class GrowthCurve:
-    """How the amplitude signal-to-noise ratio of an average grows with the images in it.
-
-    Parameters
-    ----------
-    counts
-        (p,) number of images, > 0, in any order.
-    amplitude_snr
-        (p,) square root of (power of the signal / power of the noise) in an average of so many images; what is not
-        finite or not positive is left out of the picture, and counted.
-    class_number
-        Of the one class that was grown; None where every point is a class of its own.
-    band_angstrom
-        (longest, shortest) wavelength in A of the band that was measured; None = the whole band.
-    amplitude_snr_one
-        What one image has, known from elsewhere: the line is this times sqrt(n). None = the line goes through the
-        points (median of amplitude_snr / sqrt(n)).
-    """
-
-    counts: ArrayLike
-    amplitude_snr: ArrayLike
-    class_number: int | None = None
-    band_angstrom: tuple[float, float] | None = None
-    amplitude_snr_one: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse lists of unlike length."""
-        expect_shape("amplitude_snr", self.amplitude_snr, (np.size(self.counts),))
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClassGuard:
     """The guard's finding for one class."""

@@ -166,9 +166,9 @@ def kernel_case(box: int = 128, n_rings: int = 32, n_references: int = 64) -> Ke
 
     flop = S (8 sum_q n_q + 4 (Q / 2 + 1) Q) a pair: S shifts, n_q rings that carry harmonic q, Q angles.
     """
-    from cryoalign.core.bank import build_bank
-    from cryoalign.core.coarse import TILE, CoarseWorkspace, plan_coarse
-    from cryoalign.core.rings import plan_rings
+    from cryoalign.core.search.bank import build_bank
+    from cryoalign.core.search.coarse import TILE, CoarseWorkspace, plan_coarse
+    from cryoalign.core.search.rings import plan_rings
 
     rng = np.random.default_rng(0)
     layout = plan_rings(box, n_rings)
@@ -188,7 +188,7 @@ def searcher(
     references: NDArray[np.float32], noise_power: NDArray, max_shift_px: float
 ) -> Callable[[NDArray[np.float32]], object]:
     """Prepare the search with transforms; the result takes images (n, L, L) in tiles of 64."""
-    from cryoalign.core.search import Searcher, SearchSettings, plan_search
+    from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 
     box = references.shape[-1]
     settings = SearchSettings(max_shift_px=max_shift_px, radius_px=0.4 * box)
@@ -222,6 +222,6 @@ def classifiers(
 def resampler() -> Callable[[NDArray[np.float32], dict[str, NDArray]], NDArray]:
     """Return the default-interpolation resampling: images (n, L, L) and poses to images."""
     from cryoalign.core.poses import Poses
-    from cryoalign.core.resample import resample
+    from cryoalign.core.resample.resample import resample
 
     return lambda images, pose: resample(images, Poses(pose["psi"], pose["dx"], pose["dy"]))

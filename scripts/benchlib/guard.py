@@ -27,9 +27,9 @@ from cryoalign.averaging.guard import (
 )
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
-from cryoalign.core.search import Searcher, SearchSettings, plan_search
-from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.core.resample.resample import resample
+from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
+from cryoalign.core.search.weigh import ctf_coefficients
 
 from . import files, noise, truth
 from .phantom import Phantom

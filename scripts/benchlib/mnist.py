@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.angle_curve import curves
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.polar_euclidean import polar_harmonics
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import known_of_stack
+from cryoalign.metrics.sliced.angle_curve import curves
+from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
+from cryoalign.metrics.sliced.wiener_split import known_of_stack
 
 from . import digits
 from .digits import Group

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from align_helpers import align, angle_difference, numbers, phantom_set, results, run
 
-from cryoalign.jobs.align.part import AlignPart
 from cryoalign.metrics.registry import MEASURES
+from cryoalign.passes.align.part import AlignPart
 
 QUICK = ("auto", "rfsw")
 

@@ -11,7 +11,7 @@ from align_helpers import optics as one_group
 from distorted import PIXEL, matrix_columns, stored_images, stretched
 from distorted_particles import FLAG, IGNORED, MATRIX, distorted
 
-from cryoalign.jobs.align.part import AlignPart
+from cryoalign.passes.align.part import AlignPart
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

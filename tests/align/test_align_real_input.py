@@ -24,7 +24,7 @@ from align_helpers import (
 
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 
 POSE = ("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
 

@@ -18,7 +18,7 @@ import starfile
 from align_helpers import MARKERS, align, correlation, read_mrcs, results, run, table
 
 import cryoalign
-from cryoalign.jobs.align.part import AlignPart
+from cryoalign.passes.align.part import AlignPart
 
 BASIC = ("particles.star", "--reference", "ref.mrcs", "-o", "out")
 CUT = (*BASIC, "--block-size", 64)
@@ -144,7 +144,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(demo, expected):
     program = textwrap.dedent("""
         import os, signal, sys
         from cryoalign.cli.main import main
-        from cryoalign.jobs.align.part import AlignPart
+        from cryoalign.passes.align.part import AlignPart
         whole, calls = AlignPart.__call__, []
         def part(self, one):
             calls.append(one)

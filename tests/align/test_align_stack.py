@@ -17,7 +17,7 @@ from align_helpers import (
 
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -6,7 +6,7 @@ import pytest
 from cryoalign.alignment.marching import GAP, bring_together, march
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 from cryoalign.simulation.phantom import built_in_phantom
 
 

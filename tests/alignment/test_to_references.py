@@ -11,7 +11,7 @@ from cryoalign.alignment.to_references import (
     origin_change,
 )
 from cryoalign.core.poses import Poses
-from cryoalign.core.search import SearchSettings, plan_search
+from cryoalign.core.search.search import SearchSettings, plan_search
 
 BOX = 64
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import starfile
 
-from cryoalign.jobs.average_files import class_scores, write_average_files
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average_files import class_scores, write_average_files
+from cryoalign.run.rundir import RunDirectory
 
 BOX, PIXEL = 16, 2.5
 

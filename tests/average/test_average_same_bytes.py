@@ -7,7 +7,7 @@ import pytest
 from align_helpers import results, run, table
 from average_helpers import PARTICLES, average
 
-from cryoalign.jobs.average.part import SumPart
+from cryoalign.passes.average.part import SumPart
 
 BASIC = (PARTICLES, "-o", "out")
 CUT = (*BASIC, "--block-size", 64)
@@ -47,8 +47,8 @@ def test_same_bytes_of_second_passes(few, options):
 def test_same_bytes_where_classes_are_put_together_one_by_one(few, options, monkeypatch):
     average(few.folder, *BASIC, *options.split())
     wanted = results(few.folder / "out")
-    monkeypatch.setattr("cryoalign.jobs.average.merge.MERGE_BYTES", 1)
-    monkeypatch.setattr("cryoalign.jobs.average.robust.MERGE_BYTES", 1)
+    monkeypatch.setattr("cryoalign.passes.average.merge.MERGE_BYTES", 1)
+    monkeypatch.setattr("cryoalign.passes.average.robust.MERGE_BYTES", 1)
     average(few.folder, *BASIC, "--overwrite", *options.split(), *SMALL_MEMORY, "--block-size", 64)
     assert results(few.folder / "out") == wanted
 

@@ -10,9 +10,9 @@ from cryoalign.averaging.ctf_sums import multiply_by_ctf
 from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products, judged_references
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
-from cryoalign.core.search import Searcher, SearchSettings, plan_search
-from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.core.resample.resample import resample
+from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
+from cryoalign.core.search.weigh import ctf_coefficients
 from cryoalign.simulation.noise import coloured, noise_image
 from cryoalign.simulation.phantom import built_in_phantom
 

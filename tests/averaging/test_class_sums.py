@@ -13,7 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 
 BOX, PIXEL, N, CELLS = 48, 3.0, 70, 4
 

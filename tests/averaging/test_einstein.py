@@ -10,7 +10,7 @@ from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.class_sums import SumSettings
 from cryoalign.averaging.einstein import correlation_in_mask, curve_counts, likeness_curve
 from cryoalign.core.poses import Poses
-from cryoalign.core.search import Searcher, SearchSettings, plan_search
+from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 from cryoalign.core.source import ArraySource
 
 SETTINGS = SumSettings(BOX, 4.0, BOX, 4.0, 1, 2.0**20)

@@ -117,7 +117,7 @@ def test_weights_and_moved_centres_are_in_the_members(made):
 def test_no_plan_of_the_work_changes_a_byte(made, monkeypatch):
     folder, run_ = made
     wanted = [(folder / "out" / name).read_bytes() for name in (*FILES, "members.star", "averages.star")]
-    monkeypatch.setattr("cryoalign.jobs.average.plan.BLOCK_BYTES", 7 * 60_000)
+    monkeypatch.setattr("cryoalign.passes.average.plan.BLOCK_BYTES", 7 * 60_000)
     average_neighbours(folder, "out", K, classification=run_.classification, count=30, block_size=64, threads=2)
     found = [(folder / "out" / name).read_bytes() for name in (*FILES, "members.star", "averages.star")]
     assert found == wanted

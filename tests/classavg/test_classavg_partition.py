@@ -10,7 +10,7 @@ from align_helpers import read_mrcs, run, star, table
 from true_neighbours import true_rotations
 from view_runs import PARTICLES, PIXEL, Made, average_neighbours, clean_views, signal, simulate
 
-from cryoalign.core.search import mirror_images
+from cryoalign.core.search.search import mirror_images
 
 N, BOX, VIEWS = 400, 48, 12
 

@@ -15,12 +15,12 @@ from cryoalign.classification.views import choose_views, given_views
 from cryoalign.core.poses import Poses
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.classavg.averages import average_views, plan_views, write_views
 from cryoalign.jobs.classavg.members import ViewMembers, view_members
 from cryoalign.jobs.classavg.model_files import write_model
 from cryoalign.jobs.classavg.partition import Partition, make_partition
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average.passes import AverageResult
+from cryoalign.run.rundir import RunDirectory
 from cryoalign.simulation.phantom import built_in_phantom
 
 PIXEL, PREPARED = 4.0, 32

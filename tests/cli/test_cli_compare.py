@@ -12,8 +12,8 @@ from cryoalign.cli.compare import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.compare.parameters import DEFAULT_METRICS, CompareParameters
-from cryoalign.jobs.cpus import available_cpus
 from cryoalign.metrics.registry import MEASURES
+from cryoalign.run.cpus import available_cpus
 
 BASIC = "a.mrcs 3@b.star -o out"
 JOB = "compare"

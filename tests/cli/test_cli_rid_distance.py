@@ -13,9 +13,9 @@ from cryoalign.cli import comparison_options
 from cryoalign.cli.main import main
 from cryoalign.cli.rid_distance import command
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.cpus import available_cpus
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.metrics import registry
+from cryoalign.run.cpus import available_cpus
 
 BASIC = "a.star -o out"
 JOB = "rid_distance"

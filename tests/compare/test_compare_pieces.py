@@ -7,13 +7,13 @@ import pytest
 from compare_helpers import BOX, particle, smaller
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.magnify import magnified, magnified_power
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.compare.drawing import curve_angles
 from cryoalign.jobs.compare.geometry import Setting, choose_pairs
 from cryoalign.jobs.compare.result import agreement, ranks
 from cryoalign.jobs.compare.scales import scale_grid
 from cryoalign.jobs.compare.search import Found
-from cryoalign.metrics.magnify import magnified, magnified_power
 from cryoalign.metrics.measure import SearchLimits
 
 

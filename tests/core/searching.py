@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from blobs import degrees_apart, random_blobs
 
-from cryoalign.core.search import SearchSettings
+from cryoalign.core.search.search import SearchSettings
 
 
 def white(box, variance=1.0):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.poses import Poses, rotate_points
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 
 BINARY = "relion_stack_create"
 PIXEL_SIZE_ANGSTROM = 1.7

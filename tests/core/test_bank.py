@@ -4,8 +4,8 @@ import finufft
 import numpy as np
 import pytest
 
-from cryoalign.core.bank import FINE, TAPS, angular_harmonics, build_bank, table_row_length, turning_kernel
-from cryoalign.core.rings import plan_rings
+from cryoalign.core.search.bank import FINE, TAPS, angular_harmonics, build_bank, table_row_length, turning_kernel
+from cryoalign.core.search.rings import plan_rings
 
 
 def references(box, count, seed):

@@ -4,9 +4,9 @@ import finufft
 import numpy as np
 import pytest
 
-from cryoalign.core.bank import build_bank
-from cryoalign.core.coarse import CoarseWorkspace, plan_coarse, shift_grid
-from cryoalign.core.rings import plan_rings
+from cryoalign.core.search.bank import build_bank
+from cryoalign.core.search.coarse import CoarseWorkspace, plan_coarse, shift_grid
+from cryoalign.core.search.rings import plan_rings
 from cryoalign.core.tiles import TILE
 
 BOX, RINGS, COARSE, RADIUS = 64, 26, 16, 26.0

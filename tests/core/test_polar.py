@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from blobs import random_blobs
 
-from cryoalign.core.polar import PolarTransform, polar_samples_by_finufft
-from cryoalign.core.rings import plan_rings
+from cryoalign.core.search.polar import PolarTransform, polar_samples_by_finufft
+from cryoalign.core.search.rings import plan_rings
 
 
 def as_complex(planes):

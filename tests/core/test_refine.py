@@ -5,9 +5,9 @@ import pytest
 from blobs import random_blobs
 from scipy.optimize import minimize
 
-from cryoalign.core.bank import build_bank
-from cryoalign.core.refine import SUMS, climb, evaluate_score, newton_step, room_for, score_field
-from cryoalign.core.rings import plan_rings
+from cryoalign.core.search.bank import build_bank
+from cryoalign.core.search.refine import SUMS, climb, evaluate_score, newton_step, room_for, score_field
+from cryoalign.core.search.rings import plan_rings
 
 BOX, RINGS, RADIUS = 64, 22, 24.0
 

@@ -6,8 +6,8 @@ import pytest
 from scipy import ndimage
 
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import EDGES, INTERPOLATIONS, resample, sampling_matrices
-from cryoalign.core.resample_fourier import gain_frequencies
+from cryoalign.core.resample.fourier import gain_frequencies
+from cryoalign.core.resample.resample import EDGES, INTERPOLATIONS, resample, sampling_matrices
 
 
 def random_poses(rng, n, largest_shift=6.0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryoalign.core.resample_fft import factors_of, radices_of, transform_columns
+from cryoalign.core.resample.fft import factors_of, radices_of, transform_columns
 
 
 def transform(x, *, inverse=False):

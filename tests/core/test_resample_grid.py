@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cryoalign.core.resample_fft import factors_of, radices_of
-from cryoalign.core.resample_fourier import plan_fourier_resampling
-from cryoalign.core.resample_grid import fill_finer_grid, padded
+from cryoalign.core.resample.fft import factors_of, radices_of
+from cryoalign.core.resample.fourier import plan_fourier_resampling
+from cryoalign.core.resample.grid import fill_finer_grid, padded
 
 
 @pytest.mark.parametrize("box", [8, 9, 15, 16, 17, 33, 40, 47, 63, 64, 65, 90, 128, 129, 182])

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from cryoalign.core.resample_lanes import LANES, vector_operation
+from cryoalign.core.lanes import LANES, vector_operation
 
 
 def emit_transpose(v, data, at):

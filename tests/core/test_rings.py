@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from blobs import Blobs, random_blobs
 
-from cryoalign.core.polar import polar_samples_by_finufft
-from cryoalign.core.rings import N_BANDS, plan_rings
+from cryoalign.core.search.polar import polar_samples_by_finufft
+from cryoalign.core.search.rings import N_BANDS, plan_rings
 
 
 @pytest.mark.parametrize("box", [64, 65])

@@ -6,14 +6,14 @@ from blobs import random_blobs, random_poses
 from searching import errors, noisy, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
-from cryoalign.core.bank import build_bank
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import soft_disc
-from cryoalign.core.pose_errors import error_tables, reference_noise_power
-from cryoalign.core.rings import plan_rings
-from cryoalign.core.search import Searcher, mirror_images, plan_search
-from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.core.search.bank import build_bank
+from cryoalign.core.search.pose_errors import error_tables, reference_noise_power
+from cryoalign.core.search.rings import plan_rings
+from cryoalign.core.search.search import Searcher, mirror_images, plan_search
+from cryoalign.core.search.weigh import ctf_coefficients
 
 LOW, HIGH = 0.9 / 1.15, 1.1 * 1.15
 BOX, N, MASK = 64, 512, 46.0

@@ -6,7 +6,7 @@ from blobs import Blobs, degrees_apart, random_blobs, random_poses, rms
 from searching import errors, noisy, particle, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
-from cryoalign.core.search import Searcher, mirror_images, plan_search
+from cryoalign.core.search.search import Searcher, mirror_images, plan_search
 
 
 @pytest.fixture(autouse=True, scope="module")

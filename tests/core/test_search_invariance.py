@@ -8,7 +8,7 @@ from blobs import Blobs, degrees_apart, random_blobs, random_poses
 from searching import noisy, particle, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
-from cryoalign.core.search import Searcher, plan_search
+from cryoalign.core.search.search import Searcher, plan_search
 
 
 @pytest.fixture(autouse=True, scope="module")

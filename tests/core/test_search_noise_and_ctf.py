@@ -7,8 +7,8 @@ from searching import errors, noisy, particle, search_all, settings, single, whi
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.ctf import CtfParameters, ctf_images
-from cryoalign.core.search import Searcher, choose_full_rings, plan_search
-from cryoalign.core.weigh import ctf_coefficients
+from cryoalign.core.search.search import Searcher, choose_full_rings, plan_search
+from cryoalign.core.search.weigh import ctf_coefficients
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,10 +11,10 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.correntropy import Correntropy
-from cryoalign.metrics.masked_pixels import MaskedPixels
 from cryoalign.metrics.measure import Preparation
 from cryoalign.metrics.mutual_information import MutualInformation
-from cryoalign.metrics.pyramid import disc_pixels
+from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
+from cryoalign.metrics.pixels.pyramid import disc_pixels
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.wavelet_emd import WaveletEmd
 

@@ -6,8 +6,8 @@ from blobs import degrees_apart, random_blobs
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.polar_rotation import polar_harmonics, rotation_curves
 from cryoalign.metrics.registry import measure
+from cryoalign.metrics.sliced.polar_rotation import polar_harmonics, rotation_curves
 
 
 def single(images):

@@ -8,13 +8,13 @@ from pixel_cases import PIXEL_MEASURES
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import radial_average
 from cryoalign.core.poses import Poses
-from cryoalign.metrics.descent import DescentSettings, descend
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.moving import MovingImages, slope_images
-from cryoalign.metrics.pyramid import band_boxes, disc_pixels, level_of
+from cryoalign.metrics.pixels.descent import DescentSettings, descend
+from cryoalign.metrics.pixels.moving import MovingImages, slope_images
+from cryoalign.metrics.pixels.pyramid import band_boxes, disc_pixels, level_of
+from cryoalign.metrics.pixels.sparse_grid import best_peaks, pose_grid, shifted_images, turned_references
+from cryoalign.metrics.pixels.wiener import wiener_filtered
 from cryoalign.metrics.registry import MEASURES, in_words, measure
-from cryoalign.metrics.sparse_grid import best_peaks, pose_grid, shifted_images, turned_references
-from cryoalign.metrics.wiener import wiener_filtered
 
 BOX = 64
 

@@ -7,10 +7,10 @@ import pytest
 from blobs import random_blobs, random_poses
 
 from cryoalign.core.masks import centre_offsets, soft_disc
-from cryoalign.metrics.centring import centre_of_density, masked_about
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import known_of_stack
+from cryoalign.metrics.sliced.centring import centre_of_density, masked_about
+from cryoalign.metrics.sliced.wiener_split import known_of_stack
 
 
 def centre_of_mass(blobs):

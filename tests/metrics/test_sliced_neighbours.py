@@ -9,7 +9,7 @@ from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.sliced_neighbours import SHARE, NeighbourSlicedWasserstein
+from cryoalign.metrics.sliced.neighbours import SHARE, NeighbourSlicedWasserstein
 from cryoalign.simulation.phantom import Phantom
 
 BOX = 48

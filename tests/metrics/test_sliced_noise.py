@@ -10,13 +10,13 @@ from blobs import Blobs, random_blobs, random_poses
 from mnist_digits import apart, padded, posed, read_digits, sets
 
 from cryoalign.core.filters import apply_ring_gain
-from cryoalign.metrics.angle_curve import curves
 from cryoalign.metrics.automatic import choice, sliced_weight
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.polar_euclidean import polar_harmonics
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.wiener_split import (
+from cryoalign.metrics.sliced.angle_curve import curves
+from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
+from cryoalign.metrics.sliced.wiener_split import (
     LineReader,
     known_of_stack,
     masked_images,

@@ -9,12 +9,12 @@ from scipy.stats import wasserstein_distance
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
-from cryoalign.metrics.angle_curve import curves, harmonics, values_at
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.quantiles import part_quantiles
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.sinogram import LineTransform, line_layout, projections
-from cryoalign.metrics.sliced_measure import columns_back
+from cryoalign.metrics.sliced.angle_curve import curves, harmonics, values_at
+from cryoalign.metrics.sliced.quantiles import part_quantiles
+from cryoalign.metrics.sliced.sinogram import LineTransform, line_layout, projections
+from cryoalign.metrics.sliced.sliced_measure import columns_back
 
 CONSTANTS = {2: (1 / np.sqrt(2), 0.001), 1: (2 / np.pi, 0.001)}
 WHOLE = 0.5

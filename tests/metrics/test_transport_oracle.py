@@ -12,8 +12,8 @@ import pytest
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation
-from cryoalign.metrics.quantiles import part_quantiles
 from cryoalign.metrics.registry import measure
+from cryoalign.metrics.sliced.quantiles import part_quantiles
 
 # It would import every array library that is installed, and take their warnings along.
 for library in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.average_data import AverageReportData
 from cryoalign.report.quality_data import (
     ClassGuard,
     FrcCurve,
-    GrowthCurve,
     GuardSummary,
     HalfSets,
     NullTestSummary,

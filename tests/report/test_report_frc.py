@@ -9,11 +9,12 @@ import pytest
 from page_reader import Reader, chart_svg, chart_words
 from quality_samples import make_curve, make_growth
 
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.figures import BLUE, MUTED
 from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ring_frequencies, ssnr_chart
 from cryoalign.report.frc_section import frc_section, resolution_words
 from cryoalign.report.growth_section import growth_chart, growth_picture, ratio_of_one_image
-from cryoalign.report.quality_data import FrcCurve, GrowthCurve, HalfSets
+from cryoalign.report.quality_data import FrcCurve, HalfSets
 
 SHARED = "shared reference: no evidence"
 

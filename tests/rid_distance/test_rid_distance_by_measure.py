@@ -9,7 +9,7 @@ from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
 from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
-from cryoalign.metrics.sliced_neighbours import NeighbourSlicedWasserstein
+from cryoalign.metrics.sliced.neighbours import NeighbourSlicedWasserstein
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.class_lists import in_ranges, parse_classes
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
@@ -18,6 +17,7 @@ from cryoalign.jobs.select.expressions import (
     parse_condition,
     unknown_column,
 )
+from cryoalign.passes.class_lists import in_ranges, parse_classes
 
 OPERATORS = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne,

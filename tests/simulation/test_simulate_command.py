@@ -8,7 +8,7 @@ import pytest
 from cryoalign.cli.main import main
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.filters import radial_average
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references

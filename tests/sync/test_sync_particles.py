@@ -55,7 +55,7 @@ def test_average_of_what_sync_writes_is_the_view(one_view):
 
 def best_correlation(average: np.ndarray, view: np.ndarray) -> float:
     """Return the largest correlation within 16 px over turns of the view by 2 degrees, its flip, and shifts."""
-    from cryoalign.core.resample import resample
+    from cryoalign.core.resample.resample import resample
 
     angle = np.arange(0, 360, 2.0)
     best = -1.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 from cryoalign.simulation.particles import Recipe, Simulation
 from cryoalign.simulation.phantom import built_in_phantom
 from cryoalign.synchronization.agreement import correlation

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.cascade import refine_tile
+from cryoalign.core.search.cascade import refine_tile
 from cryoalign.io.magnification import in_words
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.io.references import read_references
-from cryoalign.jobs.align.contrast import inverted_contrast
 from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.align.plan import plan_align
-from cryoalign.jobs.align.planned import AlignPlan
-from cryoalign.jobs.align.rounds import Rounds
-from cryoalign.jobs.align.start import Start, synchronized_start
-from cryoalign.jobs.kernels import say_if_kernels_must_compile
-from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.jobs.parts import plan_parts
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.align.contrast import inverted_contrast
+from cryoalign.passes.align.plan import plan_align
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.align.rounds import Rounds
+from cryoalign.passes.align.start import Start, synchronized_start
+from cryoalign.run.kernels import say_if_kernels_must_compile
+from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.run.parts import plan_parts
+from cryoalign.run.rundir import RunDirectory
 
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from cryoalign.io.magnification import as_corrected, stored_poses
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.paths import image_name, name_from_here
-from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.next_references import averages_of, shared_ring
-from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
-from cryoalign.jobs.align.planned import AlignPlan
 from cryoalign.jobs.align.report import write_report
-from cryoalign.jobs.align.verdict import Verdict
-from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files
-from cryoalign.jobs.bad_rows import write_skipped
-from cryoalign.jobs.halves import SHARED_RESOLUTION
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.align.merge import MergedAlignment
+from cryoalign.passes.align.next_references import averages_of, shared_ring
+from cryoalign.passes.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.align.verdict import Verdict
+from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
+from cryoalign.passes.bad_rows import write_skipped
+from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.run.rundir import RunDirectory
 
 
 def stack_names(plan: AlignPlan, stem: str) -> list[str]:

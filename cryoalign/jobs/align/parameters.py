@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import (
+from cryoalign.metrics.registry import measure
+from cryoalign.run.parameters import (
     check_part,
     check_values,
     option_of,
@@ -17,7 +18,6 @@ from cryoalign.jobs.parameters import (
     parameters_to_json,
     refuse_together,
 )
-from cryoalign.metrics.registry import measure
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]

@@ -13,22 +13,23 @@ import cryoalign
 from cryoalign.alignment.to_references import origin_change
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.averaging.class_sums import ClassSums
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
-from cryoalign.jobs.align.merge import MergedAlignment
-from cryoalign.jobs.align.next_references import given_ring, reference_mask_px, shared_ring
-from cryoalign.jobs.align.null_test import NullTest
-from cryoalign.jobs.align.part import FLAGS, sum_settings
-from cryoalign.jobs.align.planned import AlignPlan
-from cryoalign.jobs.align.verdict import Verdict
-from cryoalign.jobs.growth import growth_curve
+from cryoalign.core.resample.resample import resample
 from cryoalign.jobs.quality import frc_curves, halves_in_words
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.align.merge import MergedAlignment
+from cryoalign.passes.align.next_references import given_ring, reference_mask_px, shared_ring
+from cryoalign.passes.align.null_test import NullTest
+from cryoalign.passes.align.part import FLAGS, sum_settings
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.align.verdict import Verdict
+from cryoalign.passes.growth import growth_curve
 from cryoalign.report.align import write_align_report
 from cryoalign.report.align_data import AlignReportData
-from cryoalign.report.quality_data import ClassGuard, GrowthCurve, GuardSummary, HalfSets, NullTestSummary
+from cryoalign.report.quality_data import ClassGuard, GuardSummary, HalfSets, NullTestSummary
+from cryoalign.run.rundir import RunDirectory
 
 EXAMPLES, NULL_CLASSES = 8, 6
 """Particles shown raw and aligned in the report, and classes of the null test."""

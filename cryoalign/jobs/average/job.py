@@ -9,20 +9,20 @@ import numpy as np
 
 from cryoalign.io.magnification import in_words
 from cryoalign.io.particles import ParticleSet, read_particles
-from cryoalign.jobs.average.centring import centred
-from cryoalign.jobs.average.members import Memberships, read_memberships
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.jobs.average.passes import AverageResult, Passes
-from cryoalign.jobs.average.plan import AveragePlan, plan_average
-from cryoalign.jobs.average.second import (
+from cryoalign.jobs.average.tables import write_average_outputs
+from cryoalign.passes.average.centring import centred
+from cryoalign.passes.average.members import Memberships, read_memberships
+from cryoalign.passes.average.passes import AverageResult, Passes
+from cryoalign.passes.average.plan import AveragePlan, plan_average
+from cryoalign.passes.average.second import (
     IntensityPart,
     VariancePart,
     merge_intensities,
     merge_variance,
     whitening_filters,
 )
-from cryoalign.jobs.average.tables import write_average_outputs
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.run.rundir import RunDirectory
 
 
 def run_average(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import (
+from cryoalign.run.parameters import (
     check_part,
     check_values,
     parameters_from_json,

@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 import cryoalign
 from cryoalign.averaging.class_sums import ClassSums
-from cryoalign.jobs.average.part import add_tile, member_tiles
-from cryoalign.jobs.average.passes import AverageResult
-from cryoalign.jobs.average.plan import AveragePlan
-from cryoalign.jobs.average_files import class_scores
-from cryoalign.jobs.growth import growth_curve
-from cryoalign.jobs.halves import SHARED_RESOLUTION
+from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.jobs.quality import frc_curves, halves_in_words
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average.part import add_tile, member_tiles
+from cryoalign.passes.average.passes import AverageResult
+from cryoalign.passes.average.plan import AveragePlan
+from cryoalign.passes.average_files import class_scores
+from cryoalign.passes.growth import growth_curve
+from cryoalign.passes.halves import SHARED_RESOLUTION
 from cryoalign.report.average import AverageReportData, write_average_report
-from cryoalign.report.quality_data import GrowthCurve, HalfSets
+from cryoalign.report.quality_data import HalfSets
+from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(

@@ -11,12 +11,12 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.stack_writer import write_stack
-from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.average.report import write_report
-from cryoalign.jobs.average_files import AVERAGE_FILES, class_scores, write_average_files
-from cryoalign.jobs.bad_rows import write_skipped
-from cryoalign.jobs.markers import NodeKind
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average.passes import AverageResult
+from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
+from cryoalign.passes.bad_rows import write_skipped
+from cryoalign.run.markers import NodeKind
+from cryoalign.run.rundir import RunDirectory
 
 SCALE = "cryoalignScale"
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.average.centring import centred
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.jobs.average.passes import AverageResult, Passes
-from cryoalign.jobs.average.plan import AveragePlan, plan_average
-from cryoalign.jobs.average_files import AVERAGE_FILES, write_average_files
 from cryoalign.jobs.classavg.members import ViewMembers, write_members
-from cryoalign.jobs.markers import NodeKind
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average.centring import centred
+from cryoalign.passes.average.passes import AverageResult, Passes
+from cryoalign.passes.average.plan import AveragePlan, plan_average
+from cryoalign.passes.average_files import AVERAGE_FILES, write_average_files
+from cryoalign.run.markers import NodeKind
+from cryoalign.run.rundir import RunDirectory
 
 VIEW_FILES = AVERAGE_FILES | {"members.star": "who is averaged in which class, with which pose"}
 """What `write_views` writes, for the list of files in a report."""
@@ -40,7 +40,7 @@ def plan_views(
     particles, views
         The whole table, and the members of the views.
     scratch, warn
-        See :func:`cryoalign.jobs.average.plan.plan_average`.
+        See :func:`cryoalign.passes.average.plan.plan_average`.
     """
     return plan_average(parameters, particles, views.memberships, scratch=scratch, warn=warn)
 

@@ -10,10 +10,10 @@ from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.saved import load_classification, save_classification
-from cryoalign.jobs.prepared.graph import lists_of_graph
-from cryoalign.jobs.prepared.job import DEFAULT_K, Prepared, neighbour_count
 from cryoalign.jobs.rid_distance.search import saying, search_settings
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.prepare.graph import lists_of_graph
+from cryoalign.passes.prepare.prepared import DEFAULT_K, Prepared, neighbour_count
+from cryoalign.run.rundir import RunDirectory
 
 
 def classify_particles(

@@ -13,7 +13,6 @@ from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, default_count, given_views
 from cryoalign.core.errors import InputError
 from cryoalign.io.graph_file import write_graph
-from cryoalign.jobs.bad_rows import write_skipped
 from cryoalign.jobs.classavg.averages import VIEW_FILES, average_views, plan_views, write_views
 from cryoalign.jobs.classavg.classify import classify_particles, given_graph, treatment_of
 from cryoalign.jobs.classavg.members import ViewMembers, view_members
@@ -22,12 +21,13 @@ from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.partition import make_partition
 from cryoalign.jobs.classavg.report import write_report
 from cryoalign.jobs.classavg.result import ClassavgResult
-from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
-from cryoalign.jobs.prepared.graph import graph_of_lists
-from cryoalign.jobs.prepared.job import Prepared, prepare, read_for_comparison
 from cryoalign.jobs.rid_distance.search import metric_in_words
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.bad_rows import write_skipped
+from cryoalign.passes.chosen import chosen_file, chosen_rows
+from cryoalign.passes.prepare.graph import graph_of_lists
+from cryoalign.passes.prepare.prepared import Prepared, prepare, read_for_comparison
+from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.run.rundir import RunDirectory
 
 MOST_REFERENCES = 200
 """Views that the partition aligns to, at most: of more than these it takes a covering set."""

@@ -19,10 +19,10 @@ from cryoalign.io.columns import format_number, text_column
 from cryoalign.io.magnification import poses_as_written, stored_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.star import Loop, write_star_loop
-from cryoalign.jobs.average.member_table import WEIGHT
-from cryoalign.jobs.average.members import Memberships
-from cryoalign.jobs.halves import SHARED_RESOLUTION
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average.member_table import WEIGHT
+from cryoalign.passes.average.members import Memberships
+from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.run.rundir import RunDirectory
 
 _PIECE = 8192
 """Rows of members.star that are text at a time."""

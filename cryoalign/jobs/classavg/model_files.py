@@ -15,11 +15,11 @@ from cryoalign.io.particles import write_particles
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
-from cryoalign.jobs.average_files import NO_RESOLUTION_ANGSTROM
 from cryoalign.jobs.classavg.partition import Partition
-from cryoalign.jobs.halves import SHARED_RESOLUTION
-from cryoalign.jobs.markers import NodeKind
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.average_files import NO_RESOLUTION_ANGSTROM
+from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.run.markers import NodeKind
+from cryoalign.run.rundir import RunDirectory
 
 MODEL_FILES = {
     "run_data.star": "the input's rows, each in one class, with poses without mirrors",

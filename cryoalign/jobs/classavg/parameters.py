@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from cryoalign.classification.settings import Algorithm
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import option_of, parameters_from_json, parameters_to_json
-from cryoalign.jobs.prepared.parameters import PATHS, ComparisonParameters
+from cryoalign.passes.prepare.settings import PATHS, ComparisonParameters
+from cryoalign.run.parameters import option_of, parameters_from_json, parameters_to_json
 
 MOST_FREQUENCIES = 30
 """Edges are not known to the few degrees that higher angular frequencies would need."""
@@ -24,7 +24,7 @@ class ClassavgParameters(ComparisonParameters):
     ----------
     classes, every_particle, rows
         Which views are averaged: so many well separated ones (None = by the number of particles), that of every
-        particle, or those of chosen particles (``cryoalign.jobs.prepared.chosen``).
+        particle, or those of chosen particles (``cryoalign.passes.chosen``).
     graph, reweight
         A graph of neighbours to start from instead of a search, and whether its edges are weighted by how well they
         agree with the others.

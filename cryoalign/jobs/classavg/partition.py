@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
-from cryoalign.core.search import SearchResult, mirror_images
+from cryoalign.core.search.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.io.magnification import poses_as_written
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.jobs.align.plan import aligners, plan_align, thread_bytes, with_references
-from cryoalign.jobs.align.planned import AlignPlan
-from cryoalign.jobs.average.members import Memberships
-from cryoalign.jobs.average.passes import AverageResult, Passes
-from cryoalign.jobs.average.plan import AveragePlan, plan_average
-from cryoalign.jobs.cpus import threads_within
-from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
-from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
+from cryoalign.passes.align.plan import aligners, plan_align, thread_bytes, with_references
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.average.members import Memberships
+from cryoalign.passes.average.passes import AverageResult, Passes
+from cryoalign.passes.average.plan import AveragePlan, plan_average
+from cryoalign.run.cpus import threads_within
+from cryoalign.run.parts import PartRange, plan_parts, run_parts
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
 
 _COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "reference": np.int64, "score": np.float64,
@@ -49,7 +49,7 @@ class Partition:
     poses
         Of each, in pixels of the particle, never mirrored, as the file holds them.
     score, margin, psi_error_deg, shift_error_px
-        As :class:`cryoalign.core.search.SearchResult`, (k,).
+        As :class:`cryoalign.core.search.search.SearchResult`, (k,).
     view, mirrored
         0-based view of each class, and whether it is its mirror image, (m,).
     found

@@ -14,8 +14,8 @@ from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.result import ClassavgResult
 from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.jobs.rid_distance.search import UNITS
-from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.report.classavg import ClassavgReportData, SignalSummary, ViewMembers, write_classavg_report
+from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.classification import Classification
-from cryoalign.jobs.average.passes import AverageResult
 from cryoalign.jobs.classavg.members import ViewMembers
 from cryoalign.jobs.classavg.partition import Partition
-from cryoalign.jobs.prepared.job import Prepared
+from cryoalign.passes.average.passes import AverageResult
+from cryoalign.passes.prepare.prepared import Prepared
 
 
 @dataclass(frozen=True, eq=False)

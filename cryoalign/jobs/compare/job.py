@@ -23,10 +23,10 @@ from cryoalign.jobs.compare.report import write_report
 from cryoalign.jobs.compare.result import CompareResult, result_of
 from cryoalign.jobs.compare.scales import ScaleGrid, scale_grid
 from cryoalign.jobs.compare.search import Found, PairSearch, known_of
-from cryoalign.jobs.interrupt import Interrupted
-from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 from cryoalign.metrics.registry import measure
+from cryoalign.run.interrupt import Interrupted
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
 
 
 def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import option_of, parameters_to_json, refuse_together
 from cryoalign.metrics.registry import MEASURES, in_words
+from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
 
 NEED_AN_EXTRA = ("wavelet-emd",)
 """Measures that need a package which is not installed with cryoalign."""

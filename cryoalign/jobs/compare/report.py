@@ -14,9 +14,9 @@ from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
-from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.metrics.registry import in_words
 from cryoalign.report.compare import CompareReportData, MetricSummary, write_compare_report
+from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(

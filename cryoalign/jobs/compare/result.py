@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.magnify import magnified
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
-from cryoalign.core.resample import resample
+from cryoalign.core.resample.resample import resample
 from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.given import Judged
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.search import UNIT, Found
-from cryoalign.metrics.magnify import magnified
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.magnify import magnified, magnified_power
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
 from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.scales import ScaleGrid, across_scales, best_scales, refined
-from cryoalign.metrics.magnify import magnified, magnified_power
 from cryoalign.metrics.measure import Matches, Measure, Preparation
-from cryoalign.metrics.wiener_split import known_of_stack
+from cryoalign.metrics.sliced.wiener_split import known_of_stack
 
 UNIT = 8
 """Images of B that are prepared together: by rows, whatever the number of threads."""

@@ -16,20 +16,20 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
-from cryoalign.jobs.cpus import threads_within
-from cryoalign.jobs.noisy_measures import warning_of_noise
-from cryoalign.jobs.parts import PartRange, run_parts
-from cryoalign.jobs.prepared.graph import graph_of_edges, graph_of_lists
-from cryoalign.jobs.prepared.job import Prepared, neighbour_count
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 from cryoalign.metrics.automatic import Automatic, choice
 from cryoalign.metrics.measure import Measure, PairTable, Preparation, Ranking, SearchLimits
 from cryoalign.metrics.registry import measure
-from cryoalign.metrics.sliced_neighbours import NeighbourSlicedWasserstein
-from cryoalign.metrics.wiener_split import known_of_stack
+from cryoalign.metrics.sliced.neighbours import NeighbourSlicedWasserstein
+from cryoalign.metrics.sliced.wiener_split import known_of_stack
+from cryoalign.passes.noisy_measures import warning_of_noise
+from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
+from cryoalign.passes.prepare.prepared import Prepared, neighbour_count
+from cryoalign.run.cpus import threads_within
+from cryoalign.run.parts import PartRange, run_parts
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
 
 UNITS = {
     "euclidean": "intensity", "ncc": "1 - correlation", "absolute-difference": "intensity",

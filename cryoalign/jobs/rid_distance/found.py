@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.graph_file import Graph
-from cryoalign.jobs.prepared.chosen import chosen_rows
-from cryoalign.jobs.prepared.job import Prepared
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.passes.chosen import chosen_rows
+from cryoalign.passes.prepare.prepared import Prepared
 
 
 @dataclass(frozen=True, eq=False)

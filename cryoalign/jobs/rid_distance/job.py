@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from cryoalign.io.graph_file import write_graph
 from cryoalign.io.graph_text import write_graph_csv, write_graph_star
-from cryoalign.jobs.bad_rows import write_skipped
-from cryoalign.jobs.prepared.chosen import chosen_file, chosen_rows
-from cryoalign.jobs.prepared.job import FEWEST, Prepared, prepare, read_for_comparison
 from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.report import write_report
 from cryoalign.jobs.rid_distance.search import find_graph, unit_of
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.bad_rows import write_skipped
+from cryoalign.passes.chosen import chosen_file, chosen_rows
+from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare, read_for_comparison
+from cryoalign.run.rundir import RunDirectory
 
 
 def run_rid_distance(

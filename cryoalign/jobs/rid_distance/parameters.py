@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import parameters_from_json, parameters_to_json
-from cryoalign.jobs.prepared.parameters import PATHS, ComparisonParameters
 from cryoalign.metrics.registry import measure
+from cryoalign.passes.prepare.settings import PATHS, ComparisonParameters
+from cryoalign.run.parameters import parameters_from_json, parameters_to_json
 
 EXPORTS = ("csv", "star")
 
@@ -28,7 +28,7 @@ class RidDistanceParameters(ComparisonParameters):
     all_pairs
         Keep all pairs.
     queries
-        Particles whose neighbours alone are wanted: rows as 1,5-8, or a file (``cryoalign.jobs.prepared.chosen``).
+        Particles whose neighbours alone are wanted: rows as 1,5-8, or a file (``cryoalign.passes.chosen``).
     export
         Further formats of the graph: "csv", "star".
 

@@ -11,12 +11,12 @@ import cryoalign
 from cryoalign.averaging.ctf_sums import resample_with_ctf
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import Graph
-from cryoalign.jobs.prepared.job import Prepared
 from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.search import unit_of
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.report.rid_distance import NeighbourExample, RidDistanceReportData, write_rid_distance_report
+from cryoalign.run.rundir import RunDirectory
 
 _EXAMPLES, _SHOWN, _AVERAGED = 6, 8, 50
 

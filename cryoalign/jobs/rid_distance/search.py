@@ -21,14 +21,14 @@ from cryoalign.classification.ordering import best_attainable
 from cryoalign.classification.pipeline import find_neighbours
 from cryoalign.classification.settings import Score, SearchSettings
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.prepared.graph import graph_of_edges, graph_of_lists
-from cryoalign.jobs.prepared.job import Prepared, neighbour_count
-from cryoalign.jobs.prepared.parameters import ComparisonParameters
 from cryoalign.jobs.rid_distance.by_measure import UNITS as MEASURE_UNITS
 from cryoalign.jobs.rid_distance.by_measure import find_by_measure
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.jobs.rundir import RunDirectory
+from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
+from cryoalign.passes.prepare.prepared import Prepared, neighbour_count
+from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.run.rundir import RunDirectory
 
 UNITS: dict[Score, str] = {"llr": "nats", "euclidean": "noise standard deviations"}
 MOST_PAIRS = 20_000_000

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.class_table import CLASS, ClassTable, read_chosen_classes, read_class_table
-from cryoalign.jobs.class_lists import in_ranges, parse_classes
 from cryoalign.jobs.select.expressions import Condition, unknown_column
 from cryoalign.jobs.select.parameters import SelectParameters
 from cryoalign.jobs.select.sieve import Sieve
+from cryoalign.passes.class_lists import in_ranges, parse_classes
 
 _SHOWN = 10
 

@@ -9,12 +9,12 @@ import numpy as np
 from cryoalign.core.errors import InputError
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet, write_particles
-from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.select.classes import apply_classes, needed_class_table
 from cryoalign.jobs.select.duplicates import apart_on_micrographs, first_of_each_image, micrograph_pixel_size
 from cryoalign.jobs.select.parameters import SelectParameters
 from cryoalign.jobs.select.ranking import best_first, random_first
 from cryoalign.jobs.select.sieve import Sieve
+from cryoalign.run.rundir import RunDirectory
 
 REASON = "cryoalignReason"
 INVERTED = "passes all (--invert-selection)"

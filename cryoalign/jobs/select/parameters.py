@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.class_lists import parse_classes
-from cryoalign.jobs.parameters import option_of, parameters_to_json, refuse_together
 from cryoalign.jobs.select.expressions import (
     Amount,
     Condition,
     parse_amount,
     parse_condition,
 )
+from cryoalign.passes.class_lists import parse_classes
+from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
 
 SCORE, PSI_ERROR, SHIFT_ERROR, FLAG = "cryoalignScore", "cryoalignPsiError", "cryoalignShiftError", "cryoalignFlag"
 QUALITY, RESOLUTION = "cryoalignQuality", "rlnEstimatedResolution"

@@ -14,11 +14,11 @@ from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import StackWriter, write_stack
 from cryoalign.io.star import write_star
-from cryoalign.jobs.parts import PartRange, plan_parts, run_parts
-from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 from cryoalign.jobs.simulate.inputs import read_noise, read_projector, read_views
 from cryoalign.jobs.simulate.parameters import SimulateParameters
+from cryoalign.run.parts import PartRange, plan_parts, run_parts
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
 from cryoalign.simulation.particles import CtfRecipe, Recipe, Simulation, Truth
 
 _PART_PIXELS = 1 << 21

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import parameters_to_json, refuse_together
+from cryoalign.run.parameters import parameters_to_json, refuse_together
 
 UNIFORM, SINGLE = "uniform", "single"
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import option_of, parameters_to_json, refuse_together
+from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
 from cryoalign.simulation.graphs import Adversary, GraphRecipe, Model, share_of_signal
 
 # Options that belong to some models only.

@@ -12,17 +12,17 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.interrupt import Interrupted
-from cryoalign.jobs.markers import NodeKind
-from cryoalign.jobs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.jobs.rundir import RunDirectory
-from cryoalign.jobs.runlog import progress
 from cryoalign.jobs.sync.edges import EdgeCounts, edges_of
 from cryoalign.jobs.sync.outputs import write_angles, write_edges, write_poses
 from cryoalign.jobs.sync.parameters import SyncParameters, parse_anchor
 from cryoalign.jobs.sync.particles import particles_of
 from cryoalign.jobs.sync.report import write_report
 from cryoalign.jobs.sync.result import SyncResult
+from cryoalign.run.interrupt import Interrupted
+from cryoalign.run.markers import NodeKind
+from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
 from cryoalign.synchronization.anchor import anchored
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.robust_shifts import RobustShifts, robust_shifts

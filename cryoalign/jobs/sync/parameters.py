@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.parameters import parameters_to_json, refuse_together
+from cryoalign.run.parameters import parameters_to_json, refuse_together
 from cryoalign.synchronization.settings import Algorithm, SyncSettings
 
 

@@ -15,9 +15,9 @@ from cryoalign.io.edge_table import EdgeTable, with_named_rows, with_rows
 from cryoalign.io.magnification import with_magnification
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.record import read_record
-from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.sync.parameters import SyncParameters
+from cryoalign.run.record import read_record
+from cryoalign.run.rundir import RunDirectory
 
 _MAKERS = ("rid-distance", "classavg")
 

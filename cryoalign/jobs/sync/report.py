@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import cryoalign
-from cryoalign.jobs.rundir import RunDirectory
 from cryoalign.jobs.sync.parameters import SyncParameters
 from cryoalign.jobs.sync.result import SyncResult
 from cryoalign.report.sync import SyncReportData, write_sync_report
+from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(

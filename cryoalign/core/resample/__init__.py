@@ -1,0 +1,1 @@
+"""Poses applied to pixels: one resampling from the raw image."""

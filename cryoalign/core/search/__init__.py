@@ -1,0 +1,1 @@
+"""The search over all rotations and shifts: references and images on rings, coarse cells, Newton's method."""

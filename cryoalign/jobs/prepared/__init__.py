@@ -1,1 +1,0 @@
-"""What `rid-distance` and `classavg` share: particles made comparable, and graphs of their neighbours."""

@@ -1,0 +1,1 @@
+"""What measures of pixels share: one disc, one moved image, a ladder of bands and descent."""

@@ -1,0 +1,34 @@
+"""Whether particles are dark where references are bright: asked of a sample before anything else is done."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cryoalign.alignment.to_references import ReferenceAligner
+from cryoalign.core.tiles import TILE
+from cryoalign.io.stacks import usable
+from cryoalign.passes.align.planned import AlignPlan
+
+
+def inverted_contrast(plan: AlignPlan) -> bool:
+    """Tell whether a sample of the particles fits the negative of the references clearly better.
+
+    Both signs are searched for up to two tiles of each geometry; the difference must be three standard errors.
+    """
+    difference: list[float] = []
+    for g in plan.geometries:
+        count = min(len(g.rows), 2 * TILE)
+        rows = g.rows[np.arange(count) * len(g.rows) // count]
+        aligner = ReferenceAligner(g.search)
+        for start in range(0, count, TILE):
+            here = rows[start : start + TILE]
+            images = g.source.read(plan.place_in[here])
+            valid = usable(images)
+            images[~valid] = 0.0
+            inputs = plan.tile_inputs(here, valid)
+            direct, negative = aligner.align(images, inputs), aligner.align(-images, inputs)
+            difference += list((negative.score - direct.score)[valid])
+    if len(difference) < 3:
+        return False
+    error = float(np.std(difference)) / np.sqrt(len(difference))
+    return float(np.mean(difference)) > max(3 * error, 0.02)

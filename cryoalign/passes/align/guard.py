@@ -1,0 +1,171 @@
+"""The guard against model bias within ``align``: which particles it looks at, and with which references.
+
+Images are aligned once more on low rings alone, and judged on the rings above (:mod:`cryoalign.averaging.guard`). The
+references must be independent of the particles: the ones given by the user in the first round, and where halves are
+refined apart the averages of the other half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from cryoalign.alignment.to_references import ReferenceAligner
+from cryoalign.averaging.ctf_sums import multiply_by_ctf
+from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products, judged_references
+from cryoalign.core.filters import apply_ring_gain, bandpass, radial_average, ring_counts
+from cryoalign.core.masks import soft_disc
+from cryoalign.core.match_geometry import match_geometry
+from cryoalign.core.resample.resample import resample
+from cryoalign.core.search.pose_errors import reference_noise_power
+from cryoalign.core.search.search import SearchPlan, plan_search
+from cryoalign.core.tiles import TILE
+from cryoalign.passes.align.plan import masked_references
+from cryoalign.passes.align.planned import AlignPlan, Geometry
+
+GUARDED, GUARDED_PER_CLASS, MOST_GUARDED = 2048, 128, 16_384
+"""Particles that the guard looks at: so many for few classes, more for many, at most. Whole tiles, evenly spread."""
+COLUMNS = {"guard_u": np.float64, "guard_energy": np.float64, "guard_scale": np.float64, "guard_reference": np.int32}
+"""What the guard knows of a row; guard_reference is -1 where it did not look."""
+
+
+@dataclass(frozen=True, eq=False)
+class GuardPlan:
+    """What the guard needs besides the plan.
+
+    Parameters
+    ----------
+    sampled
+        Tiles of positions that are looked at, (tiles,).
+    references, judged
+        For each geometry: what particles of each arm are aligned to and judged by, (arms, m, box, box).
+    searches
+        For each geometry and arm, the search on low rings.
+    clean_share
+        For each geometry: the share of each reference's power in the judged band that is not noise, (arms, m).
+    cross_fitted
+        Whether the references are averages of the other half.
+    """
+
+    sampled: NDArray[np.bool_]
+    references: tuple[NDArray[np.float32], ...]
+    judged: tuple[NDArray[np.float32], ...]
+    searches: tuple[tuple[SearchPlan, ...], ...]
+    clean_share: tuple[NDArray[np.float64], ...]
+    cross_fitted: bool
+
+    @property
+    def first_ring(self) -> int:
+        """First ring that is judged."""
+        return BAND_RING + GAP + 1
+
+
+def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted: bool) -> GuardPlan:
+    """Prepare the guard.
+
+    Parameters
+    ----------
+    plan
+        The plan of this round.
+    references
+        For the particles of each half, or of all, (1 or 2, m, box, box) at the references' box and pixel size.
+    cross_fitted
+        Whether they are the averages of the other half.
+    """
+    tiles = -(-len(plan.order) // TILE)
+    looked_at = min(max(GUARDED, GUARDED_PER_CLASS * len(plan.references)), MOST_GUARDED)
+    wanted = min(tiles, looked_at // TILE)
+    sampled = np.zeros(tiles, bool)
+    sampled[np.arange(wanted) * tiles // wanted] = True
+    masked, judged, searches, clean = [], [], [], []
+    for g in plan.geometries:
+        arms = np.stack([masked_references(plan, g, arm) for arm in references])
+        matched = [match_geometry(arm, plan.reference_pixel_size, g.box, g.pixel_size_angstrom) for arm in references]
+        fine = [_judged(plan, g, arm) for arm in matched]
+        # Averages of the other half are filtered so that their power is already what real particles would give.
+        shares = np.ones(arms.shape[:2])
+        if not cross_fitted:
+            shares = np.stack([_clean_share(plan, g, *both) for both in zip(matched, fine, strict=True)])
+        clean.append(shares)
+        judged.append(np.stack(fine))
+        settings = replace(g.search.settings, full_rings=BAND_RING, coarse_rings=BAND_RING)
+        masked.append(arms)
+        searches.append(tuple(plan_search(arm, g.noise_power, settings) for arm in arms))
+    return GuardPlan(sampled, tuple(masked), tuple(judged), tuple(searches), tuple(clean), cross_fitted)
+
+
+def _judged(plan: AlignPlan, g: Geometry, matched: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the fine detail of references at this geometry as the search sees it: in the user's band, masked."""
+    p = plan.parameters
+    if p.lowpass is not None or p.highpass is not None:
+        matched = apply_ring_gain(matched, bandpass(g.box, g.pixel_size_angstrom, p.lowpass, p.highpass))
+    return judged_references(matched, g.mask_diameter_px)
+
+
+def _clean_share(
+    plan: AlignPlan, g: Geometry, matched: NDArray[np.float32], judged: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the share of each reference's judged power that is not its own noise, (m,).
+
+    References are often averages. Their noise, as it shows outside the mask, is nothing that particles could hold.
+    """
+    through = float((soft_disc(g.box, g.mask_diameter_px) ** 2).mean())
+    rings = slice(BAND_RING + GAP + 1, (g.box + 1) // 2)
+    counts = ring_counts(g.box)[rings]
+    gain = bandpass(g.box, g.pixel_size_angstrom, plan.parameters.lowpass, plan.parameters.highpass)[rings]
+    own = reference_noise_power(matched, g.mask_diameter_px)[:, rings] * gain**2
+    power = radial_average(np.abs(scipy.fft.rfft2(judged)) ** 2, g.box)[:, rings] / g.box**2
+    share = 1.0 - np.divide(through * (own @ counts), power @ counts, out=np.ones(len(own)), where=power @ counts > 0)
+    return np.maximum(share, 0.0)
+
+
+class Guard:
+    """One thread's guard."""
+
+    def __init__(self, plan: AlignPlan, guard: GuardPlan) -> None:
+        self.plan, self.guard = plan, guard
+        self._aligners = [[ReferenceAligner(s) for s in searches] for searches in guard.searches]
+
+    def looks_at(self, position: int) -> bool:
+        """Tell whether the tile that begins at this position is sampled."""
+        return bool(self.guard.sampled[position // TILE])
+
+    def judge_tile(
+        self, g: int, rows: NDArray[np.int64], valid: NDArray[np.bool_], images: NDArray[np.float32]
+    ) -> list[tuple[NDArray[np.intp], dict[str, NDArray]]]:
+        """Align a tile on low rings and multiply it with its references on high ones.
+
+        Returns
+        -------
+        list
+            For each arm with images here: their places in the tile, and the guard's columns of them.
+        """
+        plan, geometry = self.plan, self.plan.geometries[g]
+        images = faded(images, geometry.mask_diameter_px)
+        arms = plan.half[rows] if len(self._aligners[g]) > 1 else np.zeros(len(rows), np.int8)
+        found = []
+        for arm, aligner in enumerate(self._aligners[g]):
+            here = valid & (arms == arm)
+            if not here.any():
+                continue
+            result = aligner.align(images, plan.tile_inputs(rows, here))
+            at = np.flatnonzero(here)
+            ctf = None if plan.ctf is None else plan.ctf.take(rows[at])
+            weighted, power = multiply_by_ctf(images[at], ctf, geometry.pixel_size_angstrom)
+            u, energy = held_out_products(
+                resample(weighted, result.poses.take(at)),
+                self.guard.references[g][arm],
+                result.reference[at],
+                power,
+                geometry.noise_power[plan.noise_group[rows[at]]],
+                self.guard.first_ring,
+                result.scale[at],
+                self.guard.judged[g][arm],
+            )
+            energy *= self.guard.clean_share[g][arm][result.reference[at]]
+            columns = {"guard_u": u, "guard_energy": energy, "guard_scale": result.scale[at]}
+            found.append((at, columns | {"guard_reference": result.reference[at]}))
+        return found

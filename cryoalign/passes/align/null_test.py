@@ -1,0 +1,159 @@
+"""``align --null-test``: as many images of pure noise through the same path as the particles.
+
+The noise has the spectra that were measured for each noise group, the same CTF parameters, boxes, search, weights and
+interpolation. What comes out is what the references alone make of nothing, to be seen beside the averages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cryoalign.averaging.class_averages import finish_averages
+from cryoalign.averaging.einstein import curve_counts, likeness_curve
+from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.paths import image_name, name_from_here
+from cryoalign.io.stack_writer import write_stack
+from cryoalign.io.star import write_star
+from cryoalign.passes.align.merge import MergedAlignment, merge_parts
+from cryoalign.passes.align.next_references import reference_mask_px
+from cryoalign.passes.align.part import AlignPart, PartOutputs, sum_settings
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.run.parts import PartRange, run_parts
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.simulation.noise_source import NoiseSource
+
+STACK, TABLE = "null_averages.mrcs", "null_test.star"
+NULL_TEST_FILES = {
+    STACK: "the average of each class made of noise alone",
+    TABLE: "noise images of each class, and the likeness of the largest class with its reference as images are added",
+}
+"""What `write_null_test` writes, for the list of files in a report."""
+
+
+@dataclass(frozen=True, eq=False)
+class NullTest:
+    """What noise became.
+
+    Parameters
+    ----------
+    averages
+        Of each class, at the references' box and pixel size, zeros where it has no noise images, (m, L, L).
+    members
+        Noise images of each class, (m,).
+    curve_class
+        1-based class with the most noise images, whose curve this is.
+    counts
+        Numbers of images, (p,).
+    noise_correlation, real_correlation
+        Correlation with the reference, inside the mask and over all frequencies, of the average of so many noise
+        images, and of so many particles of that class (NaN where it has fewer), (p,).
+    """
+
+    averages: NDArray[np.float32]
+    members: NDArray[np.int64]
+    curve_class: int
+    counts: tuple[int, ...]
+    noise_correlation: NDArray[np.float64]
+    real_correlation: NDArray[np.float64]
+
+
+def null_plan(plan: AlignPlan, seed: int) -> AlignPlan:
+    """Return the plan with noise in place of every image."""
+    geometries = []
+    for g in plan.geometries:
+        ctf = None if plan.ctf is None else plan.ctf.take(g.rows)
+        if ctf is not None and not ctf.premultiplied.any():
+            ctf = None
+        source = NoiseSource(
+            g.noise_power, plan.noise_group[g.rows], g.rows, seed=seed, box=g.box, ctf=ctf,
+            pixel_size_angstrom=g.pixel_size_angstrom,
+        )  # fmt: skip
+        geometries.append(replace(g, source=source))  # type: ignore[arg-type]
+    return replace(plan, geometries=tuple(geometries))
+
+
+def run_null_test(
+    plan: AlignPlan,
+    run: RunDirectory,
+    ranges: Sequence[PartRange],
+    real: MergedAlignment,
+    *,
+    workers: int,
+    seed: int,
+) -> NullTest:
+    """Align noise, and see what it averages to.
+
+    Parameters
+    ----------
+    plan
+        Of the round with the references that were given.
+    run
+        Keeps finished parts, so that the test can be resumed.
+    ranges
+        Parts of the job.
+    real
+        What the particles gave, for their curve.
+    workers
+        Threads; the result does not depend on them.
+    seed
+        Of the noise.
+    """
+    noise = null_plan(plan, seed)
+    store = run.parts("null-test")
+    run_parts(ranges, AlignPart(noise, PartOutputs()), store, workers=workers, should_stop=run.aborted)
+    aligned = merge_parts(noise, store, ranges)
+    averages = finish_averages(
+        aligned.totals, aligned.power, aligned.counts, mask_diameter_px=reference_mask_px(plan),
+        pixel_size_angstrom=plan.reference_pixel_size, treatment="wiener", shared_ring=plan.references.shape[-1] // 2,
+    )  # fmt: skip
+    shown = int(np.argmax(averages.counts))
+    counts, noise_curve = _curve(noise, aligned, shown, None)
+    _, real_curve = _curve(plan, real, shown, counts)
+    return NullTest(averages.averages, averages.counts, shown + 1, tuple(counts), noise_curve, real_curve)
+
+
+def _curve(
+    plan: AlignPlan, aligned: MergedAlignment, c: int, counts: list[int] | None
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Return the curve of a class, from its images of the commonest box; NaN where there are fewer than asked for."""
+    members = np.flatnonzero(aligned.good & (aligned.reference == c))
+    boxes = np.bincount(plan.geometry_of[members], minlength=len(plan.geometries))
+    g = int(np.argmax(boxes))
+    members = members[plan.geometry_of[members] == g]
+    counts = curve_counts(len(members)) if counts is None else counts
+    possible = [count for count in counts if count <= len(members)]
+    found = likeness_curve(
+        plan.geometries[g].source, plan.place_in[members], aligned.poses.take(members),
+        None if plan.ctf is None else plan.ctf.take(members), plan.references[c], possible, sum_settings(plan, g),
+        reference_mask_px(plan),
+    )  # fmt: skip
+    return counts, np.concatenate([found, np.full(len(counts) - len(possible), np.nan)])
+
+
+def write_null_test(null: NullTest, run: RunDirectory, pixel_size_angstrom: float) -> None:
+    """Write null_averages.mrcs, one image for each class, and null_test.star with the blocks `classes` and `curve`."""
+    write_stack(run.staged(STACK), null.averages, pixel_size_angstrom)
+    stack = name_from_here(run.path / STACK)
+    m = len(null.averages)
+    classes = {
+        "rlnReferenceImage": [image_name(i, stack) for i in range(m)],
+        "rlnClassNumber": np.arange(1, m + 1),
+        "cryoalignCount": null.members,
+    }
+    curve = {
+        "rlnClassNumber": np.full(len(null.counts), null.curve_class),
+        "cryoalignCount": np.array(null.counts, np.int64),
+        "cryoalignNoiseCorrelation": null.noise_correlation,
+        # Files hold no NaN: -2 is no correlation.
+        "cryoalignCorrelation": np.where(np.isnan(null.real_correlation), -2.0, null.real_correlation),
+    }
+    write_star(run.staged(TABLE), {"classes": _table(classes), "curve": _table(curve)})
+
+
+def _table(columns: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})

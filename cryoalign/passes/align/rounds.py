@@ -1,0 +1,191 @@
+"""The rounds of one ``align`` run: aligned in parts, merged, judged, averages made into the next references."""
+
+from __future__ import annotations
+
+from cryoalign.io.stack_writer import StackWriter
+from cryoalign.jobs.align.outputs import stack_names
+from cryoalign.passes.align.guard import GuardPlan, plan_guard
+from cryoalign.passes.align.merge import merge_parts
+from cryoalign.passes.align.next_references import (
+    REFERENCE_LOWPASS_ANGSTROM,
+    HalfState,
+    median_change_deg,
+    next_halves,
+    next_references,
+    with_start,
+)
+from cryoalign.passes.align.null_test import NullTest, run_null_test
+from cryoalign.passes.align.part import AlignPart, PartOutputs
+from cryoalign.passes.align.plan import thread_bytes, with_references
+from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.align.verdict import Verdict, judge_run
+from cryoalign.run.cpus import threads_within
+from cryoalign.run.lock import exclusive
+from cryoalign.run.parts import PartRange, PartStore, run_parts, select_parts
+from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.runlog import progress
+
+START_ROUNDS, STILL_DEG = 12, 0.3
+"""Rounds that a start may take at most, and the median change of angles at which it stands."""
+
+
+class Rounds:
+    """The rounds of one run: aligned in parts, merged, averages made into references.
+
+    With ``inverted`` the guard takes the given references with inverted contrast.
+
+    Attributes
+    ----------
+    plan
+        Of the round that is under way; after `align` of the last one.
+    first_plan
+        Of the first round, with the references that were given.
+    aligned
+        What the last round found.
+    verdicts
+        What the guard found: on the references that were given, and on averages of the other half.
+    """
+
+    def __init__(
+        self,
+        plan: AlignPlan,
+        run: RunDirectory,
+        ranges: list[PartRange],
+        *,
+        merge_only: bool,
+        inverted: bool = False,
+    ) -> None:
+        self.plan = self.first_plan = plan
+        self.verdicts: list[Verdict] = []
+        self._run, self._ranges, self._merge_only = run, ranges, merge_only
+        self._inverted = inverted
+
+    def align(self) -> bool:
+        """Align all rounds; tell whether every part of the last is there."""
+        p, run = self.plan.parameters, self._run
+        if p.synchronized:
+            self._settle()
+        halves = HalfState.of(self.plan) if p.in_halves else None
+        if p.rounds > 1 and halves is None:
+            run.warn(
+                "from the second round on, references are averages without independent halves, low-passed at "
+                f"{REFERENCE_LOWPASS_ANGSTROM:g} A"
+            )
+        for iteration in range(1, p.rounds + 1):
+            guard = self._guard(iteration, halves)
+            if not self._one_round(iteration, guard):
+                return False
+            with run.stage("merge"):
+                self.aligned = merge_parts(self.plan, run.parts(_store_name(iteration)), self._ranges)
+            if guard is not None and self.aligned.guard is not None:
+                inverted = self._inverted and not guard.cross_fitted
+                columns = self.aligned.guard
+                verdict = judge_run(self.plan, columns, cross_fitted=guard.cross_fitted, inverted=inverted)
+                run.log.info("%s", verdict.in_words())
+                self.verdicts.append(verdict)
+            if iteration == p.rounds:
+                break
+            run.log.info("round %d: %s", iteration, self.aligned.summary())
+            with run.stage("references"):
+                if halves is None:
+                    self.plan = with_references(self.plan, next_references(self.plan, self.aligned))
+                else:
+                    halves = next_halves(self.plan, self.aligned, halves)
+                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size / int(halves.rings.max())
+                    run.log.info("the halves agree so far that the next round uses detail to %.1f A", finest)
+                    self.plan = with_references(self.plan, halves.references, halves.rings)
+        return True
+
+    def null_test(self) -> NullTest:
+        """Align as many images of noise to the references that were given, in one round."""
+        p, plan = self.plan.parameters, self.first_plan
+        self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
+        workers = _workers(plan, self._run)
+        null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
+        where = f"{null.counts[-1]} images of noise correlates {null.noise_correlation[-1]:.2f} with reference"
+        self._run.log.info("null test: the average of %s %d", where, null.curve_class)
+        return null
+
+    def _settle(self) -> None:
+        """Align to the start's averages on its low rings, and to new ones of the same particles, until nothing moves.
+
+        Nothing finer than the start may be shared between halves is looked at, so this costs no independence.
+        """
+        run, before = self._run, None
+        for number in range(1, START_ROUNDS + 1):
+            store = run.parts(f"start-{number:03d}")
+            with run.stage("settle"):
+                self._run_parts(store, f"settling, round {number}", PartOutputs(), None)
+            aligned = merge_parts(self.plan, store, self._ranges)
+            moved = None if before is None else median_change_deg(before, aligned)
+            said = "" if moved is None else f"; angles moved by {moved:.2f} deg"
+            run.log.info("start, round %d: %s%s", number, aligned.summary(), said)
+            self.plan = with_start(self.plan, aligned)
+            before = aligned
+            if moved is not None and moved < STILL_DEG:
+                break
+        self.first_plan = self.plan
+
+    def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
+        p = self.plan.parameters
+        # Own averages are no independent references.
+        if p.guard and iteration == 1 and not p.synchronized:
+            # The guard correlates: a measure that bears any contrast is judged in the one that the particles have.
+            references = -self.plan.references if self._inverted else self.plan.references
+            return plan_guard(self.plan, references[None], cross_fitted=False)
+        if p.guard and halves is not None and iteration == p.rounds:
+            return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
+        return None
+
+    def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
+        """Align the parts of one round; tell whether all of them are there now."""
+        p, run = self.plan.parameters, self._run
+        last = iteration == p.rounds
+        outputs = PartOutputs()
+        if last and p.write_stack:
+            outputs.aligned = _writers(self.plan, run, "aligned")
+            outputs.flipped = _writers(self.plan, run, "flipped") if p.mirror else []
+        store = run.parts(_store_name(iteration))
+        if not self._merge_only:
+            words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
+            with run.stage("align"):
+                self._run_parts(store, words, outputs, guard)
+        for writer in (*outputs.aligned, *outputs.flipped):
+            writer.close()
+        return p.part is None or (p.part[1] == 1 and not store.missing())
+
+    def _run_parts(self, store: PartStore, words: str, outputs: PartOutputs, guard: GuardPlan | None) -> None:
+        """Align the parts that are not there yet, and say how far it is."""
+        p, run, ranges = self.plan.parameters, self._run, self._ranges
+        mine = select_parts(ranges, p.part)
+        done = {part.index for part in mine if store.has(part.index)}
+        rows = sum(len(part) for part in mine)
+        before = sum(len(part) for part in mine if part.index in done)
+        with progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
+            run_parts(
+                ranges,
+                AlignPart(self.plan, outputs, guard),
+                store,
+                workers=_workers(self.plan, run),
+                which=p.part,
+                on_done=lambda part: None if part.index in done else counter.update(len(part)),
+                should_stop=run.aborted,
+            )
+
+
+def _workers(plan: AlignPlan, run: RunDirectory) -> int:
+    p = plan.parameters
+    return threads_within(p.threads, p.memory, thread_bytes(plan), run.warn)
+
+
+def _store_name(iteration: int) -> str:
+    return f"round-{iteration:03d}"
+
+
+def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]:
+    """Open the stacks, keeping what an earlier attempt or another task of the array wrote."""
+    with exclusive(run.work):
+        return [
+            StackWriter(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom, keep_existing=True)
+            for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
+        ]

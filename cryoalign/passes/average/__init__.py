@@ -1,0 +1,1 @@
+"""The passes of averages: memberships, sums in parts, robust means, second looks."""

@@ -1,0 +1,1 @@
+"""Particles made comparable: whitened, phases corrected, cropped, in parts."""

@@ -1,0 +1,124 @@
+"""The part function of the preparation: a range of rows in, their prepared images written; out what was unusable."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.core.ctf import ctf_values
+from cryoalign.core.masks import background_statistics
+from cryoalign.core.match_geometry import reframe
+from cryoalign.core.tiles import TILE
+from cryoalign.core.white_crop import cropped_frequencies, white_crop
+from cryoalign.io.stack_writer import StackWriter
+from cryoalign.io.stacks import bad_images
+from cryoalign.passes.bad_rows import reason_code, unusable_image
+from cryoalign.passes.prepare.plan import PreparedGeometry, PreparePlan
+from cryoalign.run.parts import PartRange
+
+_WEAK_CTF = 0.05
+"""Images that were multiplied by their CTF are divided by it again, but by no less than this."""
+
+
+class PreparePart:
+    """The part function.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    writer
+        A stack of (n, plan.box, plan.box) that takes the prepared images; those of bad rows are 0.
+    """
+
+    def __init__(self, plan: PreparePlan, writer: StackWriter) -> None:
+        self._plan, self._writer = plan, writer
+
+    def __call__(self, part: PartRange) -> dict[str, NDArray]:
+        """Prepare the rows of a part.
+
+        Returns
+        -------
+        dict
+            skipped: code of the reason why a row was left out, int8; digest: of the pixels of each image, uint64.
+
+        Raises
+        ------
+        InputError
+            For an image that cannot be used, where such images are errors.
+        """
+        plan = self._plan
+        skipped, digest = np.zeros(len(part), np.int8), np.zeros(len(part), np.uint64)
+        for start in range(part.start, part.stop, TILE):
+            rows = np.arange(start, min(start + TILE, part.stop))
+            at = slice(start - part.start, start - part.start + len(rows))
+            prepared = np.zeros((len(rows), plan.box, plan.box), np.float32)
+            for g in np.unique(plan.geometry_of[rows]):
+                mine = np.flatnonzero(plan.geometry_of[rows] == g)
+                geometry = plan.geometries[g]
+                images = geometry.source.read(plan.place_in[rows[mine]])
+                good = np.ones(len(mine), bool)
+                for index, reason in bad_images(images):
+                    if plan.parameters.on_bad_image == "error":
+                        raise unusable_image(plan.particles, int(rows[mine[index]]), reason)
+                    good[index] = False
+                    skipped[at][mine[index]] = reason_code(reason)
+                digest[at][mine] = [_digest(image) for image in images]
+                prepared[mine[good]] = prepare_images(plan, geometry, rows[mine[good]], images[good])
+            self._writer.write(start, prepared)
+        return {"skipped": skipped, "digest": digest}
+
+
+def prepare_images(
+    plan: PreparePlan, geometry: PreparedGeometry, rows: NDArray[np.int64], images: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Whiten images of one geometry, undo the CTF's sign, and crop them.
+
+    Parameters
+    ----------
+    plan, geometry
+        The plan, and the geometry of the images.
+    rows
+        0-based rows of the particle table, (m,).
+    images
+        As read, float32 (m, box, box), all usable.
+
+    Returns
+    -------
+    NDArray
+        float32 (m, plan.box, plan.box); noise has variance 1 per pixel. An image's result does not depend on its
+        neighbours.
+    """
+    level, _ = background_statistics(images, geometry.background)
+    images = images - level[:, None, None].astype(np.float32)
+    if geometry.frame == geometry.box:
+        return white_crop(images, plan.box, _gains(plan, geometry, rows, plan.box))
+    white = white_crop(images, geometry.box, _gains(plan, geometry, rows, geometry.box))
+    return white_crop(reframe(white, geometry.frame, np.zeros(len(white))), plan.box, None)
+
+
+def _gains(plan: PreparePlan, geometry: PreparedGeometry, rows: NDArray[np.int64], new_box: int) -> NDArray[np.float32]:
+    """Return what transforms are multiplied by, whitening gains with the CTF's signs: (m, K, new_box // 2 + 1)."""
+    ky, kx = cropped_frequencies(geometry.box, new_box)
+    ring = np.minimum(np.floor(np.hypot(ky, kx) + 0.5).astype(np.int64), geometry.box // 2)
+    gains = geometry.gain[plan.noise_group[rows]][:, ring].astype(np.float32)
+    if plan.ctf is None:
+        return gains
+    ctf, length = plan.ctf.take(rows), geometry.box * geometry.pixel_size_angstrom
+    values = ctf_values(
+        ctf, kx.ravel() / length, ky.ravel() / length, intact_first_peak=plan.parameters.ctf_intact_first_peak,
+        dtype=np.float32,
+    ).reshape(gains.shape)  # fmt: skip
+    signs = np.copysign(np.float32(1.0), values)
+    signs[ctf.phase_flipped] = 1.0
+    # C F divided by |C| is the flipped F again, with noise as white as it was.
+    undo = ctf.premultiplied
+    signs[undo] = 1.0 / np.maximum(np.abs(values[undo]), np.float32(_WEAK_CTF))
+    return np.asarray(gains * signs, dtype=np.float32)
+
+
+def _digest(image: NDArray[np.float32]) -> np.uint64:
+    """Return a number that equal images share and others do not: of every fourth line, which noise never repeats."""
+    return np.frombuffer(blake2b(np.ascontiguousarray(image[::4]).tobytes(), digest_size=8).digest(), np.uint64)[0]

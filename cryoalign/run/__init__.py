@@ -1,0 +1,1 @@
+"""The machinery of a run: its directory, lock, record, parts, executors, log and memory."""
