@@ -51,10 +51,33 @@ def noise_power(images: NDArray[np.floating], diameter_px: float) -> NDArray[np.
         If the disc leaves no background, or the background is empty of noise.
     """
     images = np.asarray(images, dtype=np.float32)
-    sums = np.zeros(_rings(images.shape[-1]))
-    for start in range(0, len(images), TILE):
-        sums += masked_power(images[start : start + TILE], diameter_px).sum(axis=0)
-    return _unmask(sums, len(images), images.shape[-1], diameter_px)
+    tiles = [masked_power(images[start : start + TILE], diameter_px) for start in range(0, len(images), TILE)]
+    return noise_of_ring_power(tiles, images.shape[-1], diameter_px)
+
+
+def noise_of_ring_power(tiles: Sequence[NDArray[np.float64]], box: int, diameter_px: float) -> NDArray[np.float64]:
+    """Return the noise spectrum of images from what `masked_power` gave of them; see `noise_power`.
+
+    Parameters
+    ----------
+    tiles
+        Of some images each, (n, all rings); how they are cut does not matter.
+    box, diameter_px
+        Of the images, and of the particle's disc, in pixels.
+
+    Raises
+    ------
+    InputError
+        If there are no images, or the background is empty of noise.
+    """
+    count = sum(map(len, tiles))
+    if count == 0:
+        raise InputError("a group without usable particles has no noise spectrum")
+    power = np.concatenate(tiles)
+    sums = np.zeros(power.shape[1])
+    for start in range(0, count, TILE):
+        sums += power[start : start + TILE].sum(axis=0)
+    return _unmask(sums, count, box, diameter_px)
 
 
 def estimate_noise_power(
@@ -94,10 +117,8 @@ def estimate_noise_power(
         if count == 0:
             raise InputError("a group without usable particles has no noise spectrum", value=group + 1)
         rows = np.asarray(all_rows, dtype=np.int64)[np.arange(count) * len(all_rows) // count]
-        sums = np.zeros(_rings(source.box))
-        for start in range(0, count, TILE):
-            sums += masked_power(source.read(rows[start : start + TILE]), diameter_px).sum(axis=0)
-        spectra[group] = _unmask(sums, count, source.box, diameter_px)
+        tiles = [masked_power(source.read(rows[at : at + TILE]), diameter_px) for at in range(0, count, TILE)]
+        spectra[group] = noise_of_ring_power(tiles, source.box, diameter_px)
     return spectra
 
 
@@ -131,10 +152,6 @@ def masked_power(images: NDArray[np.float32], diameter_px: float) -> NDArray[np.
     sums = np.zeros((n, len(counts)))
     _add_power(spectrum.reshape(n, -1), ring, weight, sums)
     return sums / (counts * float(box * box))
-
-
-def _rings(box: int) -> int:
-    return int(ring_index(box).max()) + 1
 
 
 def _unmask(sums: NDArray[np.float64], count: int, box: int, diameter_px: float) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,20 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.mrc import HEADER_BYTES
 
 _LABEL = b"cryoalign: stack of images"
+
+
+@dataclass(frozen=True)
+class StackPlace:
+    """Where a stack is and what it holds: what a worker needs to write into it; see `StackWriter`."""
+
+    path: Path
+    count: int
+    box: int
+    pixel_size_angstrom: float
+
+    def open(self) -> StackWriter:
+        """Open the stack, keeping the pixels of a file of the same size."""
+        return StackWriter(self.path, self.count, self.box, self.pixel_size_angstrom, keep_existing=True)
 
 
 class StackWriter:

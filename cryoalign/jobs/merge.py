@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from cryoalign.core.errors import InputError
 from cryoalign.run.parts import PartStore
 from cryoalign.run.record import RUN_JSON, WORK, read_record
 
+IN_PARTS = {
+    "align": "AlignParameters", "average": "AverageParameters", "classavg": "ClassavgParameters",
+    "rid-distance": "RidDistanceParameters",
+}  # fmt: skip
+"""Commands that work in parts, with their parameters; imported when they are asked for."""
 _NAMED = 10
 
 
@@ -54,29 +60,12 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
 
 
 def _finish(command: str, values: dict[str, Any], argv: Sequence[str], verbosity: int) -> int:
-    if command == "align":
-        from cryoalign.jobs.align.job import run_align
-        from cryoalign.jobs.align.parameters import AlignParameters
-
-        return run_align(AlignParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
-    if command == "average":
-        from cryoalign.jobs.average.job import run_average
-        from cryoalign.jobs.average.parameters import AverageParameters
-
-        return run_average(AverageParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
-    if command == "rid-distance":
-        from cryoalign.jobs.rid_distance.job import run_rid_distance
-        from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-
-        return run_rid_distance(
-            RidDistanceParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True
-        )
-    if command == "classavg":
-        from cryoalign.jobs.classavg.job import run_classavg
-        from cryoalign.jobs.classavg.parameters import ClassavgParameters
-
-        return run_classavg(ClassavgParameters.from_json(values), argv=argv, verbosity=verbosity, merge_only=True)
-    raise InputError("runs of this command have no parts to merge", value=command)
+    if command not in IN_PARTS:
+        raise InputError("runs of this command have no parts to merge", value=command)
+    name = command.replace("-", "_")
+    parameters = getattr(import_module(f"cryoalign.jobs.{name}.parameters"), IN_PARTS[command])
+    run = getattr(import_module(f"cryoalign.jobs.{name}.job"), f"run_{name}")
+    return int(run(parameters.from_json(values), argv=argv, verbosity=verbosity))
 
 
 def _what_to_run(record: dict[str, Any], stores: Sequence[PartStore]) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.ctf import CtfParameters, ctf_values
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_statistics
-from cryoalign.core.noise import estimate_noise_power
-from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource, usable
-
-NOISE_ROWS = 2000
-"""Images from which a noise spectrum is estimated, at most, for each group."""
-_CLEAN = 1e-3
-"""Noise is taken to be at least this share of the images' mean power: cleaner data would divide by nothing."""
 
 
 def noise_groups(
@@ -39,32 +32,43 @@ def noise_groups(
     return members, [f"optics group {int(labels[f]) + 1}" for f in first]
 
 
-def group_noise_power(source: StackSource, members: list[NDArray[np.int64]], mask_px: float) -> NDArray[np.float64]:
-    """Return the noise power of each group, (groups, box // 2 + 1)."""
-    good_members, power = [], []
-    everywhere = np.ones((source.box, source.box), bool)
-    for group in members:
-        count = min(len(group), NOISE_ROWS)
-        rows = group[np.arange(count) * len(group) // count]
-        good = np.empty(count, bool)
-        for start in range(0, count, TILE):
-            images = source.read(rows[start : start + TILE])
-            good[start : start + TILE] = usable(images)
-            _, deviation = background_statistics(images[good[start : start + TILE]], everywhere)
-            power += list(deviation**2)
-        good_members.append(rows[good])
-    if not power:
-        raise InputError("no usable image among the particles")
-    mean_power = float(np.mean(power))
-    box = source.box
-    noise = np.empty((len(members), box // 2 + 1))
-    for index, group in enumerate(good_members):
-        try:
-            noise[index] = estimate_noise_power(source, [group], mask_px, max_rows=NOISE_ROWS)[0]
-        except InputError:
-            # Nothing outside the mask: noiseless projections, or particles that were masked before.
-            noise[index] = 0.0
-    return np.maximum(noise, _CLEAN * mean_power)
+@dataclass(frozen=True, eq=False)
+class GroupNoise:
+    """The noise of the images of one geometry.
+
+    Parameters
+    ----------
+    power
+        Noise power per ring of each noise group as the images have it, (groups, box // 2 + 1).
+    members
+        Places of each group's images within the geometry.
+    names
+        What the groups are called.
+    """
+
+    power: NDArray[np.float64]
+    members: list[NDArray[np.int64]]
+    names: list[str]
+
+    def before_ctf(self, ctf: CtfParameters | None, box: int, pixel: float) -> NDArray[np.float64]:
+        """Return the power sigma^2 of the noise as it was before images were multiplied by their CTF, if they were.
+
+        Data multiplied by their CTF hold noise of power C^2 sigma^2.
+
+        Parameters
+        ----------
+        ctf
+            Of the images of the geometry, in their order; None where it is not used.
+        box, pixel
+            Theirs, in pixels and A.
+        """
+        if ctf is None:
+            return self.power
+        noise = self.power.copy()
+        for index, group in enumerate(self.members):
+            if ctf.premultiplied[group].any():
+                noise[index] /= np.maximum(ring_power_of(ctf.take(group), box, pixel), 1e-3)
+        return noise
 
 
 def flat_noise_power(noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,14 +84,3 @@ def ring_power_of(ctf: CtfParameters, box: int, pixel: float) -> NDArray[np.floa
     angle = np.arange(8) * np.pi / 8
     values = ctf_values(chosen, np.outer(np.cos(angle), ring).ravel(), np.outer(np.sin(angle), ring).ravel())
     return np.asarray((values**2).mean(axis=0).reshape(8, -1).mean(axis=0))
-
-
-def undo_premultiplication(
-    noise: NDArray[np.float64], ctf: CtfParameters, members: list[NDArray[np.int64]], box: int, pixel: float
-) -> NDArray[np.float64]:
-    """Data multiplied by their CTF hold noise of power C^2 sigma^2: return sigma^2."""
-    noise = noise.copy()
-    for index, group in enumerate(members):
-        if ctf.premultiplied[group].any():
-            noise[index] /= np.maximum(ring_power_of(ctf.take(group), box, pixel), 1e-3)
-    return noise

@@ -1,16 +1,16 @@
-"""What parameters of all commands have in common: their way into run.json and back, and what options are called."""
+"""What parameters of all commands have in common: how the run treats its directory, and their way into run.json."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from cryoalign.core.errors import InputError
 
-P = TypeVar("P")
+S = TypeVar("S")
 
 
 def option_of(name: str) -> str:
@@ -18,123 +18,155 @@ def option_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def check_values(
-    parameters: Any,
-    *,
-    positive: Iterable[str],
-    at_least_one: Iterable[str],
-    choices: Mapping[str, Any],
-    option: Callable[[str], str] = option_of,
-) -> None:
-    """Refuse values out of range in what commands that work in parts have in common.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every command is told about its run; commands add their own.
 
-    Parameters
+    Attributes
     ----------
-    parameters
-        The dataclass; ``inputs``, ``block_size`` and ``seed`` are looked at too.
-    positive, at_least_one
-        Names of parameters that are None, or positive numbers, or whole numbers from 1.
-    choices
-        The literal type of each parameter that is one of several words, or None.
-    option
-        How an option is called.
+    output
+        Run directory.
+    threads
+        Cannot change a result.
+    resume, overwrite
+        How the run treats what is in its directory.
 
     Raises
     ------
     InputError
-        At the first one.
+        For values that contradict each other or make no sense.
     """
-    p = parameters
-    if not p.inputs:
-        raise InputError("no particles given")
-    for name in positive:
-        value = getattr(p, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{option(name)} must be a positive number", value=value)
-    for name in at_least_one:
-        value = getattr(p, name)
-        if value is not None and value < 1:
-            raise InputError(f"{option(name)} must be at least 1", value=value)
-    for name, kind in choices.items():
-        value = getattr(p, name)
-        if value is not None and value not in get_args(kind):
-            raise InputError(f"{option(name)} must be one of {', '.join(get_args(kind))}", value=value)
-    if p.block_size is not None and (p.block_size < 64 or p.block_size % 64):
-        raise InputError("--block-size must be a multiple of 64", value=p.block_size)
-    if p.seed < 0:
-        raise InputError("--seed must not be negative", value=p.seed)
+
+    output: Path
+    threads: int = 1
+    resume: bool = False
+    overwrite: bool = False
+
+    command: ClassVar[str]
+    """As users type it."""
+    spelling: ClassVar[Mapping[str, str]] = {}
+    """Options that are not called like their parameters."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        self.check_numbers("threads", at_least=1)
+        self.refuse_together(("resume", "overwrite"))
+
+    @classmethod
+    def option_of(cls, name: str) -> str:
+        """Return the option that sets a parameter."""
+        return cls.spelling.get(name, option_of(name))
+
+    def check_numbers(self, *names: str, at_least: float | None = None) -> None:
+        """Refuse parameters that are given and are not finite, or not positive, or below a limit."""
+        for name in names:
+            value = getattr(self, name)
+            if value is None or (math.isfinite(value) and (value > 0 if at_least is None else value >= at_least)):
+                continue
+            what = {None: "be a positive number", 0: "not be negative"}.get(at_least, f"be at least {at_least}")
+            raise InputError(f"{self.option_of(name)} must {what}", value=value)
+
+    def check_choices(self, choices: Mapping[str, Any]) -> None:
+        """Refuse parameters that are given and are none of the words of their literal type."""
+        for name, kind in choices.items():
+            value = getattr(self, name)
+            if value is not None and value not in get_args(kind):
+                words = ", ".join(get_args(kind))
+                raise InputError(f"{self.option_of(name)} must be one of {words}", value=value)
+
+    def refuse_together(self, *pairs: tuple[str, str], hint: str = "give one of them") -> None:
+        """Refuse options that exclude each other: of each pair one at most may be not None and not False."""
+        for one, other in pairs:
+            if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
+                what = f"{self.option_of(one)} and {self.option_of(other)} exclude each other"
+                raise InputError(what, hint=hint)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold, paths as text and tuples as lists; `from_json` undoes it."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the parameters that `to_json` described.
+
+        Raises
+        ------
+        InputError
+            If a name is not known, as after a change of version.
+        """
+        kinds = {field.name: str(field.type) for field in fields(cls)}
+        unknown = set(values) - set(kinds)
+        if unknown:
+            raise InputError(f"unknown parameters of {cls.command}", value=sorted(unknown))
+        return cls(**{name: _meant(value, is_path="Path" in kinds[name]) for name, value in values.items()})
 
 
-def check_part(part: tuple[int, int] | None, *, overwrite: bool) -> None:
-    """Refuse a task of a job array that does not exist, or that would remove what its fellows wrote."""
-    if part is None:
-        return
-    k, n = part
-    if not 1 <= k <= n:
-        raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
-    if overwrite:
-        raise InputError(
-            "--overwrite would remove what the other parts of the job array wrote",
-            hint="remove the old run first, then start the parts without it",
-        )
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions(RunOptions):
+    """What commands that draw numbers are told besides: the seed of all of them."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        if not 0 <= self.seed < 2**64:
+            raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
 
 
-def refuse_together(
-    parameters: Any,
-    *pairs: tuple[str, str],
-    option: Callable[[str], str] = option_of,
-    hint: str = "give one of them",
-) -> None:
-    """Refuse options that exclude each other.
+@dataclass(frozen=True, kw_only=True)
+class PartOptions(SeedOptions):
+    """What commands that work in parts are told besides.
 
-    Parameters
+    Attributes
     ----------
-    parameters
-        What has the fields.
-    pairs
-        Names of fields of which one at most may be given: not None and not False.
-    option
-        What the option of a field is called.
-    hint
-        What to do about it.
+    memory
+        Bytes to stay within; cannot change a result.
+    block_size
+        Rows of a part, a multiple of 64.
+    part
+        (k, n): this task of a job array.
+    full_digest
+        Hash input stacks whole.
     """
-    for one, other in pairs:
-        if getattr(parameters, one) not in (None, False) and getattr(parameters, other) not in (None, False):
-            raise InputError(f"{option(one)} and {option(other)} exclude each other", hint=hint)
+
+    memory: int | None = None
+    block_size: int | None = None
+    part: tuple[int, int] | None = None
+    full_digest: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_numbers("memory", at_least=1)
+        if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
+            raise InputError("--block-size must be a multiple of 64", value=self.block_size)
+        if self.part is None:
+            return
+        k, n = self.part
+        if not 1 <= k <= n:
+            raise InputError("--part is K/N with 1 <= K <= N", value=f"{k}/{n}")
+        if self.overwrite:
+            raise InputError(
+                "--overwrite would remove what the other parts of the job array wrote",
+                hint="remove the old run first, then start the parts without it",
+            )
 
 
-def parameters_to_json(parameters: Any) -> dict[str, Any]:
-    """Return a frozen dataclass of parameters as a dictionary that JSON can hold; paths become text, tuples lists."""
-    return {field.name: _plain(getattr(parameters, field.name)) for field in fields(parameters)}
-
-
-def parameters_from_json(kind: type[P], values: Mapping[str, Any], *, command: str, paths: Iterable[str]) -> P:
-    """Return the parameters that `parameters_to_json` described.
+def settings_from(kind: type[S], parameters: Any, **others: Any) -> S:
+    """Return settings of a kind with what parameters say of the same names.
 
     Parameters
     ----------
     kind
-        The dataclass, which has ``inputs``, a tuple of paths.
-    values
-        From run.json.
-    command
-        For the message.
-    paths
-        Names of parameters that are paths, or None.
-
-    Raises
-    ------
-    InputError
-        If a name is not known, as after a change of version.
+        A dataclass of settings.
+    parameters
+        Another dataclass; names that it has not keep the kind's defaults.
+    **others
+        Values that win.
     """
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = set(values) - known
-    if unknown:
-        raise InputError(f"unknown parameters of {command}", value=sorted(unknown))
-    found = {name: _tuples(value) for name, value in values.items()}
-    found["inputs"] = tuple(Path(path) for path in values["inputs"])
-    found |= {name: Path(values[name]) for name in paths if values.get(name) is not None}
-    return kind(**found)
+    names = [field.name for field in fields(kind) if hasattr(parameters, field.name)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(parameters, name) for name in names} | others)
 
 
 def _plain(value: Any) -> Any:
@@ -143,5 +175,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _meant(value: Any, *, is_path: bool) -> Any:
+    if isinstance(value, list):
+        return tuple(_meant(item, is_path=is_path) for item in value)
+    return Path(value) if is_path and isinstance(value, str) else value

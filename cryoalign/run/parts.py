@@ -1,7 +1,7 @@
-"""The one primitive for work: pure parts of a job, each written to a file of its own, merged by the caller in order.
+"""Parts of a job: how its rows are cut, and finished parts kept, each in a file of its own, until all are merged.
 
-Threads, ``--resume`` and ``--part K/N`` are callers of the same part function. A part's result may depend on its rows
-only, never on which parts ran before, so results are the same for any number of workers and for a resumed run.
+A part's result may depend on its rows only, never on which parts ran before, so results are the same for any number of
+workers and for a resumed run.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.core.tiles import TILE
 from cryoalign.io.npz import map_npz, write_npz
-from cryoalign.run.interrupt import Interrupted
 
 _PLAN = "plan.json"
 
@@ -164,83 +160,3 @@ class PartStore:
 
     def _path(self, index: int) -> Path:
         return self.directory / f"part-{index:06d}.npz"
-
-
-def run_parts(
-    ranges: Sequence[PartRange],
-    work: Callable[[PartRange], Mapping[str, NDArray]],
-    store: PartStore,
-    *,
-    workers: int,
-    which: tuple[int, int] | None = None,
-    on_done: Callable[[PartRange], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> None:
-    """Run the parts that are not finished in a pool of threads, with BLAS held to one thread.
-
-    The first error stops the rest and is raised. Merging is the caller's: `PartStore.load_all` gives parts in order.
-
-    Parameters
-    ----------
-    ranges
-        All parts of the job, from `plan_parts`.
-    work
-        The part function; called from several threads.
-    store
-        Where finished parts are, and go.
-    workers
-        Threads.
-    which
-        (k, n): only the parts of task k of n.
-    on_done
-        Called from the calling thread for every part, finished ones included.
-    should_stop
-        Asked between parts; true raises `Interrupted`.
-
-    Raises
-    ------
-    Interrupted
-        If `should_stop` said so.
-    InputError
-        If the store holds parts of another cut.
-    """
-    if workers < 1:
-        raise ValueError(f"at least one worker is needed, not {workers}")
-    chosen = select_parts(ranges, which)
-    store.keep_plan(ranges)
-    waiting = []
-    for part in chosen:
-        if not store.has(part.index):
-            waiting.append(part)
-        elif on_done is not None:
-            on_done(part)
-
-    def run_one(part: PartRange) -> PartRange:
-        store.save(part.index, work(part))
-        return part
-
-    with threadpool_limits(1, user_api="blas"), RoomyPool(workers, thread_name_prefix="part") as pool:
-        running: set[Future[PartRange]] = set()
-        queue = iter(waiting)
-        try:
-            while True:
-                # Few parts are submitted ahead, so that a request to stop is obeyed soon.
-                while len(running) < workers and (part := next(queue, None)) is not None:
-                    _stop_if_asked(should_stop)
-                    running.add(pool.submit(run_one, part))
-                if not running:
-                    break
-                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in done:
-                    finished = future.result()
-                    if on_done is not None:
-                        on_done(finished)
-                _stop_if_asked(should_stop)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _stop_if_asked(should_stop: Callable[[], bool] | None) -> None:
-    if should_stop is not None and should_stop():
-        raise Interrupted("asked to stop by RELION_JOB_ABORT_NOW")

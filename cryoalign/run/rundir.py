@@ -12,7 +12,7 @@ import shlex
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -25,6 +25,7 @@ from cryoalign.run.digests import describe_changes, digest_inputs
 from cryoalign.run.interrupt import Interrupted, sigterm_raises
 from cryoalign.run.lock import RunLock, exclusive
 from cryoalign.run.memory import PeakMemory, give_back
+from cryoalign.run.parameters import RunOptions
 from cryoalign.run.parts import PartStore
 from cryoalign.run.record import RUN_JSON, RUN_LOG, SCHEMA_VERSION, WORK, read_record, software_versions, write_record
 from cryoalign.run.runlog import close_log, log_to_file, open_log
@@ -50,16 +51,24 @@ class RunDirectory:
         Seconds by stage, filled by `stage`.
     resumed
         True where an earlier run in this directory is carried on.
+    part, threads, memory
+        The task (k, n) of a job array that this is, how many may work at a time, and bytes to stay within.
+    executor
+        What kind of workers do its parts (see `cryoalign.run.work`); None = threads.
     """
 
-    def __init__(self, path: Path, *, part: tuple[int, int] | None, full_digest: bool, verbosity: int) -> None:
+    def __init__(
+        self, path: Path, *, part: tuple[int, int] | None = None, threads: int = 1, memory: int | None = None,
+        full_digest: bool = False, verbosity: int = 0,
+    ) -> None:  # fmt: skip
         self.path = Path(path)
+        self.part, self.threads, self.memory = part, threads, memory
+        self.executor: Callable[..., Any] | None = None
         self.work = self.path / WORK
         self.verbosity = verbosity
         self.warnings: list[str] = []
         self.timings_s: dict[str, float] = {}
         self.resumed = False
-        self._part = part
         self._full_digest = full_digest
         self._staged: dict[str, Path] = {}
         self._lock = RunLock(self.work, part)
@@ -71,27 +80,20 @@ class RunDirectory:
 
     @classmethod
     def begin_with(
-        cls, p: Any, command: str, argv: Sequence[str], verbosity: int, inputs: Iterable[Path] = ()
+        cls, p: RunOptions, argv: Sequence[str], verbosity: int, inputs: Iterable[Path] = ()
     ) -> AbstractContextManager[RunDirectory]:
-        """Enter the run directory of a command's parameters: `begin` with all that they say of the run.
-
-        Parameters
-        ----------
-        p
-            Parameters with ``output``, ``resume``, ``overwrite`` and ``to_json``, and ``part``, ``seed`` and
-            ``full_digest`` where the command has them.
-        command, argv, verbosity, inputs
-            As in `begin`.
-        """
+        """Enter the run directory of a command's parameters: `begin` with all that they say of the run."""
         return cls.begin(
             p.output,
-            command=command,
+            command=p.command,
             argv=argv,
             parameters=p.to_json(),
             inputs=inputs,
             resume=p.resume,
             overwrite=p.overwrite,
             part=getattr(p, "part", None),
+            threads=p.threads,
+            memory=getattr(p, "memory", None),
             seed=getattr(p, "seed", None),
             full_digest=getattr(p, "full_digest", False),
             verbosity=verbosity,
@@ -110,6 +112,8 @@ class RunDirectory:
         resume: bool = False,
         overwrite: bool = False,
         part: tuple[int, int] | None = None,
+        threads: int = 1,
+        memory: int | None = None,
         may_differ: Collection[str] = MAY_DIFFER,
         seed: int | None = None,
         full_digest: bool = False,
@@ -134,6 +138,8 @@ class RunDirectory:
             What to do with an earlier run of ours. Resuming where there is nothing to resume starts a run.
         part
             (k, n) for a task of a job array: it joins a run that its fellows began.
+        threads, memory
+            How many may work at a time, and bytes to stay within.
         may_differ
             Names of parameters that may be others when a run is resumed.
         seed, full_digest, verbosity
@@ -147,7 +153,7 @@ class RunDirectory:
         inputs = [Path(p) for p in inputs]
         if resume and overwrite:
             raise ValueError("resume and overwrite exclude each other")
-        run = cls(path, part=part, full_digest=full_digest, verbosity=verbosity)
+        run = cls(path, part=part, threads=threads, memory=memory, full_digest=full_digest, verbosity=verbosity)
         run._command_line = shlex.join(["cryoalign", *argv])
         with sigterm_raises():
             run.resumed, notes = claim(
@@ -356,7 +362,7 @@ class RunDirectory:
         monotonic, cpu, start = self._began
         attempt = {
             "command_line": self._command_line,
-            "part": None if self._part is None else f"{self._part[0]}/{self._part[1]}",
+            "part": None if self.part is None else f"{self.part[0]}/{self.part[1]}",
             "host": socket.gethostname(),
             "started": start.isoformat(timespec="seconds"),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),

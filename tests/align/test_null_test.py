@@ -18,7 +18,7 @@ from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.align.merge import merge_parts
-from cryoalign.passes.align.null_test import null_plan, run_null_test, write_null_test
+from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
 from cryoalign.passes.align.part import AlignPart, PartOutputs
 from cryoalign.passes.align.plan import plan_align
 from cryoalign.run.parts import plan_parts, run_parts

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.search.cascade import refine_tile
-from cryoalign.io.magnification import in_words
-from cryoalign.io.particles import ParticleSet, read_particles
+from cryoalign.io.particles import ParticleSet
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.jobs.align.rounds import Rounds
+from cryoalign.jobs.align.start import Start, synchronized_start
 from cryoalign.passes.align.contrast import inverted_contrast
 from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.align.rounds import Rounds
-from cryoalign.passes.align.start import Start, synchronized_start
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.reading import read_table
 from cryoalign.run.kernels import say_if_kernels_must_compile
 from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.run.parts import plan_parts
@@ -27,7 +28,7 @@ from cryoalign.run.rundir import RunDirectory
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
 
 
-def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False) -> int:
+def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
     """Align particles to references and write a run directory.
 
     Parameters
@@ -38,8 +39,6 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
         The command line as typed, for the record.
     verbosity
         Below 0 quiet, above 0 more.
-    merge_only
-        Finish a run whose parts are all there.
 
     Returns
     -------
@@ -53,18 +52,18 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
     """
     p = parameters
     with RunDirectory.begin_with(
-        p, "align", argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
+        p, argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
     ) as run:
-        with run.stage("read"):
-            particles = _read(p, run)
-        start = synchronized_start(p, particles, run) if p.synchronized else None
+        particles = _read(p, run)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        start = synchronized_start(p, images, run) if p.synchronized else None
         if start is None:
             references, reference_pixel = _read_references(p, particles, run)
         else:
             references, reference_pixel = start.references, start.pixel_size_angstrom
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log, refine_tile)
-            plan = plan_align(p, particles, references, reference_pixel, scratch=run.scratch("unpacked"), warn=run.warn)
+            plan = plan_align(p, images, references, reference_pixel, warn=run.warn, path=p.reference)
             _log_plan(plan, run)
             inverted = start is None and inverted_contrast(plan)
             if inverted and not p.any_contrast:
@@ -72,11 +71,11 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
             elif inverted:
                 run.log.info("the particles look like the references with inverted contrast")
         ranges = plan_parts(len(particles), part_rows(p, len(references)))
-        rounds = Rounds(plan, run, ranges, merge_only=merge_only, inverted=inverted and p.any_contrast)
+        rounds = Rounds(p, plan, run, ranges, inverted=inverted and p.any_contrast)
         if not rounds.align():
             run.leave_partial()
             return 0
-        return _finish(rounds, run, argv, start)
+        return _finish(p, rounds, run, argv, start)
 
 
 def part_rows(parameters: AlignParameters, n_references: int) -> int:
@@ -87,12 +86,7 @@ def part_rows(parameters: AlignParameters, n_references: int) -> int:
 
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
-    particles = read_particles(
-        p.inputs, datadir=p.datadir, angpix=p.angpix, limit=p.limit, apply_mag_matrix=p.apply_mag_matrix
-    )
-    for text in particles.warnings:
-        run.warn(text)
-    run.add_inputs(particles.stacks)
+    particles = read_table(p, run)
     tilt = particles.numbers("rlnAngleTilt")
     if tilt is not None and np.any(tilt != 0):
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
@@ -101,9 +95,6 @@ def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
         ignored = [c for c in _IGNORED_OPTICS if c in optics and not _is_neutral(optics[c])]
         if ignored:
             run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
-    run.log.info("read %d particles (%s)", len(particles), particles.dialect)
-    if (text := in_words(particles)) is not None:
-        run.log.info("%s", text)
     return particles
 
 
@@ -138,28 +129,28 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
             len(g.rows), g.box, g.pixel_size_angstrom, g.mask_diameter_px, g.max_shift_px, s.layout.n_rings, g.box // 2,
             g.box * g.pixel_size_angstrom / s.layout.n_rings, s.coarse.n_rings, len(s.coarse.shifts), s.coarse.n_angles,
         )  # fmt: skip
-    if plan.parameters.measured:
+    if plan.settings.measured:
         found = plan.geometries[0].measures[0]
         snr = "unknown" if found.known[0].snr is None else f"{found.known[0].snr:.2g}"
         run.log.info("compared by %s at an SNR of %s; %s", found.measure.title, snr, found.measure.cost)
     run.log.info(
         "CTF %s, whitening %s, mirrors %s, psi %s",
         "corrected" if plan.ctf is not None else "not corrected",
-        "on" if plan.parameters.whiten else "off",
-        "searched" if plan.parameters.mirror else "not searched",
-        "full circle" if plan.parameters.local is None else f"within {plan.parameters.local:g} degrees",
+        "on" if plan.settings.whiten else "off",
+        "searched" if plan.settings.mirror else "not searched",
+        "full circle" if plan.settings.local is None else f"within {plan.settings.local:g} degrees",
     )
 
 
-def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start | None) -> int:
+def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start | None) -> int:
     plan, aligned, status = rounds.plan, rounds.aligned, 0
     run.log.info("%s", aligned.summary())
     # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
     told = [verdict for verdict in rounds.verdicts if verdict.overall.verdict != "cannot tell"]
     verdict = told[-1] if told else None
-    if not plan.parameters.any_contrast and not np.any(aligned.score[aligned.good] > 0):
+    if not p.any_contrast and not np.any(aligned.score[aligned.good] > 0):
         run.warn(f"{NO_SIGNAL}: no particle correlates with any reference")
-    elif verdict is not None and verdict.overall.warned and plan.parameters.any_contrast and not verdict.cross_fitted:
+    elif verdict is not None and verdict.overall.warned and p.any_contrast and not verdict.cross_fitted:
         run.warn(
             f"the fine detail of the {verdict.against} is not in the particles (z = {verdict.overall.z:.1f}); "
             "the guard knows no contrast but the same and the inverse: --halves asks the particles themselves"
@@ -170,13 +161,13 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start
     elif verdict is None and start is not None and not start.signal:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
-        cause = "another contrast" if plan.parameters.any_contrast else "contrast inverted (--invert)"
+        cause = "another contrast" if p.any_contrast else "contrast inverted (--invert)"
         run.warn(
             f"the particles hold the references' fine detail with the wrong sign: {cause}, a CTF that is not "
             "corrected or was corrected before, or references of another view"
         )
     if any(text.startswith(NO_SIGNAL) for text in run.warnings):
-        status = 0 if plan.parameters.allow_no_signal else NO_SIGNAL_EXIT
+        status = 0 if p.allow_no_signal else NO_SIGNAL_EXIT
     counts: dict[str, Any] = {
         "read": len(plan.particles),
         "aligned": int(aligned.good.sum()),
@@ -186,10 +177,10 @@ def _finish(rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start
     if rounds.verdicts:
         counts["guard"] = [verdict.to_json() for verdict in rounds.verdicts]
     null = None
-    if plan.parameters.null_test:
+    if p.null_test:
         with run.stage("null test"):
             null = rounds.null_test()
     with run.stage("write"):
-        nodes = write_align_outputs(plan, aligned, run, argv, counts, rounds.verdicts, null)
+        nodes = write_align_outputs(p, plan, aligned, run, argv, counts, rounds.verdicts, null)
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
     return status

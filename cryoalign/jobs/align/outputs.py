@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from cryoalign.io.magnification import as_corrected, stored_poses
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.paths import image_name, name_from_here
+from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.report import write_report
 from cryoalign.passes.align.merge import MergedAlignment
 from cryoalign.passes.align.next_references import averages_of, shared_ring
-from cryoalign.passes.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.verdict import Verdict
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
@@ -31,6 +32,7 @@ def stack_names(plan: AlignPlan, stem: str) -> list[str]:
 
 
 def write_align_outputs(
+    p: AlignParameters,
     plan: AlignPlan,
     aligned: MergedAlignment,
     run: RunDirectory,
@@ -43,20 +45,20 @@ def write_align_outputs(
     particles = plan.particles
     good = np.flatnonzero(aligned.good)
     # What another run wrote of another measure is no longer true.
-    stale = ("cryoalignPsiError", "cryoalignShiftError") if plan.parameters.measured else ("cryoalignMetricValue",)
+    stale = ("cryoalignPsiError", "cryoalignShiftError") if plan.settings.measured else ("cryoalignMetricValue",)
     updated = particles.take(good).with_columns(_columns(plan, aligned, good), drop=stale)
     for text in write_particles(run.staged("particles.star"), updated):
         run.warn(text)
     nodes = [("particles.star", "particles")]
     files = {"particles.star": "the input's rows with their new poses, classes and scores"}
     files |= write_skipped(run, particles, aligned.skipped)
-    if plan.parameters.write_stack:
+    if p.write_stack:
         _write_aligned_star(plan, aligned, run, updated, good)
         files["aligned.mrcs, aligned.star"] = "the particles after their poses, resampled once"
         nodes.append(("aligned.star", "particles"))
-        if plan.parameters.mirror and aligned.poses.mirror[good].any():
+        if plan.settings.mirror and aligned.poses.mirror[good].any():
             run.warn("rlnIsFlip is set on mirrored particles; RELION does not apply it: flipped.star serves RELION")
-        if plan.parameters.mirror:
+        if plan.settings.mirror:
             _write_flipped_star(plan, aligned, run, updated, good)
             files["flipped.mrcs, flipped.star"] = "the raw particles with the mirrored ones flipped, for RELION"
     averages = averages_of(plan, aligned)
@@ -75,7 +77,7 @@ def write_align_outputs(
         "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
     }
     with run.stage("report"):
-        write_report(plan, aligned, averages, run, argv, counts, good, files, verdicts, null)
+        write_report(p, plan, aligned, averages, run, argv, counts, good, files, verdicts, null)
     return nodes
 
 
@@ -91,7 +93,7 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
         "rlnOriginYAngst": poses.dy * pixel,
         "rlnClassNumber": aligned.reference[good] + 1,
     }
-    if plan.parameters.mirror or "rlnIsFlip" in plan.particles.particles:
+    if plan.settings.mirror or "rlnIsFlip" in plan.particles.particles:
         # An old 1 beside a pose that was found without mirrors would contradict it.
         columns["rlnIsFlip"] = aligned.poses.mirror[good].astype(np.int64)
     return columns | {
@@ -105,7 +107,7 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
 
 def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, object]:
     """Say how sure poses are, where the search core found them; else what the measure says of them."""
-    if plan.parameters.measured:
+    if plan.settings.measured:
         return {"cryoalignMetricValue": aligned.value[good]}
     return {
         "cryoalignPsiError": aligned.psi_error_deg[good],
@@ -115,7 +117,7 @@ def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]
 
 def _half_columns(plan: AlignPlan, good: NDArray[np.int64]) -> dict[str, object]:
     """Say which half a particle was refined in, and down to which resolution the halves share a reference."""
-    if not plan.parameters.in_halves:
+    if not plan.settings.halves:
         return {}
     shared = plan.references.shape[-1] * plan.reference_pixel_size / shared_ring(plan)
     return {"rlnRandomSubset": plan.half[good].astype(np.int64) + 1, SHARED_RESOLUTION: np.full(len(good), shared)}

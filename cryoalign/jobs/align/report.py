@@ -18,11 +18,12 @@ from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
+from cryoalign.jobs.align.null_test import NullTest
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.passes.align.merge import MergedAlignment
 from cryoalign.passes.align.next_references import given_ring, reference_mask_px, shared_ring
-from cryoalign.passes.align.null_test import NullTest
-from cryoalign.passes.align.part import FLAGS, sum_settings
+from cryoalign.passes.align.part import FLAGS
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.verdict import Verdict
 from cryoalign.passes.growth import growth_curve
@@ -36,6 +37,7 @@ EXAMPLES, NULL_CLASSES = 8, 6
 
 
 def write_report(  # type: ignore[no-untyped-def]
+    p: AlignParameters,
     plan: AlignPlan,
     aligned: MergedAlignment,
     averages: ClassAverages,
@@ -48,7 +50,6 @@ def write_report(  # type: ignore[no-untyped-def]
     null: NullTest | None = None,
 ) -> None:
     """Write report.html and montage.png."""
-    p = plan.parameters
     geometry = plan.geometries[0]
     references, filtered_to = _references_as_searched(plan)
     raw, after, names = _examples(plan, aligned, good)
@@ -59,7 +60,7 @@ def write_report(  # type: ignore[no-untyped-def]
         title="Alignment without references" if p.synchronized else "Alignment to references",
         command_line=" ".join(["cryoalign", *argv]),
         version=cryoalign.__version__,
-        parameters=_parameters_as_words(plan),
+        parameters=_parameters_as_words(p, plan),
         counts={name: value for name, value in counts.items() if name != "guard"},
         warnings=list(run.warnings),
         timings_s=dict(run.timings_s),
@@ -100,7 +101,7 @@ def write_report(  # type: ignore[no-untyped-def]
         growth=_growth(plan, aligned, averages),
         guard=_guard(plan, verdicts[-1]) if verdicts else None,
         null_test=None if null is None else _null_test(plan, averages, null),
-        notes=_notes(plan),
+        notes=_notes(p),
     )
     write_align_report(run.staged("report.html"), run.staged("montage.png"), data)
 
@@ -119,16 +120,16 @@ def _examples(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]
         g = plan.geometries[int(plan.geometry_of[row])]
         image = g.source.read(plan.place_in[row : row + 1])
         poses: Poses = aligned.poses.take([row])
-        turned = resample(image, poses, interpolation=plan.parameters.interpolation, edge=plan.parameters.resolved_edge)
+        turned = resample(image, poses, interpolation=plan.settings.interpolation, edge=plan.settings.resolved_edge)
         raw.append(match_geometry(image, g.pixel_size_angstrom, box, pixel)[0])
         after.append(match_geometry(turned, g.pixel_size_angstrom, box, pixel)[0])
     names = plan.particles.take(rows).image_names()
     return np.asarray(raw), np.asarray(after), [f"{name.split('@')[0]}@{Path(name).name}" for name in names]
 
 
-def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
+def _parameters_as_words(p: AlignParameters, plan: AlignPlan) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
-    p, g = plan.parameters, plan.geometries[0]
+    g = plan.geometries[0]
     words = {
         **({"--strategy": p.strategy} if p.synchronized else {"--reference": str(p.reference)}),
         "--mask-diameter": f"{g.mask_diameter_px * g.pixel_size_angstrom:.1f} A",
@@ -153,11 +154,11 @@ def _parameters_as_words(plan: AlignPlan) -> dict[str, str]:
 
 def _references_as_searched(plan: AlignPlan) -> tuple[NDArray[np.float32], float | None]:
     """Return what was aligned to in the first round, and the resolution in A to which it was filtered, if it was."""
-    p, box, pixel = plan.parameters, plan.references.shape[-1], plan.reference_pixel_size
+    p, box, pixel = plan.settings, plan.references.shape[-1], plan.reference_pixel_size
     references, filtered_to = plan.references, p.lowpass
     if p.lowpass is not None or p.highpass is not None:
         references = apply_ring_gain(references, bandpass(box, pixel, p.lowpass, p.highpass))
-    if p.in_halves:
+    if p.halves:
         ring = given_ring(plan)
         references = apply_ring_gain(references, np.arange(box // 2 + 1) <= ring)
         filtered_to = max(filtered_to or 0.0, box * pixel / ring)
@@ -179,7 +180,7 @@ def _null_test(plan: AlignPlan, averages: ClassAverages, null: NullTest) -> Null
 def _half_sets(plan: AlignPlan, good: NDArray[np.int64]) -> HalfSets:
     half = plan.half[good]
     shared = None
-    if plan.parameters.in_halves:
+    if plan.settings.halves:
         shared = plan.references.shape[-1] * plan.reference_pixel_size / shared_ring(plan)
     return halves_in_words(plan.particles, (int((half == 0).sum()), int((half == 1).sum())), shared)
 
@@ -187,12 +188,11 @@ def _half_sets(plan: AlignPlan, good: NDArray[np.int64]) -> HalfSets:
 def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages) -> GrowthCurve | None:
     def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
         source = plan.geometries[int(plan.geometry_of[rows[0]])].source
-        ctf = None if plan.ctf is None else plan.ctf.take(rows)
-        sums.add(source.read(plan.place_in[rows]), aligned.poses.take(rows), cells, ctf)
+        sums.add(source.read(plan.place_in[rows]), aligned.poses.take(rows), cells, plan.images.ctf_of(rows))
 
     return growth_curve(
         averages, np.arange(len(plan.references)) + 1, np.where(aligned.good, aligned.reference, -1), plan.half,
-        plan.geometry_of, lambda g: sum_settings(plan, g), add, mask_diameter_px=reference_mask_px(plan),
+        plan.geometry_of, plan.sum_settings, add, mask_diameter_px=reference_mask_px(plan),
     )  # fmt: skip
 
 
@@ -211,14 +211,14 @@ def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
     )  # fmt: skip
 
 
-def _notes(plan: AlignPlan) -> list[str]:
+def _notes(p: AlignParameters) -> list[str]:
     notes = ["Averages are Wiener-filtered with the signal-to-noise ratio that the halves show; the halves are not."]
-    if plan.parameters.synchronized:
+    if p.synchronized:
         notes.append(
             "No references were given: those of the first round are averages of all particles in the frame that their "
             "neighbours make, used on low rings only. psi is free by one constant for each class."
         )
-    if plan.parameters.in_halves:
+    if p.halves:
         notes.append(
             "Each half was aligned to averages of its own particles from the second round on; detail finer than the "
             "band of the first references is independent, and only there a resolution is read."

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cryoalign.io.magnification import in_words
-from cryoalign.io.particles import ParticleSet, read_particles
+from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.average.tables import write_average_outputs
 from cryoalign.passes.average.centring import centred
@@ -18,16 +17,17 @@ from cryoalign.passes.average.plan import AveragePlan, plan_average
 from cryoalign.passes.average.second import (
     IntensityPart,
     VariancePart,
+    half_models,
     merge_intensities,
     merge_variance,
     whitening_filters,
 )
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.reading import read_table
 from cryoalign.run.rundir import RunDirectory
 
 
-def run_average(
-    parameters: AverageParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
-) -> int:
+def run_average(parameters: AverageParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
     """Average particles by class and write a run directory.
 
     Parameters
@@ -38,8 +38,6 @@ def run_average(
         The command line as typed, for the record.
     verbosity
         Below 0 quiet, above 0 more.
-    merge_only
-        Finish a run whose parts are all there.
 
     Returns
     -------
@@ -52,15 +50,15 @@ def run_average(
         For anything the user can mend.
     """
     p = parameters
-    with RunDirectory.begin_with(
-        p, "average", argv, verbosity, [*p.inputs, *([] if p.members is None else [p.members])]
-    ) as run:
+    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if p.members is None else [p.members])]) as run:
+        particles = read_table(p, run, whole=p.members is not None)
         with run.stage("read"):
-            particles, members = _read(p, run)
+            members = _memberships(p, particles, run)
         with run.stage("plan"):
-            plan = plan_average(p, particles, members, scratch=run.scratch("unpacked"), warn=run.warn)
+            images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+            plan = plan_average(p, images, members, warn=run.warn)
             _log_plan(plan, run)
-        passes = Passes(run, merge_only)
+        passes = Passes(run)
         found = passes.averages(plan, "sums")
         if found is None:
             run.leave_partial()
@@ -73,35 +71,25 @@ def run_average(
             found = _with_variance(found, passes)
         counts = _counts(found, particles)
         with run.stage("write"):
-            nodes = write_average_outputs(found, run, argv, counts)
+            nodes = write_average_outputs(p, found, run, argv, counts)
         run.commit(counts=counts, relion_nodes=nodes)
         return 0
 
 
-def _read(p: AverageParameters, run: RunDirectory) -> tuple[ParticleSet, Memberships]:
-    limit = p.limit if p.members is None else None
-    particles = read_particles(
-        p.inputs, datadir=p.datadir, angpix=p.angpix, limit=limit, apply_mag_matrix=p.apply_mag_matrix
-    )
-    for text in particles.warnings:
-        run.warn(text)
-    run.add_inputs(particles.stacks)
-    run.log.info("read %d particles (%s)", len(particles), particles.dialect)
-    if (text := in_words(particles)) is not None:
-        run.log.info("%s", text)
-    members = read_memberships(p, particles, run.warn)
+def _memberships(p: AverageParameters, particles: ParticleSet, run: RunDirectory) -> Memberships:
+    members = read_memberships(p, particles, run.warn, limit=p.limit, weighted=p.robust is None)
     if members.unweighted:
         run.log.info("%d of weight 0 are left out", members.unweighted)
-    return particles, members
+    return members
 
 
 def _log_plan(plan: AveragePlan, run: RunDirectory) -> None:
-    p = plan.parameters
-    words = {"wiener": "weighted, Wiener filter", "flip": "phases only", "plain": "left alone"}[p.treatment]
+    s = plan.settings
+    words = {"wiener": "weighted, Wiener filter", "flip": "phases only", "plain": "left alone"}[s.treatment]
     run.log.info(
         "%d memberships in %d classes, averages of %d px at %g A, mask %.1f px; CTF %s; %s",
         len(plan.members), plan.n_classes, plan.out_box, plan.out_pixel_size, plan.mask_diameter_px,
-        "none" if plan.ctf is None and not p.plain else words,
+        "none" if plan.ctf is None and not s.plain else words,
         "by class, for the sums of all are large" if plan.by_class else "in the order of the input",
     )  # fmt: skip
 
@@ -110,9 +98,9 @@ def _scaled(found: AverageResult, passes: Passes) -> AverageResult:
     """Estimate intensities against the other half's averages, and average again with them."""
     plan, run = found.plan, passes.run
     good = found.sums.good
-    work = IntensityPart(plan, found.sums, found.averages.ssnr_per_image, whitening_filters(plan, good))
-    store, ranges = passes.second(plan, "intensities", work, "intensities")
-    intensities = merge_intensities(plan, run.parts(store), ranges, good)
+    models = half_models(plan, found.sums, found.averages.ssnr_per_image)
+    parts = passes.second(plan, "intensities", IntensityPart(plan, whitening_filters(plan, good), models))
+    intensities = merge_intensities(plan, *parts, good)
     run.log.info(
         "intensities spread by %.3f; one is known to %.3f before it is drawn to 1", intensities.spread,
         intensities.error,
@@ -127,9 +115,8 @@ def _scaled(found: AverageResult, passes: Passes) -> AverageResult:
 def _with_variance(found: AverageResult, passes: Passes) -> AverageResult:
     """Add the variance of members round their averages."""
     plan = found.plan
-    work = VariancePart(plan, found.averages.averages, whitening_filters(plan, found.sums.good))
-    store, ranges = passes.second(plan, "variance", work, "variance")
-    return replace(found, variance=merge_variance(plan, passes.run.parts(store), ranges))
+    work = VariancePart(plan, whitening_filters(plan, found.sums.good), found.averages.averages)
+    return replace(found, variance=merge_variance(plan, *passes.second(plan, "variance", work)))
 
 
 def _counts(found: AverageResult, particles: ParticleSet) -> dict[str, int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 import cryoalign
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.averaging.growth import GrowthCurve
+from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.passes.average.part import add_tile, member_tiles
 from cryoalign.passes.average.passes import AverageResult
@@ -23,8 +24,9 @@ from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(
-    found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int], files: Mapping[str, str]
-) -> None:
+    p: AverageParameters, found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int],
+    files: Mapping[str, str],
+) -> None:  # fmt: skip
     """Write report.html and montage.png."""
     plan, averages = found.plan, found.averages
     present = [int(c) for c in np.flatnonzero(averages.counts)]
@@ -40,11 +42,11 @@ def write_report(
         mask_diameter_angstrom=plan.mask_diameter_angstrom,
         averages={number[c]: averages.averages[c] for c in present},
         members={number[c]: int(averages.counts[c]) for c in present},
-        parameters=_parameters_as_words(plan),
+        parameters=_parameters_as_words(p, plan),
         counts=dict(counts),
         warnings=list(run.warnings),
         timings_s=dict(run.timings_s),
-        kind_of_average=kind_of_average(plan),
+        kind_of_average=plan.kind_of_average,
         variance={} if found.variance is None else {number[c]: found.variance[c] for c in present},
         frc=frc_curves(averages, plan.members.class_numbers),
         halves=_halves(found),
@@ -61,19 +63,6 @@ def write_report(
     write_average_report(run.staged("report.html"), run.staged("montage.png"), data)
 
 
-def kind_of_average(plan: AveragePlan) -> str:
-    """Say in words what an average is."""
-    p = plan.parameters
-    mean = {None: "mean", "median": "median", "winsorised": "winsorised mean", "sigma-clip": "sigma-clipped mean"}
-    words = mean[p.robust]
-    if p.treatment == "plain":
-        return words if p.robust else "plain mean"
-    if p.treatment == "flip":
-        return f"phase-flipped {words}" if plan.ctf is not None else f"{words} without CTF"
-    kind = "CTF-weighted, Wiener-filtered" if plan.ctf is not None else "Wiener-filtered"
-    return f"{kind} {words}"
-
-
 def _halves(found: AverageResult) -> HalfSets:
     plan = found.plan
     first, second = (int(v) for v in found.sums.counts.sum(axis=0))
@@ -88,7 +77,7 @@ def _halves(found: AverageResult) -> HalfSets:
 def _growth(found: AverageResult) -> GrowthCurve | None:
     """Grow the largest class from some of its members; robust means are no sums, and do not grow member by member."""
     plan, members = found.plan, found.plan.members
-    if plan.parameters.robust is not None:
+    if plan.settings.robust is not None:
         return None
 
     def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
@@ -102,9 +91,8 @@ def _growth(found: AverageResult) -> GrowthCurve | None:
     )  # fmt: skip
 
 
-def _parameters_as_words(plan: AveragePlan) -> dict[str, str]:
+def _parameters_as_words(p: AverageParameters, plan: AveragePlan) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
-    p = plan.parameters
     words = {
         "classes from": "all in one" if p.one_class else p.by or "rlnClassNumber",
         "CTF": {"wiener": "weighted", "flip": "phases corrected", "plain": "left alone"}[p.treatment]

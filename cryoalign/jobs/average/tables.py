@@ -11,6 +11,7 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.stack_writer import write_stack
+from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.average.report import write_report
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
@@ -22,7 +23,7 @@ SCALE = "cryoalignScale"
 
 
 def write_average_outputs(
-    found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int]
+    p: AverageParameters, found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int]
 ) -> list[tuple[str, NodeKind]]:
     """Write all result files and return RELION's output nodes."""
     plan = found.plan
@@ -51,7 +52,7 @@ def write_average_outputs(
         "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
     }
     with run.stage("report"):
-        write_report(found, run, argv, counts, files)
+        write_report(p, found, run, argv, counts, files)
     return nodes
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.classavg.members import ViewMembers, write_members
 from cryoalign.passes.average.centring import centred
 from cryoalign.passes.average.passes import AverageResult, Passes
-from cryoalign.passes.average.plan import AveragePlan, plan_average
+from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average_files import AVERAGE_FILES, write_average_files
 from cryoalign.run.markers import NodeKind
 from cryoalign.run.rundir import RunDirectory
@@ -23,29 +19,7 @@ VIEW_FILES = AVERAGE_FILES | {"members.star": "who is averaged in which class, w
 """What `write_views` writes, for the list of files in a report."""
 
 
-def plan_views(
-    parameters: AverageParameters,
-    particles: ParticleSet,
-    views: ViewMembers,
-    *,
-    scratch: Path,
-    warn: Callable[[str], None],
-) -> AveragePlan:
-    """Plan the averages of views.
-
-    Parameters
-    ----------
-    parameters
-        As ``average`` would be told: inputs, treatment of the CTF, mask, interpolation, threads, memory, bad images.
-    particles, views
-        The whole table, and the members of the views.
-    scratch, warn
-        See :func:`cryoalign.passes.average.plan.plan_average`.
-    """
-    return plan_average(parameters, particles, views.memberships, scratch=scratch, warn=warn)
-
-
-def average_views(plan: AveragePlan, run: RunDirectory, *, merge_only: bool = False) -> AverageResult | None:
+def average_views(plan: AveragePlan, run: RunDirectory) -> AverageResult | None:
     """Add up and finish the averages, brought to the centre where the parameters say so.
 
     Returns
@@ -53,9 +27,9 @@ def average_views(plan: AveragePlan, run: RunDirectory, *, merge_only: bool = Fa
     AverageResult
         None where this task of a job array is not all of it.
     """
-    passes = Passes(run, merge_only)
+    passes = Passes(run)
     found = passes.averages(plan, "views")
-    if found is not None and plan.parameters.recenter:
+    if found is not None and plan.settings.recenter:
         found = centred(found, passes)
     return found
 

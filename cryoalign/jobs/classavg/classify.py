@@ -7,12 +7,12 @@ from cryoalign.classification.pipeline import classify
 from cryoalign.classification.settings import ClassificationSettings
 from cryoalign.io.graph_file import Graph, read_graph
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.saved import load_classification, save_classification
-from cryoalign.jobs.rid_distance.search import saying, search_settings
+from cryoalign.passes.prepare.compared import neighbour_count, saying, search_settings
 from cryoalign.passes.prepare.graph import lists_of_graph
-from cryoalign.passes.prepare.prepared import DEFAULT_K, Prepared, neighbour_count
+from cryoalign.passes.prepare.prepared import Prepared
+from cryoalign.passes.prepare.settings import DEFAULT_K
 from cryoalign.run.rundir import RunDirectory
 
 
@@ -33,7 +33,7 @@ def classify_particles(
     InputError
         If there are fewer particles than neighbours.
     """
-    k = neighbour_count(p, len(prepared.rows), run)
+    k = neighbour_count(p, len(prepared.rows), run, prepared.particles)
     store = run.parts("classification")
     found = load_classification(store)
     if found is None:
@@ -85,14 +85,3 @@ def classification_settings(p: ClassavgParameters, prepared: Prepared, k: int) -
         seed=p.seed,
         threads=p.threads,
     )
-
-
-def treatment_of(p: ClassavgParameters, mask_diameter_angstrom: float) -> AverageParameters:
-    """Return what `average` would be told to make the averages."""
-    return AverageParameters(
-        inputs=p.inputs, output=p.output, datadir=p.datadir, angpix=p.angpix, plain=p.plain or not p.ctf,
-        phase_flip=p.phase_flip, ctf_intact_first_peak=p.ctf_intact_first_peak, ssnr=p.ssnr, recenter=p.recenter,
-        mask_diameter=mask_diameter_angstrom, invert=p.invert, apply_mag_matrix=p.apply_mag_matrix, threads=p.threads,
-        memory=p.memory, limit=p.limit, block_size=p.block_size, seed=p.seed, on_bad_image=p.on_bad_image,
-        full_digest=p.full_digest,
-    )  # fmt: skip

@@ -13,20 +13,25 @@ from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, default_count, given_views
 from cryoalign.core.errors import InputError
 from cryoalign.io.graph_file import write_graph
-from cryoalign.jobs.classavg.averages import VIEW_FILES, average_views, plan_views, write_views
-from cryoalign.jobs.classavg.classify import classify_particles, given_graph, treatment_of
+from cryoalign.jobs.classavg.averages import VIEW_FILES, average_views, write_views
+from cryoalign.jobs.classavg.classify import classify_particles, given_graph
 from cryoalign.jobs.classavg.members import ViewMembers, view_members
 from cryoalign.jobs.classavg.model_files import MODEL_FILES, write_model
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.partition import make_partition
 from cryoalign.jobs.classavg.report import write_report
 from cryoalign.jobs.classavg.result import ClassavgResult
-from cryoalign.jobs.rid_distance.search import metric_in_words
+from cryoalign.passes.average.plan import plan_average
+from cryoalign.passes.average.settings import AverageSettings
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.chosen import chosen_file, chosen_rows
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.prepare.compared import metric_in_words
 from cryoalign.passes.prepare.graph import graph_of_lists
-from cryoalign.passes.prepare.prepared import Prepared, prepare, read_for_comparison
+from cryoalign.passes.prepare.prepared import Prepared, prepare
+from cryoalign.passes.reading import read_table
 from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.run.parameters import settings_from
 from cryoalign.run.rundir import RunDirectory
 
 MOST_REFERENCES = 200
@@ -36,9 +41,7 @@ _SHIFT_SHARE = 20
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # threads of its own would only wait for each other here
-def run_classavg(
-    parameters: ClassavgParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
-) -> int:
+def run_classavg(parameters: ClassavgParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
     """Make class averages and write a run directory.
 
     Parameters
@@ -49,8 +52,6 @@ def run_classavg(
         The command line as typed, for the record.
     verbosity
         Below 0 quiet, above 0 more.
-    merge_only
-        Finish a run whose particles are all prepared.
 
     Returns
     -------
@@ -64,14 +65,13 @@ def run_classavg(
     """
     p = parameters
     named = [p.graph, None if p.rows is None else chosen_file(p.rows)]
-    with RunDirectory.begin_with(
-        p, "classavg", argv, verbosity, [*p.inputs, *(path for path in named if path is not None)]
-    ) as run:
-        particles = read_for_comparison(p, run)
+    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *(path for path in named if path is not None)]) as run:
+        particles = read_table(p, run)
         graph = given_graph(p, particles, run)
         if p.rows is not None:
             chosen_rows(p.rows, particles, option="--particles")  # a mistake should not cost an hour
-        prepared = prepare(p, particles, run, merge_only=merge_only)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        prepared = prepare(p, images, run, block_size=p.block_size)
         if prepared is None:
             run.leave_partial()
             return 0
@@ -89,19 +89,16 @@ def _averages(
         seeds = _seeds(p, prepared, classification)
         views = view_members(classification, seeds, plan.particles, prepared.rows, plan.box, plan.pixel_size_angstrom)
         run.log.info("%d views of %s particles", len(views), _sizes(views))
-        average_plan = plan_views(
-            treatment_of(p, plan.mask_diameter_angstrom), plan.particles, views, scratch=run.scratch("unpacked"),
-            warn=lambda text: None,
-        )  # fmt: skip
+        settings = settings_from(AverageSettings, p, plain=p.plain or not p.ctf)
+        average_plan = plan_average(settings, plan.images, views.memberships, warn=lambda text: None)
     averages = average_views(average_plan, run)
     assert averages is not None  # none of it is done in parts of a job array
     moved = 0.0 if averages.moved_px is None else float(np.hypot(*averages.moved_px.T).max())
     own_pixel = plan.particles.pixel_size_angstrom[prepared.rows]
     partition = make_partition(
-        averages, _references(seeds, classification, p), run, rows=prepared.rows,
+        p, averages, _references(seeds, classification, p), run, rows=prepared.rows,
         centre_px=classification.centre_px * (plan.pixel_size_angstrom / own_pixel)[:, None],
-        max_shift_px=plan.raw_box / _SHIFT_SHARE + moved, band_ring=plan.box // 2, min_class_size=p.min_class_size,
-        whiten=p.whiten,
+        max_shift_px=plan.raw_box / _SHIFT_SHARE + moved, band_ring=plan.box // 2,
     )  # fmt: skip
     run.log.info("%d particles in %d classes for RELION", len(partition.rows), len(partition))
     return ClassavgResult(prepared, classification, seeds, views, averages, partition)

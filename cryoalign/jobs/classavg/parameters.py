@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import ClassVar
 
 from cryoalign.classification.settings import Algorithm
 from cryoalign.core.errors import InputError
-from cryoalign.passes.prepare.settings import PATHS, ComparisonParameters
-from cryoalign.run.parameters import option_of, parameters_from_json, parameters_to_json
+from cryoalign.passes.prepare.settings import ComparisonParameters
 
 MOST_FREQUENCIES = 30
 """Edges are not known to the few degrees that higher angular frequencies would need."""
@@ -60,17 +58,14 @@ class ClassavgParameters(ComparisonParameters):
     recenter: bool = False
     allow_no_signal: bool = False
 
+    command: ClassVar[str] = "classavg"
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         super().__post_init__()
-        for name in ("classes", "k_max", "rounds", "min_class_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{option_of(name)} must be at least 1", value=value)
-        if self.ssnr is not None and not 0 < self.ssnr < float("inf"):
-            raise InputError("--ssnr must be a positive number", value=self.ssnr)
-        if self.algorithm not in get_args(Algorithm):
-            raise InputError(f"--algorithm must be one of {', '.join(get_args(Algorithm))}", value=self.algorithm)
+        self.check_numbers("classes", "k_max", "rounds", "min_class_size", at_least=1)
+        self.check_numbers("ssnr")
+        self.check_choices({"algorithm": Algorithm})
         self.refuse_together(
             ("classes", "every_particle"), ("classes", "rows"), ("every_particle", "rows"), ("plain", "phase_flip"),
             ("plain", "ssnr"), ("phase_flip", "ssnr"), ("graph", "candidates"), ("graph", "rounds"),
@@ -81,12 +76,3 @@ class ClassavgParameters(ComparisonParameters):
             raise InputError("--k-max is too large", value=self.k_max, hint=f"{MOST_FREQUENCIES} at most")
         if self.k_max is not None and self.algorithm in ("vdm", "kmeans"):
             raise InputError(f"--k-max has no meaning for --algorithm {self.algorithm}", value=self.k_max)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold; `from_json` undoes it."""
-        return parameters_to_json(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> ClassavgParameters:
-        """Return the parameters that `to_json` described; an unknown name is an InputError."""
-        return parameters_from_json(cls, values, command="classavg", paths=(*PATHS, "graph"))

@@ -7,27 +7,31 @@ exactly the rows of each class, by the code of ``average``.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.alignment.by_measure import MeasureAligner
+from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
 from cryoalign.core.search.search import SearchResult, mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.io.magnification import poses_as_written
-from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.passes.align.plan import aligners, plan_align, thread_bytes, with_references
+from cryoalign.jobs.classavg.parameters import ClassavgParameters
+from cryoalign.passes.align.plan import aligners, plan_align, with_references
 from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.align.settings import CORE_METRIC, AlignSettings
 from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.passes import AverageResult, Passes
 from cryoalign.passes.average.plan import AveragePlan, plan_average
-from cryoalign.run.cpus import threads_within
-from cryoalign.run.parts import PartRange, plan_parts, run_parts
+from cryoalign.run.parameters import settings_from
+from cryoalign.run.parts import PartRange, plan_parts
 from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.run.work import PartFunction, do_parts
 
 _COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "reference": np.int64, "score": np.float64,
@@ -73,6 +77,7 @@ class Partition:
 
 
 def make_partition(
+    p: ClassavgParameters,
     views: AverageResult,
     chosen: NDArray[np.integer],
     run: RunDirectory,
@@ -81,13 +86,13 @@ def make_partition(
     centre_px: NDArray[np.floating],
     max_shift_px: float,
     band_ring: int,
-    min_class_size: int = 1,
-    whiten: bool = True,
 ) -> Partition:
     """Put every usable particle into one class.
 
     Parameters
     ----------
+    p
+        How particles are compared, and how large a class must be.
     views
         The averages of views.
     chosen
@@ -103,10 +108,6 @@ def make_partition(
     band_ring
         References are used up to this ring of the averages: the band in which views were found, so that the halves of
         a class share nothing beyond it.
-    min_class_size
-        Smaller classes are taken away.
-    whiten
-        Weight the score by the noise spectrum.
     """
     plan = views.plan
     rows = np.asarray(rows, np.int64)
@@ -116,20 +117,20 @@ def make_partition(
     centres = np.zeros((len(plan.particles), 2))
     centres[rows] = centre_px
     with run.stage("plan partition"):
-        aligning = replace(
-            plan_align(
-                _align_parameters(plan, max_shift_px, whiten), plan.particles, references, plan.out_pixel_size,
-                scratch=run.scratch("unpacked"), warn=lambda text: None,
-            ),
-            origin=centres,
+        settings = settings_from(
+            AlignSettings, p, metric=CORE_METRIC, mirror=False, ctf=not plan.settings.plain, max_shift_px=max_shift_px,
+            resize_reference=True,
         )  # fmt: skip
+        aligning = plan_align(
+            settings, plan.images, references, plan.out_pixel_size, warn=lambda text: None, origin=centres
+        )
     usable = np.zeros(len(plan.particles), bool)
     usable[rows] = True
     kept = np.arange(len(references))
-    answers = _aligned(aligning, usable, run, "partition-001")
+    answers = _aligned(p, aligning, usable, run, "partition-001")
     for again in range(2, len(references) + 1):
         counts = np.bincount(answers["reference"][usable], minlength=len(kept))
-        large = counts >= max(min_class_size, 1)
+        large = counts >= p.min_class_size
         if large.all() or not large.any():
             break
         orphans = usable & ~large[answers["reference"]]
@@ -137,7 +138,7 @@ def make_partition(
         answers["reference"] = (np.cumsum(large) - 1)[answers["reference"]]
         if orphans.any():
             left = with_references(aligning, references[kept][None])
-            found = _aligned(left, orphans, run, f"partition-{again:03d}")
+            found = _aligned(p, left, orphans, run, f"partition-{again:03d}")
             for name, values in answers.items():
                 values[orphans] = found[name][orphans]
     return _with_averages(plan, answers, rows, kept, len(images), np.asarray(chosen, np.int64), run)
@@ -161,11 +162,9 @@ def _with_averages(
         rows, np.arange(len(rows)), classes, poses, None, score, np.arange(1, len(kept) + 1), None, None,
         shared_angstrom=plan.members.shared_angstrom,
     )  # fmt: skip
-    parameters = replace(plan.parameters, recenter=False)
-    again = plan_average(
-        parameters, plan.particles, memberships, scratch=run.scratch("unpacked"), warn=lambda text: None
-    )
-    found = Passes(run, merge_only=False).averages(again, "partition")
+    settings = replace(plan.settings, recenter=False)
+    again = plan_average(settings, plan.images, memberships, warn=lambda text: None)
+    found = Passes(run).averages(again, "partition")
     assert found is not None
     return Partition(
         rows, classes, poses, score, answers["margin"][rows], answers["psi_error"][rows], answers["shift_error"][rows],
@@ -173,50 +172,43 @@ def _with_averages(
     )  # fmt: skip
 
 
-def _align_parameters(plan: AveragePlan, max_shift_px: float, whiten: bool) -> AlignParameters:
-    p = plan.parameters
-    return AlignParameters(
-        inputs=p.inputs, output=p.output, reference=p.output / "averages.mrcs", guard=False, write_stack=False,
-        mask_diameter=plan.mask_diameter_angstrom, ctf=not p.plain, ctf_intact_first_peak=p.ctf_intact_first_peak,
-        whiten=whiten, max_shift_px=max_shift_px, invert=p.invert, apply_mag_matrix=p.apply_mag_matrix,
-        resize_reference=True, threads=p.threads, memory=p.memory, block_size=p.block_size,
-        on_bad_image=p.on_bad_image,
-    )  # fmt: skip
-
-
-def _aligned(plan: AlignPlan, usable: NDArray[np.bool_], run: RunDirectory, name: str) -> dict[str, NDArray]:
+def _aligned(
+    p: ClassavgParameters, plan: AlignPlan, usable: NDArray[np.bool_], run: RunDirectory, name: str
+) -> dict[str, NDArray]:
     """Align some rows and return the columns of all, zeros elsewhere."""
-    ranges = plan_parts(len(plan.particles), plan.parameters.block_size or _PART_ROWS)
-    store = run.parts(name)
-    p, total = plan.parameters, int(usable.sum())
-    with run.stage("partition"), progress(run.log, "partition", total, verbosity=run.verbosity) as counter:
-        run_parts(
-            ranges,
-            _PartitionPart(plan, usable),
-            store,
-            workers=threads_within(p.threads, p.memory, thread_bytes(plan), run.warn),
-            on_done=lambda part: counter.update(int(usable[part.start : part.stop].sum())),
-            should_stop=run.aborted,
-        )
+    ranges = plan_parts(len(plan.particles), p.block_size or _PART_ROWS)
+    do_parts(
+        run, _PartitionWork(plan, usable), ranges, store=name, words="partition",
+        rows=lambda part: int(usable[part.start : part.stop].sum()),
+    )  # fmt: skip
     columns = {label: np.zeros(len(usable), dtype) for label, dtype in _COLUMNS.items()}
-    for part, arrays in store.load_all(ranges):
+    for part, arrays in run.parts(name).load_all(ranges):
         for label, values in arrays.items():
             columns[label][part.start : part.stop] = values
     return columns
 
 
-class _PartitionPart:
-    """The part function: rows in, poses and references out; threads keep buffers of their own."""
+@dataclass(frozen=True, eq=False)
+class _PartitionWork:
+    """The work: rows in, poses and references out."""
 
-    def __init__(self, plan: AlignPlan, usable: NDArray[np.bool_]) -> None:
-        self.plan, self.usable = plan, usable
-        self._local = threading.local()
+    plan: AlignPlan
+    usable: NDArray[np.bool_]
 
-    def __call__(self, part: PartRange) -> dict[str, NDArray]:
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
+
+    @contextmanager
+    def open(self) -> Iterator[PartFunction]:
+        """Enter the part function, with aligners of its own."""
+        mine = aligners(self.plan)
+        yield lambda part: self._align(part, [arms[0] for arms in mine])
+
+    def _align(self, part: PartRange, mine: list[ReferenceAligner | MeasureAligner]) -> dict[str, NDArray]:
         """Align the usable rows from ``part.start`` to ``part.stop``."""
         plan = self.plan
-        if not hasattr(self._local, "aligners"):
-            self._local.aligners = aligners(plan)
         columns = {label: np.zeros(len(part), dtype) for label, dtype in _COLUMNS.items()}
         for start in range(part.start, part.stop, TILE):
             rows = np.arange(start, min(start + TILE, part.stop))
@@ -227,7 +219,7 @@ class _PartitionPart:
                 geometry = plan.geometries[g]
                 images = np.zeros((len(rows), geometry.box, geometry.box), np.float32)
                 images[valid] = geometry.source.read(plan.place_in[rows[valid]])
-                result = self._local.aligners[g][0].align(images, plan.tile_inputs(rows, valid))
+                result = mine[g].align(images, plan.tile_inputs(rows, valid))
                 for label, values in _columns_of(result).items():
                     columns[label][start - part.start :][: len(rows)][valid] = values[valid]
         return columns

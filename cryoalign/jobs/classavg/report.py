@@ -9,11 +9,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import cryoalign
-from cryoalign.jobs.average.report import kind_of_average
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.result import ClassavgResult
 from cryoalign.jobs.quality import frc_curves, halves_in_words
-from cryoalign.jobs.rid_distance.search import UNITS
+from cryoalign.passes.prepare.compared import UNITS
 from cryoalign.report.classavg import ClassavgReportData, SignalSummary, ViewMembers, write_classavg_report
 from cryoalign.run.rundir import RunDirectory
 
@@ -66,7 +65,7 @@ def write_report(
         view_quality={numbers[c]: float(averages.quality[c]) for c in present},
         frc=frc_curves(averages, numbers),
         halves=halves_in_words(plan.particles, (first, second), shared),
-        kind_of_average=kind_of_average(plan),
+        kind_of_average=plan.kind_of_average,
         classes={c + 1: classes.averages[c] for c in range(len(partition))},
         class_members={c + 1: int(classes.counts[c]) for c in range(len(partition))},
         class_frc=frc_curves(classes, range(1, len(partition) + 1)),

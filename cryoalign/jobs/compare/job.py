@@ -52,7 +52,7 @@ def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity
         For anything the user can mend.
     """
     p = parameters
-    with RunDirectory.begin_with(p, "compare", argv, verbosity) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             measures = {name: measure(name) for name in p.metrics}
             a, b = (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.registry import MEASURES, in_words
-from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
+from cryoalign.run.parameters import RunOptions
 
 NEED_AN_EXTRA = ("wavelet-emd",)
 """Measures that need a package which is not installed with cryoalign."""
@@ -18,15 +17,13 @@ EXPORTS = ("csv",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareParameters:
+class CompareParameters(RunOptions):
     """Parameters of one comparison.
 
     Attributes
     ----------
     a, b
         References and images: a file of images (.mrc, .mrcs, .star, .cs), or one image of it as ``N@FILE``.
-    output
-        Run directory.
     metric
         Names of measures, in the order wanted; empty = all that need no extra.
     max_shift, max_shift_px
@@ -61,10 +58,6 @@ class CompareParameters:
         Pairs that are drawn.
     export
         Further forms of the table: csv.
-    threads
-        Changes nothing but the time.
-    resume, overwrite
-        How the run treats its directory.
 
     Raises
     ------
@@ -74,7 +67,6 @@ class CompareParameters:
 
     a: str
     b: str
-    output: Path
     metric: tuple[str, ...] = ()
     max_shift: float | None = None
     max_shift_px: float | None = None
@@ -94,26 +86,19 @@ class CompareParameters:
     resize_reference: bool = False
     pictures: int = 3
     export: tuple[str, ...] = ()
-    threads: int = 1
-    resume: bool = False
-    overwrite: bool = False
+
+    command: ClassVar[str] = "compare"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        refuse_together(self, ("resume", "overwrite"), ("max_shift", "max_shift_px"))
-        refuse_together(self, ("all_pairs", "by_class"), ("check_poses", "scale"))
+        super().__post_init__()
+        self.refuse_together(("max_shift", "max_shift_px"), ("all_pairs", "by_class"), ("check_poses", "scale"))
         for name in self.metric:
             in_words(name)  # refuses names that are not known
         object.__setattr__(self, "metric", tuple(dict.fromkeys(self.metric)))
         object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
-        for name in ("mask_diameter", "angpix"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"{option_of(name)} must be a positive number", value=value)
-        for name in ("max_shift", "max_shift_px", "pictures"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{option_of(name)} must not be negative", value=value)
+        self.check_numbers("mask_diameter", "angpix")
+        self.check_numbers("max_shift", "max_shift_px", "pictures", at_least=0)
         if not 1.0 < self.scale_limit <= 4.0:
             raise InputError("--scale-limit must be above 1 and at most 4", value=self.scale_limit)
 
@@ -121,7 +106,3 @@ class CompareParameters:
     def metrics(self) -> tuple[str, ...]:
         """Names of the measures that are used."""
         return self.metric or DEFAULT_METRICS
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return parameters_to_json(self)

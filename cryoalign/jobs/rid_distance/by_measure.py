@@ -6,6 +6,7 @@ average, less what they have with each other: 1 - NCC, 1 - correntropy, mean ent
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.neighbours import NeighbourSlicedWasserstein
 from cryoalign.metrics.sliced.wiener_split import known_of_stack
 from cryoalign.passes.noisy_measures import warning_of_noise
+from cryoalign.passes.prepare.compared import neighbour_count
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
-from cryoalign.passes.prepare.prepared import Prepared, neighbour_count
-from cryoalign.run.cpus import threads_within
-from cryoalign.run.parts import PartRange, run_parts
+from cryoalign.passes.prepare.prepared import Prepared
+from cryoalign.run.parts import PartRange
 from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.run.work import PureWork, do_parts
 
 UNITS = {
     "euclidean": "intensity", "ncc": "1 - correlation", "absolute-difference": "intensity",
@@ -49,7 +50,7 @@ _CLEAN = 0.05
 """Images whose variance outside the mask is a smaller share of that inside are taken to be clean."""
 
 
-def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, threads: int) -> FoundGraph:
+def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory) -> FoundGraph:
     """Compare all pairs of particles by a measure of images and return the graph that was asked for.
 
     Raises
@@ -60,7 +61,7 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     assert p.measure is not None
     plan, m, known = prepared.plan, len(prepared.rows), _known(prepared)
     compare = _ranked_by(p.measure, known.snr, p.shifts)
-    k = None if p.lists_pairs else neighbour_count(p, m, run)
+    k = None if p.lists_pairs else neighbour_count(p, m, run, prepared.particles)
     of = None if k is None else queried(p, prepared)
     tiles = _compared_tiles(m, of)
     _check_cost(p, m, tiles, plan.box, run)
@@ -71,7 +72,7 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     run.log.info("comparing %s by %s; %s", noise, compare.title, compare.cost)
     max_shift = _max_shift(p, plan.raw_box, plan.box)
     limits = SearchLimits(max_shift, mirror=p.mirror)
-    value, poses = _all_pairs(p, compare, prepared, known, limits, tiles, run, threads)
+    value, poses = _all_pairs(compare, prepared, known, limits, tiles, run)
     if not compare.lower_is_better:
         own = _own_values(measure(compare.name), prepared, known)
         distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
@@ -145,43 +146,64 @@ def _known(prepared: Prepared) -> Preparation:
     return known_of_stack(images, known)
 
 
-def _all_pairs(
-    p: RidDistanceParameters, compare: Ranking, prepared: Prepared, known: Preparation, limits: SearchLimits,
-    tiles: NDArray[np.bool_], run: RunDirectory, threads: int,
-) -> tuple[NDArray[np.float32], dict[str, NDArray]]:  # fmt: skip
-    """Return values (m, m), symmetric, and the poses that bring j onto i where i < j, (m, m) each.
+@dataclass(frozen=True, eq=False)
+class _PairPart(PureWork):
+    """The part function: a tile of images against its own and all later tiles; tiles not compared stay 0.
 
-    Parts are tiles of rows; what is compared does not depend on threads. Tiles that are not compared stay 0.
+    Parameters
+    ----------
+    compare, features, limits
+        What compares, the tiles made ready for it, and which poses are searched.
+    tiles
+        Which tiles are compared with which.
+    m
+        Images in all.
     """
-    m = len(prepared.rows)
-    starts = np.arange(0, m, _TILE)
-    features: list[Any] = [compare.prepare(np.array(prepared.images[s : s + _TILE], np.float32), known) for s in starts]
 
-    def work(part: PartRange) -> dict[str, NDArray]:
-        rows = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}  # type: dict[str, list[NDArray]]
-        for b in range(part.index, len(features)):
-            if tiles[part.index, b]:
-                table = compare.table(features[part.index], features[b], limits)
+    compare: Ranking
+    features: list[Any]
+    limits: SearchLimits
+    tiles: NDArray[np.bool_]
+    m: int
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return 64 * _TILE * self.m
+
+    def __call__(self, part: PartRange) -> dict[str, NDArray]:
+        """Return values and poses of a tile's rows, (rows, images from the first of them on) each."""
+        rows: dict[str, list[NDArray]] = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}
+        for b in range(part.index, len(self.features)):
+            if self.tiles[part.index, b]:
+                table = self.compare.table(self.features[part.index], self.features[b], self.limits)
             else:
-                table = PairTable.empty(len(part), min(_TILE, m - b * _TILE))
+                table = PairTable.empty(len(part), min(_TILE, self.m - b * _TILE))
             for name, columns in rows.items():
                 columns.append(getattr(table, name))
         joined = {name: np.concatenate(columns, axis=1) for name, columns in rows.items()}
         return {name: v if name == "mirror" else v.astype(np.float32) for name, v in joined.items()}
 
+
+def _all_pairs(
+    compare: Ranking, prepared: Prepared, known: Preparation, limits: SearchLimits, tiles: NDArray[np.bool_],
+    run: RunDirectory,
+) -> tuple[NDArray[np.float32], dict[str, NDArray]]:  # fmt: skip
+    """Return values (m, m), symmetric, and the poses that bring j onto i where i < j, (m, m) each.
+
+    Parts are tiles of rows. Tiles that are not compared stay 0.
+    """
+    m = len(prepared.rows)
+    starts = np.arange(0, m, _TILE)
+    work = _PairPart(
+        compare, [compare.prepare(np.array(prepared.images[s : s + _TILE], np.float32), known) for s in starts],
+        limits, tiles, m,
+    )  # fmt: skip
     ranges = [PartRange(index, int(s), int(min(s + _TILE, m))) for index, s in enumerate(starts)]
-    store = run.parts("pairs")
-    workers = threads_within(threads, p.memory, 64 * _TILE * m, run.warn)
-    done = {part.index for part in ranges if store.has(part.index)}
-    before = sum(len(part) for part in ranges if part.index in done)
-    with progress(run.log, "comparing", m, done=before, verbosity=run.verbosity) as counter:
-        run_parts(
-            ranges, work, store, workers=workers, should_stop=run.aborted,
-            on_done=lambda part: None if part.index in done else counter.update(len(part)),
-        )  # fmt: skip
+    do_parts(run, work, ranges, store="pairs", words="comparing", stage="pairs")
     whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi_deg", "dx", "dy")}
     whole["mirror"] = np.zeros((m, m), bool)
-    for part, arrays in store.load_all(ranges):
+    for part, arrays in run.parts("pairs").load_all(ranges):
         for name, values in arrays.items():
             whole[name][part.start : part.stop, part.start :] = values
     upper = np.triu(whole.pop("value"), 1)

@@ -12,13 +12,13 @@ from cryoalign.jobs.rid_distance.report import write_report
 from cryoalign.jobs.rid_distance.search import find_graph, unit_of
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.chosen import chosen_file, chosen_rows
-from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare, read_for_comparison
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare
+from cryoalign.passes.reading import read_table
 from cryoalign.run.rundir import RunDirectory
 
 
-def run_rid_distance(
-    parameters: RidDistanceParameters, *, argv: Sequence[str], verbosity: int = 0, merge_only: bool = False
-) -> int:
+def run_rid_distance(parameters: RidDistanceParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
     """Find neighbours and write a run directory.
 
     Parameters
@@ -29,8 +29,6 @@ def run_rid_distance(
         The command line as typed, for the record.
     verbosity
         Below 0 quiet, above 0 more.
-    merge_only
-        Finish a run whose particles are all prepared.
 
     Returns
     -------
@@ -44,20 +42,19 @@ def run_rid_distance(
     """
     p = parameters
     named = None if p.queries is None else chosen_file(p.queries)
-    with RunDirectory.begin_with(
-        p, "rid-distance", argv, verbosity, [*p.inputs, *([] if named is None else [named])]
-    ) as run:
-        particles = read_for_comparison(p, run)
+    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if named is None else [named])]) as run:
+        particles = read_table(p, run)
         if p.queries is not None:
             chosen_rows(p.queries, particles, option="--queries")  # a mistake should not cost an hour
         # Components need some images to be found; two class averages have a distance.
         fewest = FEWEST if p.measure is None else 2
-        prepared = prepare(p, particles, run, merge_only=merge_only, fewest=fewest)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        prepared = prepare(p, images, run, block_size=p.block_size, fewest=fewest)
         if prepared is None:
             run.leave_partial()
             return 0
         with run.stage("compare"):
-            found = find_graph(p, prepared, run, p.threads)
+            found = find_graph(p, prepared, run)
         _say(p, found, run)
         with run.stage("write"):
             files = _write(p, found, prepared, run)

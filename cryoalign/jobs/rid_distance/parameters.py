@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.registry import measure
-from cryoalign.passes.prepare.settings import PATHS, ComparisonParameters
-from cryoalign.run.parameters import parameters_from_json, parameters_to_json
+from cryoalign.passes.prepare.settings import ComparisonParameters
 
 EXPORTS = ("csv", "star")
 
@@ -44,11 +41,12 @@ class RidDistanceParameters(ComparisonParameters):
     queries: str | None = None
     export: tuple[str, ...] = ()
 
+    command: ClassVar[str] = "rid-distance"
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         super().__post_init__()
-        if self.max_distance is not None and not (math.isfinite(self.max_distance) and self.max_distance >= 0):
-            raise InputError("--max-distance must not be negative", value=self.max_distance)
+        self.check_numbers("max_distance", at_least=0)
         unknown = [kind for kind in self.export if kind not in EXPORTS]
         if unknown:
             raise InputError(f"--export must be one of {', '.join(EXPORTS)}", value=unknown[0])
@@ -84,12 +82,3 @@ class RidDistanceParameters(ComparisonParameters):
     def lists_pairs(self) -> bool:
         """Whether the graph lists pairs i < j, not neighbours of each particle."""
         return self.all_pairs or (self.max_distance is not None and self.k is None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold; `from_json` undoes it."""
-        return parameters_to_json(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RidDistanceParameters:
-        """Return the parameters that `to_json` described; an unknown name is an InputError."""
-        return parameters_from_json(cls, values, command="rid-distance", paths=PATHS)

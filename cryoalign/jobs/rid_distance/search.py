@@ -7,8 +7,6 @@ E_i - S_ij and E_j - S_ij. Either is at least 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -19,39 +17,24 @@ from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import best_attainable
 from cryoalign.classification.pipeline import find_neighbours
-from cryoalign.classification.settings import Score, SearchSettings
+from cryoalign.classification.settings import Score
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.rid_distance.by_measure import UNITS as MEASURE_UNITS
 from cryoalign.jobs.rid_distance.by_measure import find_by_measure
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.passes.prepare.compared import UNITS, metric_in_words, neighbour_count, saying, search_settings
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
-from cryoalign.passes.prepare.prepared import Prepared, neighbour_count
-from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.run.rundir import RunDirectory
 
-UNITS: dict[Score, str] = {"llr": "nats", "euclidean": "noise standard deviations"}
 MOST_PAIRS = 20_000_000
 """Edges of a graph that lists pairs, at most: 6,324 particles against each other."""
-
-
-def metric_in_words(p: ComparisonParameters) -> str:
-    """Return what the distance is, for the graph."""
-    return f"{p.score} on {p.metric} ({UNITS[p.score]})"
 
 
 def unit_of(p: RidDistanceParameters) -> str:
     """Return what distances are counted in."""
     return UNITS[p.score] if p.measure is None else MEASURE_UNITS[p.measure]
-
-
-def search_settings(p: ComparisonParameters, prepared: Prepared, k: int, threads: int) -> SearchSettings:
-    """Return what the search is told."""
-    plan = prepared.plan
-    return SearchSettings(
-        k=k, score=p.score, features=p.metric, mirror=p.mirror, candidates=p.candidates, threads=threads,
-        shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box), radius_px=plan.radius_px,
-    )  # fmt: skip
 
 
 def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -73,12 +56,7 @@ def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray
     return np.where(lists.index >= 0, distance, np.inf).astype(np.float32)
 
 
-def saying(run: RunDirectory, what: str) -> Callable[[str], None]:
-    """Return a function that logs the name of each stage of a method when it begins."""
-    return lambda stage: run.log.info("%s: %s", what, stage)
-
-
-def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, threads: int) -> FoundGraph:
+def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory) -> FoundGraph:
     """Compare the particles and return the graph that was asked for.
 
     Raises
@@ -87,12 +65,12 @@ def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, 
         If there are fewer particles than neighbours, more pairs than a graph can list, or no pair near enough.
     """
     if p.measure is not None:
-        return find_by_measure(p, prepared, run, threads)
+        return find_by_measure(p, prepared, run)
     if p.lists_pairs:
-        return _pairs(p, prepared, threads)
-    k = neighbour_count(p, len(prepared.rows), run)
+        return _pairs(p, prepared)
+    k = neighbour_count(p, len(prepared.rows), run, prepared.particles)
     of = queried(p, prepared)
-    settings = search_settings(p, prepared, k, threads)
+    settings = search_settings(p, prepared, k, p.threads)
     lists, features, notes = find_neighbours(prepared.images, settings, saying(run, "comparing"))
     graph = graph_of_lists(
         lists, list_distances(lists, p.score, notes.best_attainable), prepared, metric_in_words(p), of=of,
@@ -102,7 +80,7 @@ def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory, 
     return FoundGraph(graph, k, searched, len(features.frequency), None if of is None else len(of))
 
 
-def _pairs(p: RidDistanceParameters, prepared: Prepared, threads: int) -> FoundGraph:
+def _pairs(p: RidDistanceParameters, prepared: Prepared) -> FoundGraph:
     """Compare all pairs, without shifts, and keep those that are near enough."""
     m = len(prepared.rows)
     if p.all_pairs and m * (m - 1) // 2 > MOST_PAIRS:
@@ -110,10 +88,10 @@ def _pairs(p: RidDistanceParameters, prepared: Prepared, threads: int) -> FoundG
             f"{m} particles have {m * (m - 1) // 2} pairs, too many for a graph", value=MOST_PAIRS,
             hint="keep the nearest with -k, or near ones with --max-distance",
         )  # fmt: skip
-    settings = search_settings(p, prepared, 1, threads)
+    settings = search_settings(p, prepared, 1, p.threads)
     with threadpool_limits(1, user_api="blas"):
         features = prepare_features(prepared.images, settings)
-        columns = _columns(p, features, threads)
+        columns = _columns(p, features)
     if not len(columns["i"]):
         raise InputError("no two particles are as near as --max-distance", value=p.max_distance)
     graph = graph_of_edges(
@@ -123,7 +101,7 @@ def _pairs(p: RidDistanceParameters, prepared: Prepared, threads: int) -> FoundG
     return FoundGraph(graph, None, None, len(features.frequency))
 
 
-def _columns(p: RidDistanceParameters, features: Features, threads: int) -> dict[str, NDArray]:
+def _columns(p: RidDistanceParameters, features: Features) -> dict[str, NDArray]:
     """Return the columns of the pairs i < j that are near enough."""
     weights = pair_weights(p.score, features.frequency, features.eigenvalue)
     offset = weights.own_terms(features.coefficients)
@@ -137,7 +115,7 @@ def _columns(p: RidDistanceParameters, features: Features, threads: int) -> dict
     kept: dict[str, list[NDArray]] = {name: [] for name in ("i", "j", "score", "angle_deg", "mirror")}
     count = 0
     for block in pairs_above(
-        weights.weighted(features.coefficients), features.frequency, least, offset, mirror=p.mirror, threads=threads
+        weights.weighted(features.coefficients), features.frequency, least, offset, mirror=p.mirror, threads=p.threads
     ):
         count += len(block.i)
         if count > MOST_PAIRS:

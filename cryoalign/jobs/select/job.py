@@ -43,7 +43,7 @@ def run_select(parameters: SelectParameters, *, argv: Sequence[str], verbosity: 
         For anything the user can mend; also where no particle is left.
     """
     p = parameters
-    with RunDirectory.begin_with(p, "select", argv, verbosity, p.inputs) as run:
+    with RunDirectory.begin_with(p, argv, verbosity, p.inputs) as run:
         table_path = needed_class_table(p)
         run.add_inputs(path for path in (table_path, p.classes_from) if path is not None)
         with run.stage("read"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.select.expressions import (
@@ -15,7 +15,7 @@ from cryoalign.jobs.select.expressions import (
     parse_condition,
 )
 from cryoalign.passes.class_lists import parse_classes
-from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
+from cryoalign.run.parameters import SeedOptions, option_of
 
 SCORE, PSI_ERROR, SHIFT_ERROR, FLAG = "cryoalignScore", "cryoalignPsiError", "cryoalignShiftError", "cryoalignFlag"
 QUALITY, RESOLUTION = "cryoalignQuality", "rlnEstimatedResolution"
@@ -28,16 +28,16 @@ _CRITERIA = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectParameters:
+class SelectParameters(SeedOptions):
     """Parameters of one selection.
 
     None means: not asked for.
 
     Attributes
     ----------
-    inputs, output, datadir, angpix
-        Particles (.star, .cs, .mrcs, .mrc), run directory, the folder that image names start from, and a pixel size in
-        A that overrides the metadata.
+    inputs, datadir, angpix
+        Particles (.star, .cs, .mrcs, .mrc), the folder that image names start from, and a pixel size in A that
+        overrides the metadata.
     classes, exclude_classes
         Class numbers to keep and to remove, as ``1,3,5-8``.
     classes_from
@@ -61,12 +61,6 @@ class SelectParameters:
         How many to keep of what is left, ``500`` or ``10%``: the best, and after that a random sample.
     invert_selection
         Keep what would be removed.
-    seed
-        For the sample.
-    threads
-        Changes nothing; RELION always gives it.
-    resume, overwrite
-        How the run treats its directory.
 
     Raises
     ------
@@ -75,7 +69,6 @@ class SelectParameters:
     """
 
     inputs: tuple[Path, ...]
-    output: Path
     datadir: Path | None = None
     angpix: float | None = None
     classes: str | None = None
@@ -99,30 +92,24 @@ class SelectParameters:
     best: str | None = None
     random: str | None = None
     invert_selection: bool = False
-    seed: int = 0
-    threads: int = 1
-    resume: bool = False
-    overwrite: bool = False
+
+    command: ClassVar[str] = "select"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        super().__post_init__()
         if not self.inputs:
             raise InputError("no particles given")
         given = [getattr(self, name) for name in _CRITERIA]
         if all(value is None or value is False or value == () for value in given):
             raise InputError("nothing to select by", hint="give --classes, --where, --random or another criterion")
-        for name in ("angpix", "coordinate_angpix", "max_class_resolution"):
-            self._check_number(name, 0, "a positive number", strict=True)
-        for name in ("max_psi_error", "max_shift_error", "min_distance"):
-            self._check_number(name, 0, "a number from 0 up", strict=False)
+        self.check_numbers("angpix", "coordinate_angpix", "max_class_resolution")
+        self.check_numbers("max_psi_error", "max_shift_error", "min_distance", at_least=0)
+        self.check_numbers("min_class_size", at_least=1)
         for name in ("min_score", "min_class_quality"):
-            self._check_number(name, -math.inf, "a number", strict=True)
-        if self.min_class_size is not None and self.min_class_size < 1:
-            raise InputError("--min-class-size must be at least 1", value=self.min_class_size)
-        if not 0 <= self.seed < 2**64:
-            raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
-        if self.threads < 1:
-            raise InputError("--threads must be at least 1", value=self.threads)
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{option_of(name)} must be a number", value=value)
         for name in ("classes", "exclude_classes"):
             self._read(name, parse_classes)
         for name in ("best", "random"):
@@ -141,12 +128,6 @@ class SelectParameters:
                 "--class-table is not used", value=str(self.class_table),
                 hint="give --min-class-quality, --max-class-resolution or --class-where; --classes-from takes a list",
             )  # fmt: skip
-        refuse_together(self, ("resume", "overwrite"))
-
-    def _check_number(self, name: str, least: float, what: str, *, strict: bool) -> None:
-        value = getattr(self, name)
-        if value is not None and not (math.isfinite(value) and (value > least if strict else value >= least)):
-            raise InputError(f"{option_of(name)} must be {what}", value=value)
 
     def _read(self, name: str, parse: Any) -> Any:
         given = getattr(self, name)
@@ -191,7 +172,3 @@ class SelectParameters:
     def random_amount(self) -> Amount | None:
         """How many are sampled."""
         return None if self.random is None else parse_amount(self.random)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return parameters_to_json(self)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.core.tiles import TILE
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
-from cryoalign.io.stack_writer import StackWriter, write_stack
+from cryoalign.io.stack_writer import StackPlace, StackWriter, write_stack
 from cryoalign.io.star import write_star
 from cryoalign.jobs.simulate.inputs import read_noise, read_projector, read_views
 from cryoalign.jobs.simulate.parameters import SimulateParameters
-from cryoalign.run.parts import PartRange, plan_parts, run_parts
+from cryoalign.run.parts import PartRange, plan_parts
 from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.run.work import PartFunction, do_parts
 from cryoalign.simulation.particles import CtfRecipe, Recipe, Simulation, Truth
 
 _PART_PIXELS = 1 << 21
@@ -49,7 +50,7 @@ def run_simulate(parameters: SimulateParameters, *, argv: Sequence[str], verbosi
     """
     p = parameters
     inputs = [path for path in (p.map, p.views_file, p.noise_file) if path is not None]
-    with RunDirectory.begin_with(p, "simulate", argv, verbosity, inputs) as run:
+    with RunDirectory.begin_with(p, argv, verbosity, inputs) as run:
         with run.stage("plan"):
             simulation = _plan(p, run)
         layout = _Layout.of(p, run)
@@ -126,32 +127,41 @@ def _plan(p: SimulateParameters, run: RunDirectory) -> Simulation:
 def _write_pixels(p: SimulateParameters, simulation: Simulation, layout: _Layout, run: RunDirectory) -> None:
     recipe = simulation.recipe
     counts = np.diff(layout.bounds).tolist()
-    writers = [
-        StackWriter(run.staged(name), count, recipe.box, recipe.pixel_size_angstrom, keep_existing=run.resumed)
+    places = [
+        StackPlace(run.staged(name), count, recipe.box, recipe.pixel_size_angstrom)
         for name, count in zip(layout.names, counts, strict=True)
     ]
     # A multiple of 64 rows that a worker can hold a few times over.
     part_rows = TILE * max(1, _PART_PIXELS // (TILE * recipe.box**2))
+    with ExitStack() as stacks:
+        for place in places:
+            stacks.enter_context(place.open())
+        work = _Simulating(simulation, layout, tuple(places))
+        do_parts(run, work, plan_parts(p.count, part_rows), store="parts", words="simulating", stage="particles")
 
-    def make(part: PartRange) -> dict[str, NDArray]:
-        images = simulation.images(np.arange(part.start, part.stop))
-        for stack, start, stop in layout.pieces(part):
-            writers[stack].write(start - int(layout.bounds[stack]), images[start - part.start : stop - part.start])
+
+@dataclass(frozen=True, eq=False)
+class _Simulating:
+    """The work: rows in, their images in the stacks."""
+
+    simulation: Simulation
+    layout: _Layout
+    places: tuple[StackPlace, ...]
+    worker_bytes = 0
+
+    @contextmanager
+    def open(self) -> Iterator[PartFunction]:
+        """Enter the part function, with the stacks open."""
+        with ExitStack() as stacks:
+            writers = [stacks.enter_context(place.open()) for place in self.places]
+            yield lambda part: self._make(part, writers)
+
+    def _make(self, part: PartRange, writers: list[StackWriter]) -> dict[str, NDArray]:
+        images = self.simulation.images(np.arange(part.start, part.stop))
+        for stack, start, stop in self.layout.pieces(part):
+            first = start - int(self.layout.bounds[stack])
+            writers[stack].write(first, images[start - part.start : stop - part.start])
         return {"rows": np.array([part.start, part.stop])}
-
-    try:
-        with run.stage("particles"), progress(run.log, "simulating", p.count, verbosity=run.verbosity) as counter:
-            run_parts(
-                plan_parts(p.count, part_rows),
-                make,
-                run.parts(),
-                workers=p.threads,
-                on_done=lambda part: counter.update(len(part)),
-                should_stop=run.aborted,
-            )
-    finally:
-        for writer in writers:
-            writer.close()
 
 
 def _write_tables(p: SimulateParameters, simulation: Simulation, layout: _Layout, run: RunDirectory) -> None:

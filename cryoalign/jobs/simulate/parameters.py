@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import parameters_to_json, refuse_together
+from cryoalign.run.parameters import SeedOptions
 
 UNIFORM, SINGLE = "uniform", "single"
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"
 
 
-@dataclass(frozen=True)
-class SimulateParameters:
+@dataclass(frozen=True, kw_only=True)
+class SimulateParameters(SeedOptions):
     """What to simulate, and where to write it; names and units are those of the command line.
 
     Parameters
     ----------
-    output
-        Run directory.
     map, map_angpix
         Map to project, None = the built-in phantom; its voxel size in A where the header is wrong.
     count
@@ -45,12 +44,6 @@ class SimulateParameters:
         Number of optics groups, and of stacks, that particles are dealt to in equal runs.
     noise
         ``white``, ``coloured``, ``none`` or a STAR file with rlnSpectralIndex and rlnSigma2Noise.
-    threads
-        Cannot change a result.
-    seed
-        For everything random.
-    resume, overwrite
-        How the run treats its directory.
 
     Raises
     ------
@@ -58,7 +51,6 @@ class SimulateParameters:
         For values that contradict each other or make no sense.
     """
 
-    output: Path
     map: Path | None = None
     map_angpix: float | None = None
     count: int = 1000
@@ -78,26 +70,17 @@ class SimulateParameters:
     optics_groups: int = 1
     stacks: int = 1
     noise: str = COLOURED
-    threads: int = 1
-    seed: int = 0
-    resume: bool = False
-    overwrite: bool = False
+
+    spelling: ClassVar[Mapping[str, str]] = {"count": "-n"}
+
+    command: ClassVar[str] = "simulate"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        for name in ("map_angpix", "pixel_size", "snr", "voltage"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"--{name.replace('_', '-')} must be a positive number", value=value)
-        for name in ("shift_sd", "astigmatism", "cs"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"--{name.replace('_', '-')} must not be negative", value=value)
-        for name, option in (("count", "-n"), ("n_views", "--n-views"), ("optics_groups", "--optics-groups"),
-                             ("stacks", "--stacks"), ("threads", "--threads")):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{option} must be at least 1", value=value)
+        super().__post_init__()
+        self.check_numbers("map_angpix", "pixel_size", "snr", "voltage")
+        self.check_numbers("shift_sd", "astigmatism", "cs", at_least=0)
+        self.check_numbers("count", "n_views", "optics_groups", "stacks", at_least=1)
         if self.box is not None and self.box < 16:
             raise InputError("--box must be at least 16 px", value=self.box)
         if not (math.isfinite(self.defocus_min) and self.defocus_min <= self.defocus_max < 100):
@@ -114,9 +97,6 @@ class SimulateParameters:
             raise InputError("--n-views spreads views evenly: it goes with --views uniform only", value=self.views)
         if self.map_angpix is not None and self.map is None:
             raise InputError("--map-angpix needs --map")
-        if not 0 <= self.seed < 2**64:
-            raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
-        refuse_together(self, ("resume", "overwrite"))
 
     @property
     def views_file(self) -> Path | None:
@@ -127,7 +107,3 @@ class SimulateParameters:
     def noise_file(self) -> Path | None:
         """The STAR file of a noise spectrum, if one was given."""
         return None if self.noise in (WHITE, COLOURED, NO_NOISE) else Path(self.noise)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return parameters_to_json(self)

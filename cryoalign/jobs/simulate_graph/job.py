@@ -45,7 +45,7 @@ def run_simulate_graph(parameters: SimulateGraphParameters, *, argv: Sequence[st
         For anything the user can mend, such as a graph without edges.
     """
     p, recipe = parameters, parameters.recipe()
-    with RunDirectory.begin_with(p, "simulate-graph", argv, verbosity) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("simulate"):
             simulated = simulate_graph(recipe)
         if not len(simulated):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import option_of, parameters_to_json, refuse_together
+from cryoalign.run.parameters import SeedOptions, option_of
 from cryoalign.simulation.graphs import Adversary, GraphRecipe, Model, share_of_signal
 
 # Options that belong to some models only.
@@ -26,17 +25,15 @@ DEFAULT_SIGMA = 0.2
 DEFAULT_WRONG_SHARE = 0.3
 
 
-@dataclass(frozen=True)
-class SimulateGraphParameters:
+@dataclass(frozen=True, kw_only=True)
+class SimulateGraphParameters(SeedOptions):
     """What graph to simulate, and where to write it; names and units are those of the command line.
 
     None stands for the default of the model. See `GraphRecipe` for what they mean.
 
     Attributes
     ----------
-    output
-        Run directory.
-    model, nodes, mirrors, components, shift_sd, shift_jitter, seed
+    model, nodes, mirrors, components, shift_sd, shift_jitter
         As in the recipe; shifts in pixels.
     degree
         Edges of a node on average; of ``geometric`` its nearest neighbours.
@@ -50,10 +47,6 @@ class SimulateGraphParameters:
         As in the recipe.
     export
         Other forms of the graph: ``csv``, ``star``.
-    threads
-        Cannot change a result.
-    resume, overwrite
-        How the run treats its directory.
 
     Raises
     ------
@@ -61,7 +54,6 @@ class SimulateGraphParameters:
         For values that contradict each other or make no sense.
     """
 
-    output: Path
     model: Model = "corruption"
     nodes: int = 300
     degree: float | None = None
@@ -77,36 +69,25 @@ class SimulateGraphParameters:
     shift_sd: float = 0.0
     shift_jitter: float = 0.0
     export: tuple[str, ...] = ()
-    threads: int = 1
-    seed: int = 0
-    resume: bool = False
-    overwrite: bool = False
+
+    command: ClassVar[str] = "simulate-graph"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.model not in get_args(Model):
-            raise InputError(f"--model must be one of {', '.join(get_args(Model))}", value=self.model)
-        if self.adversary is not None and self.adversary not in get_args(Adversary):
-            raise InputError(f"--adversary must be one of {', '.join(get_args(Adversary))}", value=self.adversary)
+        super().__post_init__()
+        self.check_choices({"model": Model, "adversary": Adversary})
         for name, models in _MODELS_OF.items():
             if getattr(self, name) is not None and self.model not in models:
                 raise InputError(f"{option_of(name)} goes with --model {' or '.join(models)} only", value=self.model)
-        for name in ("nodes", "components", "threads"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{option_of(name)} must be at least 1", value=getattr(self, name))
-        for name in ("jitter", "sigma", "shift_sd", "shift_jitter", "signal"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{option_of(name)} must not be negative", value=value)
+        self.check_numbers("nodes", "components", at_least=1)
+        self.check_numbers("jitter", "sigma", "shift_sd", "shift_jitter", "signal", at_least=0)
         for name in ("edge_probability", "good_share", "wrong_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"{option_of(name)} must be from 0 to 1", value=value)
         if self.components > self.nodes:
             raise InputError("there are more components than nodes", value=self.components)
-        if not 0 <= self.seed < 2**64:
-            raise InputError("--seed must be from 0 to 2^64 - 1", value=self.seed)
-        refuse_together(self, ("degree", "edge_probability"), ("signal", "good_share"), ("resume", "overwrite"))
+        self.refuse_together(("degree", "edge_probability"), ("signal", "good_share"))
         if self.mirrors and self.model == "gaussian":
             raise InputError("--mirrors does not go with --model gaussian, a matrix of complex numbers")
         self._check_degree()
@@ -161,7 +142,3 @@ class SimulateGraphParameters:
             shift_sd_px=self.shift_sd,
             seed=self.seed,
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return parameters_to_json(self)

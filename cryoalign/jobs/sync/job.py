@@ -52,7 +52,7 @@ def run_sync(parameters: SyncParameters, *, argv: Sequence[str], verbosity: int 
         For anything the user can mend.
     """
     p = parameters
-    with RunDirectory.begin_with(p, "sync", argv, verbosity) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             table = read_edge_table(p.graph)
             run.add_inputs([table.path])

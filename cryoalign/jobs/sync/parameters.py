@@ -6,26 +6,26 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import parameters_to_json, refuse_together
+from cryoalign.run.parameters import SeedOptions
 from cryoalign.synchronization.settings import Algorithm, SyncSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyncParameters:
+class SyncParameters(SeedOptions):
     """Parameters of one synchronisation.
 
     Attributes
     ----------
-    graph, output
-        File of edges (graph.npz, STAR, CSV, TSV), or a run directory with graph.npz; run directory.
+    graph
+        File of edges (graph.npz, STAR, CSV, TSV), or a run directory with graph.npz.
     particles
         The particles that the graph is of; empty = those that the run beside graph.npz names, if they are there.
     datadir, angpix
         As for every command that reads particles.
-    algorithm, k_max, weights, seed
+    algorithm, k_max, weights
         As `SyncSettings`.
     anchor
         NODE=DEG: the angle of a node, which fixes that of its component.
@@ -33,10 +33,6 @@ class SyncParameters:
         Edges further apart than this are left out, in the distance's own unit.
     allow_no_signal
         Exit status 0 also where there is no signal.
-    threads
-        Changes nothing but the time.
-    resume, overwrite
-        How the run treats its directory.
 
     Raises
     ------
@@ -45,7 +41,6 @@ class SyncParameters:
     """
 
     graph: Path
-    output: Path
     particles: tuple[Path, ...] = ()
     datadir: Path | None = None
     angpix: float | None = None
@@ -55,20 +50,14 @@ class SyncParameters:
     anchor: tuple[str, ...] = ()
     max_distance: float | None = None
     allow_no_signal: bool = False
-    seed: int = 0
-    threads: int = 1
-    resume: bool = False
-    overwrite: bool = False
+
+    command: ClassVar[str] = "sync"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        refuse_together(self, ("resume", "overwrite"))
-        if self.angpix is not None and not (math.isfinite(self.angpix) and self.angpix > 0):
-            raise InputError("--angpix must be a positive number", value=self.angpix)
-        if self.max_distance is not None and not (math.isfinite(self.max_distance) and self.max_distance >= 0):
-            raise InputError("--max-distance must not be negative", value=self.max_distance)
-        if self.seed < 0:
-            raise InputError("--seed must not be negative", value=self.seed)
+        super().__post_init__()
+        self.check_numbers("angpix")
+        self.check_numbers("max_distance", at_least=0)
         if self.k_max is not None and self.algorithm in ("spectral", "gpm") and self.k_max != 1:
             raise InputError(f"--k-max does not go with --algorithm {self.algorithm}, which has one frequency",
                              value=self.k_max)  # fmt: skip
@@ -81,10 +70,6 @@ class SyncParameters:
         return SyncSettings(
             algorithm=self.algorithm, k_max=self.k_max, weights=self.weights, seed=self.seed, threads=self.threads
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary that JSON can hold."""
-        return parameters_to_json(self)
 
 
 def parse_anchor(text: str) -> tuple[str, float]:

@@ -8,6 +8,7 @@ from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import usable
 from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.sampling import spread
 
 
 def inverted_contrast(plan: AlignPlan) -> bool:
@@ -17,15 +18,14 @@ def inverted_contrast(plan: AlignPlan) -> bool:
     """
     difference: list[float] = []
     for g in plan.geometries:
-        count = min(len(g.rows), 2 * TILE)
-        rows = g.rows[np.arange(count) * len(g.rows) // count]
+        places = spread(2 * TILE, len(g.rows))
         aligner = ReferenceAligner(g.search)
-        for start in range(0, count, TILE):
-            here = rows[start : start + TILE]
-            images = g.source.read(plan.place_in[here])
+        for start in range(0, len(places), TILE):
+            here = places[start : start + TILE]
+            images = g.source.read(here)
             valid = usable(images)
             images[~valid] = 0.0
-            inputs = plan.tile_inputs(here, valid)
+            inputs = plan.tile_inputs(g.rows[here], valid)
             direct, negative = aligner.align(images, inputs), aligner.align(-images, inputs)
             difference += list((negative.score - direct.score)[valid])
     if len(difference) < 3:

@@ -1,4 +1,4 @@
-"""The guard against model bias within ``align``: which particles it looks at, and with which references.
+"""The guard against model bias within an alignment: which particles it looks at, and with which references.
 
 Images are aligned once more on low rings alone, and judged on the rings above (:mod:`cryoalign.averaging.guard`). The
 references must be independent of the particles: the ones given by the user in the first round, and where halves are
@@ -99,9 +99,9 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
 
 def _judged(plan: AlignPlan, g: Geometry, matched: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the fine detail of references at this geometry as the search sees it: in the user's band, masked."""
-    p = plan.parameters
-    if p.lowpass is not None or p.highpass is not None:
-        matched = apply_ring_gain(matched, bandpass(g.box, g.pixel_size_angstrom, p.lowpass, p.highpass))
+    s = plan.settings
+    if s.lowpass is not None or s.highpass is not None:
+        matched = apply_ring_gain(matched, bandpass(g.box, g.pixel_size_angstrom, s.lowpass, s.highpass))
     return judged_references(matched, g.mask_diameter_px)
 
 
@@ -115,7 +115,7 @@ def _clean_share(
     through = float((soft_disc(g.box, g.mask_diameter_px) ** 2).mean())
     rings = slice(BAND_RING + GAP + 1, (g.box + 1) // 2)
     counts = ring_counts(g.box)[rings]
-    gain = bandpass(g.box, g.pixel_size_angstrom, plan.parameters.lowpass, plan.parameters.highpass)[rings]
+    gain = bandpass(g.box, g.pixel_size_angstrom, plan.settings.lowpass, plan.settings.highpass)[rings]
     own = reference_noise_power(matched, g.mask_diameter_px)[:, rings] * gain**2
     power = radial_average(np.abs(scipy.fft.rfft2(judged)) ** 2, g.box)[:, rings] / g.box**2
     share = 1.0 - np.divide(through * (own @ counts), power @ counts, out=np.ones(len(own)), where=power @ counts > 0)
@@ -153,14 +153,14 @@ class Guard:
                 continue
             result = aligner.align(images, plan.tile_inputs(rows, here))
             at = np.flatnonzero(here)
-            ctf = None if plan.ctf is None else plan.ctf.take(rows[at])
+            ctf = plan.images.ctf_of(rows[at])
             weighted, power = multiply_by_ctf(images[at], ctf, geometry.pixel_size_angstrom)
             u, energy = held_out_products(
                 resample(weighted, result.poses.take(at)),
                 self.guard.references[g][arm],
                 result.reference[at],
                 power,
-                geometry.noise_power[plan.noise_group[rows[at]]],
+                geometry.noise_power[plan.images.noise_group_of[rows[at]]],
                 self.guard.first_ring,
                 result.scale[at],
                 self.guard.judged[g][arm],

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from cryoalign.alignment.by_measure import MeasurePlan, comparable, known_of_groups, plan_by_measure
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.core.filters import apply_ring_gain, bandpass
-from cryoalign.core.masks import background_region
 from cryoalign.core.search.search import SearchPlan
 from cryoalign.core.tiles import TILE
-from cryoalign.io.stacks import usable
 from cryoalign.metrics.measure import SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.noise import ring_power_of
 from cryoalign.passes.noisy_measures import warning_of_noise
+from cryoalign.passes.sampling import spread
 
 _SAMPLE = 256
 """Images of each noise group whose spectrum is measured, at most."""
@@ -37,7 +36,7 @@ def with_measure(plan: AlignPlan, masked: list[NDArray[np.float32]], rings: list
     rings
         Last ring of each geometry that may be used; None = all.
     """
-    if not plan.parameters.measured:
+    if not plan.settings.measured:
         return plan
     geometries = []
     for g, arms, last in zip(plan.geometries, masked, rings, strict=True):
@@ -54,8 +53,8 @@ def with_measure(plan: AlignPlan, masked: list[NDArray[np.float32]], rings: list
             scaled = apply_ring_gain(arm, strength) * np.float32(_intensity(plan, g, search))
             measures.append(
                 plan_by_measure(
-                    measure(plan.parameters.metric), scaled, known,
-                    SearchLimits(g.max_shift_px, mirror=plan.parameters.mirror), gain, g.pixel_size_angstrom,
+                    measure(plan.settings.metric), scaled, known,
+                    SearchLimits(g.max_shift_px, mirror=plan.settings.mirror), gain, g.pixel_size_angstrom,
                 )
             )  # fmt: skip
         geometries.append(replace(g, measures=tuple(measures)))
@@ -73,10 +72,10 @@ def warn_of_noise(plan: AlignPlan, warn: Callable[[str], None]) -> None:
 
 
 def _gain(plan: AlignPlan, g: Geometry, last: int | None) -> NDArray[np.float64] | None:
-    p = plan.parameters
-    if p.lowpass is None and p.highpass is None and last is None:
+    s = plan.settings
+    if s.lowpass is None and s.highpass is None and last is None:
         return None
-    gain = bandpass(g.box, g.pixel_size_angstrom, p.lowpass, p.highpass)
+    gain = bandpass(g.box, g.pixel_size_angstrom, s.lowpass, s.highpass)
     return gain if last is None else gain * (np.arange(g.box // 2 + 1) <= last)
 
 
@@ -94,19 +93,15 @@ def _ctf_strength(plan: AlignPlan, g: Geometry) -> NDArray[np.float64]:
 
 def _samples(plan: AlignPlan, g: Geometry, gain: NDArray[np.float64] | None) -> list[NDArray[np.float32]]:
     """Return some images of each noise group as they are compared."""
-    groups = plan.noise_group[g.rows]
-    outside = background_region(g.box, g.mask_diameter_px)
+    groups, outside = plan.images.noise_group_of[g.rows], g.background()
     samples = []
     for group in range(len(g.noise_power)):
         places = np.flatnonzero(groups == group)
-        count = min(len(places), _SAMPLE)
-        places = places[np.arange(count) * len(places) // max(1, count)]
-        images, kept = _good_images(g, places)
-        rows = g.rows[kept]
+        images, kept = g.good_images(places[spread(_SAMPLE, len(places))])
         samples.append(
             comparable(
-                images, None if plan.ctf is None else plan.ctf.take(rows), gain, outside=outside,
-                pixel_size_angstrom=g.pixel_size_angstrom, intact_first_peak=plan.parameters.ctf_intact_first_peak,
+                images, plan.images.ctf_of(g.rows[kept]), gain, outside=outside,
+                pixel_size_angstrom=g.pixel_size_angstrom, intact_first_peak=plan.settings.ctf_intact_first_peak,
             ) if len(kept) else images
         )  # fmt: skip
     return samples
@@ -114,14 +109,7 @@ def _samples(plan: AlignPlan, g: Geometry, gain: NDArray[np.float64] | None) -> 
 
 def _intensity(plan: AlignPlan, g: Geometry, search: SearchPlan) -> float:
     """Return the median intensity of some images relative to their references, by the search core; 1 if unknown."""
-    count = min(len(g.rows), TILE)
-    images, kept = _good_images(g, np.arange(count) * len(g.rows) // count)
+    images, kept = g.good_images(spread(TILE, len(g.rows)))
     found = ReferenceAligner(search).align(images, plan.tile_inputs(g.rows[kept], np.ones(len(kept), bool)))
     fitted = found.scale[(found.score > 0) & (found.scale > 0)]
     return float(np.median(fitted)) if len(fitted) else 1.0
-
-
-def _good_images(g: Geometry, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    images = g.source.read(places)
-    good = usable(images)
-    return images[good], places[good]

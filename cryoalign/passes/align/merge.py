@@ -12,7 +12,7 @@ from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.passes.align import guard as align_guard
-from cryoalign.passes.align.part import COLUMNS, sum_settings
+from cryoalign.passes.align.part import COLUMNS
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.bad_rows import REASONS
 from cryoalign.run.parts import PartRange, PartStore
@@ -87,7 +87,7 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
     """
     m, box = len(plan.references), plan.references.shape[-1]
     columns: dict[str, list[NDArray]] = {}
-    sums = [ClassSums(sum_settings(plan, g)) for g in range(len(plan.geometries))]
+    sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
     for _, arrays in store.load_all(ranges):
         for name in (*COLUMNS, *(c for c in align_guard.COLUMNS if c in arrays)):
             columns.setdefault(name, []).append(arrays[name])

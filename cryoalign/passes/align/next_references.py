@@ -84,12 +84,12 @@ def averages_of(plan: AlignPlan, aligned: MergedAlignment) -> ClassAverages:
 def given_ring(plan: AlignPlan) -> int:
     """Return the last ring, at the references' geometry, on which halves align to the references that were given."""
     box, pixel = plan.references.shape[-1], plan.reference_pixel_size
-    return initial_ring(plan.parameters, box, pixel, box * pixel)
+    return initial_ring(plan.settings, box, pixel, box * pixel)
 
 
 def shared_ring(plan: AlignPlan) -> int:
     """Return the last ring, at the references' geometry, on which the halves' alignment owes to the same references."""
-    if not plan.parameters.in_halves:
+    if not plan.settings.halves:
         return plan.references.shape[-1] // 2
     return given_ring(plan) + GAP
 

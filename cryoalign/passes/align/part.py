@@ -1,28 +1,26 @@
-"""The part function of ``align``: a range of rows in, their poses, sums and aligned images out."""
+"""The part function of an alignment: a range of rows in, their poses, sums and aligned images out."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.by_measure import MeasureAligner, MeasuredResult
-from cryoalign.alignment.to_references import ReferenceAligner
-from cryoalign.averaging.class_sums import ClassSums, SumSettings
-from cryoalign.core.masks import background_region, normalise_background
+from cryoalign.alignment.by_measure import MeasuredResult
+from cryoalign.averaging.class_sums import ClassSums
+from cryoalign.core.masks import normalise_background
+from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from cryoalign.core.search.search import SearchResult, mirror_images
-from cryoalign.core.tiles import TILE
 from cryoalign.io.magnification import poses_as_written
-from cryoalign.io.stack_writer import StackWriter
-from cryoalign.io.stacks import bad_images
+from cryoalign.io.stack_writer import StackPlace, StackWriter
 from cryoalign.passes.align import guard as align_guard
 from cryoalign.passes.align.guard import Guard, GuardPlan
 from cryoalign.passes.align.plan import aligners
-from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.bad_rows import reason_code, unusable_image
+from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.run.parts import PartRange
 
 FLAGS = {
@@ -40,28 +38,17 @@ COLUMNS = {
 """What a part knows of each of its rows, and the types; the merge joins the same ones."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class PartOutputs:
-    """Where a part writes pixels, one entry per geometry; empty where none are wanted."""
+    """Where a part writes pixels, one stack per geometry; empty where none are wanted."""
 
-    aligned: list[StackWriter] = field(default_factory=list)
-    flipped: list[StackWriter] = field(default_factory=list)
-
-
-def sum_settings(plan: AlignPlan, g: int) -> SumSettings:
-    """Return how the particles of a geometry are summed: two cells for each class, at the references' geometry."""
-    p, geometry = plan.parameters, plan.geometries[g]
-    return SumSettings(
-        box=geometry.box, pixel_size_angstrom=geometry.pixel_size_angstrom, out_box=plan.references.shape[-1],
-        out_pixel_size_angstrom=plan.reference_pixel_size, n_cells=2 * len(plan.references), scale=geometry.sum_scale,
-        treatment="wiener", interpolation=p.interpolation, edge=p.resolved_edge,
-        intact_first_peak=p.ctf_intact_first_peak,
-        normalize_diameter_px=geometry.mask_diameter_px if p.normalize else None,
-    )  # fmt: skip
+    aligned: tuple[StackPlace, ...] = ()
+    flipped: tuple[StackPlace, ...] = ()
 
 
-class AlignPart:
-    """The part function with what it needs; threads keep buffers of their own.
+@dataclass(frozen=True, eq=False)
+class AlignWork:
+    """The work of one round.
 
     Parameters
     ----------
@@ -73,11 +60,36 @@ class AlignPart:
         What the guard needs; None = no guard in this round.
     """
 
-    def __init__(self, plan: AlignPlan, outputs: PartOutputs, guard: GuardPlan | None = None) -> None:
+    plan: AlignPlan
+    outputs: PartOutputs = field(default_factory=PartOutputs)
+    guard: GuardPlan | None = None
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
+
+    @contextmanager
+    def open(self) -> Iterator[AlignPart]:
+        """Enter the part function, with aligners and stacks of its own."""
+        with ExitStack() as files:
+            aligned, flipped = (
+                [files.enter_context(place.open()) for place in places]
+                for places in (self.outputs.aligned, self.outputs.flipped)
+            )
+            yield AlignPart(self.plan, self.guard, aligned, flipped)
+
+
+class AlignPart:
+    """The part function of one worker, with its buffers and files."""
+
+    def __init__(
+        self, plan: AlignPlan, guard: GuardPlan | None, aligned: list[StackWriter], flipped: list[StackWriter]
+    ) -> None:
         self.plan = plan
-        self.outputs = outputs
-        self.guard = guard
-        self._local = threading.local()
+        self._aligners = aligners(plan)
+        self._guard = None if guard is None else Guard(plan, guard)
+        self._aligned, self._flipped = aligned, flipped
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Align the rows at positions ``part.start`` .. ``part.stop`` of the plan's order and return their arrays.
@@ -87,27 +99,23 @@ class AlignPart:
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        plan, mine = self.plan, self._local
-        if not hasattr(mine, "aligners"):
-            mine.aligners = aligners(plan)
-            mine.guard = None if self.guard is None else Guard(plan, self.guard)
+        plan = self.plan
         columns = {name: np.zeros(len(part), dtype) for name, dtype in COLUMNS.items()}
-        if self.guard is not None:
+        if self._guard is not None:
             columns |= {name: np.zeros(len(part), dtype) for name, dtype in align_guard.COLUMNS.items()}
             columns["guard_reference"][:] = -1
-        sums = [ClassSums(sum_settings(plan, g)) for g in range(len(plan.geometries))]
+        sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
         arm_of = plan.arm_of
-        for start in range(part.start, part.stop, TILE):
-            rows = plan.order[start : min(start + TILE, part.stop)]
-            here = {name: column[start - part.start :][: len(rows)] for name, column in columns.items()}
-            for g in np.unique(plan.geometry_of[rows]):
-                mask = plan.geometry_of[rows] == g
-                images, valid = self._read(int(g), rows, mask, here)
-                for arm in np.unique(arm_of[rows[mask]]):
-                    chosen = mask & (arm_of[rows] == arm)
-                    self._align(int(g), int(arm), rows, chosen, valid & chosen, images, here, sums[g])
-                if mine.guard is not None and mine.guard.looks_at(start):
-                    for at, found in mine.guard.judge_tile(int(g), rows, valid, images):
+        every = plan.order[part.start : part.stop]
+        for where, tiles in plan.images.tiles(every, columns["skipped"]):
+            rows = every[where]
+            here = {name: column[where] for name, column in columns.items()}
+            for tile in tiles:
+                images, valid = tile.in_slots(len(rows))
+                for arm in np.unique(arm_of[tile.rows]).tolist():
+                    self._align(tile.g, arm, rows, valid & (arm_of[rows] == arm), images, here, sums[tile.g])
+                if self._guard is not None and self._guard.looks_at(part.start + where.start):
+                    for at, found in self._guard.judge_tile(tile.g, rows, valid, images):
                         for name, values in found.items():
                             here[name][at] = values
         arrays: dict[str, NDArray] = dict(columns)
@@ -115,49 +123,34 @@ class AlignPart:
             arrays |= geometry_sums.pack(f"sums_{g}_")
         return arrays
 
-    def _read(self, g, rows, mask, here):  # type: ignore[no-untyped-def]
-        """Read the images of one geometry in a tile, each in its slot, and tell which can be used."""
-        plan, geometry = self.plan, self.plan.geometries[g]
-        images = np.zeros((len(rows), geometry.box, geometry.box), np.float32)
-        images[mask] = geometry.source.read(plan.place_in[rows[mask]])
-        valid = mask.copy()
-        for index, reason in bad_images(images[mask]):
-            position = int(np.flatnonzero(mask)[index])
-            if plan.parameters.on_bad_image == "error":
-                raise unusable_image(plan.particles, int(rows[position]), reason)
-            valid[position] = False
-            here["skipped"][position] = reason_code(reason)
-        images[~valid] = 0.0
-        return images, valid
-
-    def _align(self, g, arm, rows, mask, valid, images, here, sums):  # type: ignore[no-untyped-def]
-        """Align the images of one geometry and arm in a tile, sum them and write them."""
-        plan, p = self.plan, self.plan.parameters
-        geometry = plan.geometries[g]
-        aligner: ReferenceAligner | MeasureAligner = self._local.aligners[g][arm]
-        result = aligner.align(images, plan.tile_inputs(rows, valid))
+    def _align(
+        self, g: int, arm: int, rows: NDArray[np.int64], valid: NDArray[np.bool_], images: NDArray[np.float32],
+        here: dict[str, NDArray], sums: ClassSums,
+    ) -> None:  # fmt: skip
+        """Align the valid images of one geometry and arm in a tile, sum them and write them."""
+        plan, s, geometry = self.plan, self.plan.settings, self.plan.geometries[g]
+        result = self._aligners[g][arm].align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
         result = replace(result, poses=poses_as_written(plan.particles, result.poses, rows))
-        for name, value in _columns_of(result, any_contrast=p.any_contrast).items():
+        for name, value in _columns_of(result, any_contrast=s.any_contrast).items():
             here[name][valid] = value[valid]
         at = np.flatnonzero(valid)
-        poses, place = result.poses.take(at), plan.place_in[rows]
+        poses, place = result.poses.take(at), plan.place_in[rows[at]]
         cells = 2 * result.reference[at].astype(np.int64) + plan.half[rows[at]]
-        summed = sums.add(images[at], poses, cells, None if plan.ctf is None else plan.ctf.take(rows[at]))
-        if self.outputs.aligned:
-            aligned = np.zeros_like(images)
-            if plan.ctf is None:
-                aligned[at] = summed  # nothing was done to them but what the stack wants
-            else:
-                prepared = images[at]
-                if p.normalize:
-                    region = background_region(geometry.box, geometry.mask_diameter_px)
-                    prepared = normalise_background(prepared, region)
-                aligned[at] = resample(prepared, poses, interpolation=p.interpolation, edge=p.resolved_edge)
-            _write(self.outputs.aligned[g], place[mask], aligned[mask])
-        if self.outputs.flipped:
-            flipped = np.where(result.poses.mirror[:, None, None], mirror_images(images), images)
-            _write(self.outputs.flipped[g], place[mask], flipped[mask])
+        summed = sums.add(images[at], poses, cells, plan.images.ctf_of(rows[at]))
+        if self._aligned:
+            # Where there is no CTF nothing was done to what was summed but what the stack wants.
+            aligned = summed if plan.ctf is None else self._resampled(geometry, images[at], poses)
+            _write(self._aligned[g], place, aligned)
+        if self._flipped:
+            flipped = np.where(poses.mirror[:, None, None], mirror_images(images[at]), images[at])
+            _write(self._flipped[g], place, flipped)
+
+    def _resampled(self, geometry: Geometry, images: NDArray[np.float32], poses: Poses) -> NDArray[np.float32]:
+        s = self.plan.settings
+        if s.normalize:
+            images = normalise_background(images, geometry.background())
+        return resample(images, poses, interpolation=s.interpolation, edge=s.resolved_edge)
 
 
 def _columns_of(result: SearchResult, *, any_contrast: bool) -> dict[str, NDArray]:

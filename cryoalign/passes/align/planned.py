@@ -1,4 +1,4 @@
-"""What is planned before the first particle of ``align`` is aligned: its geometries, and what holds for all of them.
+"""What is planned before the first particle is aligned: its geometries, and what holds for all of them.
 
 Made by :mod:`cryoalign.passes.align.plan` and read by everything else.
 """
@@ -12,23 +12,21 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.by_measure import MeasurePlan
 from cryoalign.alignment.to_references import TileInputs
-from cryoalign.core.ctf import CtfParameters
+from cryoalign.averaging.class_sums import SumSettings
 from cryoalign.core.search.search import SearchPlan
-from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource
-from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.core.tiles import TILE
+from cryoalign.passes.align.settings import AlignSettings
+from cryoalign.passes.images import ImageGroup, ImagePlan
 
 
-@dataclass(frozen=True, eq=False)
-class Geometry:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Geometry(ImageGroup):
     """Particles of one box and pixel size, with the references brought to it.
 
     Parameters
     ----------
-    rows
-        0-based rows of the particle table.
-    source
-        Their images, in the order of ``rows``.
+    max_shift_px
+        Radius of the shift search, in pixels.
     noise_power, true_noise_power, noise_names
         Noise power per ring of each noise group that the score assumes, what it is (the same where the score whitens),
         (groups, box // 2 + 1), and what the groups are called.
@@ -40,11 +38,6 @@ class Geometry:
         What takes the place of each search, where another measure was asked for; else empty.
     """
 
-    box: int
-    pixel_size_angstrom: float
-    rows: NDArray[np.int64]
-    source: StackSource
-    mask_diameter_px: float
     max_shift_px: float
     noise_power: NDArray[np.float64]
     true_noise_power: NDArray[np.float64]
@@ -59,41 +52,35 @@ class Geometry:
         return self.searches[0]
 
 
-@dataclass(frozen=True, eq=False)
-class AlignPlan:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AlignPlan(ImagePlan):
     """What the part function needs.
 
     Parameters
     ----------
-    geometry_of, place_in
-        Geometry of each row, and its place in that geometry's rows; shape (n,).
-    noise_group
-        Noise group of each row within its geometry, shape (n,).
-    ctf, coefficients
-        CTF of each row, and as the search takes it, (n, 9); None where the CTF is not used.
+    settings
+        How particles are aligned.
+    geometries
+        Those of the images, with the references.
+    coefficients
+        CTF of each row as the search takes it, (n, 9); None where it is not used.
     origin
         Input origin in pixels, round which is searched, (n, 2).
-    references
-        As given, at their own box and pixel size, unmasked, (m, box, box).
-    half
-        Half set of each row, 0 or 1, (n,).
+    psi_prior
+        Input angle in degrees, round which is searched, (n,); None = full circle.
+    references, reference_pixel_size
+        As given, at their own box and pixel size (A), unmasked, (m, box, box).
     order
         The row at each position of the work, (n,): rows of one half are neighbours where halves are refined apart.
     """
 
-    parameters: AlignParameters
-    particles: ParticleSet
+    settings: AlignSettings
     geometries: tuple[Geometry, ...]
-    geometry_of: NDArray[np.int64]
-    place_in: NDArray[np.int64]
-    noise_group: NDArray[np.int64]
-    ctf: CtfParameters | None
     coefficients: NDArray[np.float32] | None
     origin: NDArray[np.float64]
     psi_prior: NDArray[np.float64] | None
     references: NDArray[np.float32]
     reference_pixel_size: float
-    half: NDArray[np.int8]
     order: NDArray[np.int64]
 
     @property
@@ -101,17 +88,42 @@ class AlignPlan:
         """Which search plan of its geometry a row belongs to, (n,)."""
         return self.half if len(self.geometries[0].searches) > 1 else np.zeros_like(self.half)
 
+    @property
+    def thread_bytes(self) -> int:
+        """Memory of one worker in bytes, estimated: buffers of a tile, sums of a part, and what is under way."""
+        total = 0
+        for g in self.geometries:
+            coarse, m = g.search.coarse, len(self.references)
+            cells = coarse.n_cells * TILE * 8
+            planes = 2 * coarse.n_angles * TILE * coarse.chunk * 4
+            polar = 2 * TILE * g.search.layout.n_points * 4
+            # Two cells a class, each with sums of pixels and of C^2 in 8 bytes, and again while a part is packed.
+            pixels = g.box**2 * (2 * 2 * 12 * m + 6 * 4 * TILE)
+            total += cells + planes + polar + pixels
+        return total
+
     def tile_inputs(self, rows: NDArray[np.int64], valid: NDArray[np.bool_]) -> TileInputs:
         """Gather what is known of some rows."""
-        p = self.parameters
+        s = self.settings
         return TileInputs(
             valid=valid,
-            group=self.noise_group[rows],
+            group=self.images.noise_group_of[rows],
             coefficients=None if self.coefficients is None else self.coefficients[rows],
-            intact_first_peak=p.ctf_intact_first_peak,
+            intact_first_peak=s.ctf_intact_first_peak,
             origin=self.origin[rows],
             psi_prior=None if self.psi_prior is None else self.psi_prior[rows],
-            local_deg=p.local,
-            local_flip=p.local_flip,
-            ctf=self.ctf.take(rows) if p.measured and self.ctf is not None else None,
+            local_deg=s.local,
+            local_flip=s.local_flip,
+            ctf=self.images.ctf_of(rows) if s.measured else None,
         )
+
+    def sum_settings(self, g: int) -> SumSettings:
+        """Return how the particles of a geometry are summed: two cells a class, at the references' geometry."""
+        s, geometry = self.settings, self.geometries[g]
+        return SumSettings(
+            box=geometry.box, pixel_size_angstrom=geometry.pixel_size_angstrom, out_box=self.references.shape[-1],
+            out_pixel_size_angstrom=self.reference_pixel_size, n_cells=2 * len(self.references),
+            scale=geometry.sum_scale, treatment="wiener", interpolation=s.interpolation, edge=s.resolved_edge,
+            intact_first_peak=s.ctf_intact_first_peak,
+            normalize_diameter_px=geometry.mask_diameter_px if s.normalize else None,
+        )  # fmt: skip

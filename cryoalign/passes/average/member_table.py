@@ -18,7 +18,6 @@ from cryoalign.io.particles import ParticleSet
 from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import StarFile, read_star, write_star
 from cryoalign.io.star_check import scan_star
-from cryoalign.jobs.average.parameters import AverageParameters
 
 CLASS, IMAGE, WEIGHT = "rlnClassNumber", "rlnImageName", "cryoalignWeight"
 
@@ -68,8 +67,15 @@ class MemberTable:
         write_star(path, {**self.file.blocks, self.block: table[kept]})
 
 
-def read_member_table(p: AverageParameters, particles: ParticleSet) -> tuple[MemberTable, NDArray[np.int64]]:
-    """Read the table of ``--members`` and find its images.
+def read_member_table(path: Path, particles: ParticleSet, needed: list[str]) -> tuple[MemberTable, NDArray[np.int64]]:
+    """Read a table of memberships and find its images.
+
+    Parameters
+    ----------
+    path, particles
+        The table, and the particles that it speaks of.
+    needed
+        Columns that it must have besides name and angle.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def read_member_table(p: AverageParameters, particles: ParticleSet) -> tuple[Mem
     InputError
         Where a column is missing or holds what cannot be meant, or a name is not among the particles; names the line.
     """
-    table = _open(p)
+    table = _open(path, [IMAGE, "rlnAnglePsi", *needed])
     particle = _rows_of_names(table, particles)
     pixel = particles.pixel_size_angstrom[particle]
     stored = _poses(table, pixel)
@@ -89,23 +95,21 @@ def read_member_table(p: AverageParameters, particles: ParticleSet) -> tuple[Mem
     return replace(table, poses=read, stored_poses=stored, pixel_size_angstrom=pixel), particle
 
 
-def _open(p: AverageParameters) -> MemberTable:
-    assert p.members is not None
-    star = read_star(p.members)
-    needed = [IMAGE, "rlnAnglePsi"] + ([] if p.one_class or p.by else [CLASS])
+def _open(path: Path, needed: list[str]) -> MemberTable:
+    star = read_star(path)
     for name, block in star.blocks.items():
         if IMAGE in block and name != "optics":
             table = star.table(name)
             missing = [label for label in needed if label not in table]
             if missing:
                 raise InputError(
-                    f"memberships need {', '.join(missing)}", path=p.members, line=star.lines[name],
+                    f"memberships need {', '.join(missing)}", path=path, line=star.lines[name],
                     hint=f"data_{name} has {', '.join(str(c) for c in table)}",
                 )  # fmt: skip
             if not len(table):
-                raise InputError(f"empty table: data_{name} has no rows", path=p.members, line=star.lines[name])
+                raise InputError(f"empty table: data_{name} has no rows", path=path, line=star.lines[name])
             return MemberTable(star, name, table)
-    raise InputError(f"no table with {IMAGE}", path=p.members)
+    raise InputError(f"no table with {IMAGE}", path=path)
 
 
 def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.int64]:

@@ -18,8 +18,8 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import numbers, whole_numbers
 from cryoalign.io.particles import ParticleSet
-from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.passes.average.member_table import CLASS, WEIGHT, MemberTable, read_member_table
+from cryoalign.passes.average.settings import MembershipOptions
 from cryoalign.passes.class_lists import in_ranges
 from cryoalign.passes.halves import SHARED_RESOLUTION
 
@@ -82,8 +82,21 @@ class Memberships:
         return replace(self, poses=self.poses.take(chosen), **columns)
 
 
-def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callable[[str], None]) -> Memberships:
+def read_memberships(
+    p: MembershipOptions, particles: ParticleSet, warn: Callable[[str], None], *, limit: int | None, weighted: bool
+) -> Memberships:
     """Return the memberships that are to be averaged.
+
+    Parameters
+    ----------
+    p, particles
+        What was asked for, and the particles.
+    warn
+        Called with one sentence for each thing the user should know.
+    limit
+        Rows of the table of memberships to use at most.
+    weighted
+        Whether memberships that bring their weights are weighted by them.
 
     Raises
     ------
@@ -97,14 +110,15 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
         where: Path | None = particles.path
         columns = particles.particles
     else:
-        table, particle = read_member_table(p, particles)
+        needed = [] if p.one_class or p.by else [CLASS]
+        table, particle = read_member_table(p.members, particles, needed)
         poses = table.poses
         convert = (lambda label: table.column(label, whole_numbers), lambda label: table.column(label, numbers))
         where, columns = table.file.path, table.table
     whole, real = convert
     class_index, class_numbers, names = _classes(p, columns, whole, where)
     weight, weight_label = None, p.weights
-    if weight_label is None and table is not None and p.robust is None and WEIGHT in columns:
+    if weight_label is None and table is not None and weighted and WEIGHT in columns:
         weight_label = WEIGHT  # memberships that bring their weights
     if weight_label is not None:
         if weight_label in columns:
@@ -125,15 +139,15 @@ def read_memberships(p: AverageParameters, particles: ParticleSet, warn: Callabl
         particle.astype(np.int64), np.arange(len(particle)), class_index, poses, weight, score, class_numbers, names,
         table, shared_angstrom=None if table is None else _shared_angstrom(table, real(SHARED_RESOLUTION)),
     )  # fmt: skip
-    return _selected(p, every, where)
+    return _selected(p, every, where, limit)
 
 
-def _selected(p: AverageParameters, every: Memberships, where: Path | None) -> Memberships:
+def _selected(p: MembershipOptions, every: Memberships, where: Path | None, limit: int | None) -> Memberships:
     """Keep the classes that were asked for, and weights above 0; number the classes anew."""
     numbers = every.class_numbers
     chosen = (np.ones(len(numbers), bool) if p.classes is None else in_ranges(numbers, p.classes))[every.class_index]
-    if p.members is not None and p.limit is not None:
-        chosen[p.limit :] = False
+    if p.members is not None and limit is not None:
+        chosen[limit:] = False
     if not chosen.any():
         have = f"{every.class_numbers[0]} to {every.class_numbers[-1]}"
         raise InputError("no particle is in the classes of --classes", path=where, hint=f"class numbers are {have}")
@@ -153,7 +167,7 @@ def _selected(p: AverageParameters, every: Memberships, where: Path | None) -> M
 
 
 def _classes(
-    p: AverageParameters, columns: pd.DataFrame, whole: Callable[[str], NDArray | None], where: Path | None
+    p: MembershipOptions, columns: pd.DataFrame, whole: Callable[[str], NDArray | None], where: Path | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str] | None]:
     """Return the class of each row (from 0), the classes' numbers, and their names where they have some."""
     if p.one_class:

@@ -128,5 +128,5 @@ def averages_of(plan: AveragePlan, sums: MergedSums, scratch: Path | None = None
     return finish_in_chunks(
         sums.read, sums.counts, box=plan.out_box, classes_at_once=sums.classes_at_once,
         mask_diameter_px=plan.mask_diameter_px, pixel_size_angstrom=plan.out_pixel_size,
-        treatment=plan.parameters.treatment, ssnr=plan.parameters.ssnr, shared_ring=plan.shared_ring, halves=halves,
+        treatment=plan.settings.treatment, ssnr=plan.settings.ssnr, shared_ring=plan.shared_ring, halves=halves,
     )  # fmt: skip

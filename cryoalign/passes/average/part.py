@@ -1,4 +1,4 @@
-"""The part function of ``average``: a range of memberships in, their sums out."""
+"""The part function of averages: a range of memberships in, their sums out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
-from cryoalign.io.stacks import bad_images
 from cryoalign.passes.average.plan import AveragePlan
-from cryoalign.passes.bad_rows import reason_code, unusable_image
 from cryoalign.run.parts import PartRange
+from cryoalign.run.work import PureWork
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +80,7 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
         for g in np.unique(geometry):
             at = np.flatnonzero(geometry == g)
             distinct, image_of = np.unique(rows[at], return_inverse=True)
-            images = plan.geometries[g].source.read(plan.place_in[distinct])
-            code = np.zeros(len(distinct), np.int8)
-            for index, reason in bad_images(images):
-                if plan.parameters.on_bad_image == "error":
-                    raise unusable_image(plan.particles, int(distinct[index]), reason)
-                code[index] = reason_code(reason)
+            images, code = plan.images.read(int(g), distinct)
             if code.any():
                 skipped[start + at] = code[image_of]
                 good = code == 0
@@ -97,7 +91,7 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
                 here = tile[at]
                 yield MemberTile(
                     int(g), here, images, image_of, plan.members.poses.take(here),
-                    None if plan.ctf is None else plan.ctf.take(distinct),
+                    plan.images.ctf_of(distinct),
                     None if plan.scales is None else plan.scales[here],
                 )  # fmt: skip
 
@@ -137,7 +131,8 @@ def add_tile(plan: AveragePlan, tile: MemberTile, cells: NDArray[np.int64], sums
         sums.add(tile.distinct, tile.poses, cells, tile.distinct_ctf, weights, tile.image_of)
 
 
-class SumPart:
+@dataclass(frozen=True, eq=False)
+class SumPart(PureWork):
     """The part function of the sums.
 
     Parameters
@@ -146,8 +141,12 @@ class SumPart:
         The plan.
     """
 
-    def __init__(self, plan: AveragePlan) -> None:
-        self.plan = plan
+    plan: AveragePlan
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Add the memberships at positions ``part.start`` .. ``part.stop`` of the plan's order.

@@ -1,4 +1,4 @@
-"""The plan of ``average``: everything that is decided before the first particle is added.
+"""The plan of averages: everything that is decided before the first particle is added.
 
 Pure: the same tables and parameters give the same plan, so that a resumed run, a task of a job array and any number
 of threads work on the same one.
@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.averaging.class_sums import SumSettings
-from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_region
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
-from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource
-from cryoalign.jobs.average.parameters import AverageParameters
 from cryoalign.passes.average.members import Memberships
-from cryoalign.passes.halves import SHARED_RESOLUTION, half_sets
-from cryoalign.passes.pixel_scale import sum_scale
+from cryoalign.passes.average.settings import AverageSettings
+from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
 
 SUMS_BYTES = 256 * 2**20
 """Sums of all classes larger than this are not kept at once: memberships are sorted by blocks of classes instead."""
@@ -35,46 +30,20 @@ _MEMORY_SHARE = 8
 """With --memory, the sums of one thread may take one part in so many of it."""
 
 
-@dataclass(frozen=True, eq=False)
-class AverageGeometry:
-    """Particles of one box and pixel size.
-
-    Parameters
-    ----------
-    rows
-        0-based rows of the particle table.
-    source
-        Their images, in the order of ``rows``.
-    sum_scale
-        Fixed-point scale of the sums.
-    """
-
-    box: int
-    pixel_size_angstrom: float
-    rows: NDArray[np.int64]
-    source: StackSource
-    mask_diameter_px: float
-    sum_scale: float
-
-
-@dataclass(frozen=True, eq=False)
-class AveragePlan:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AveragePlan(ImagePlan):
     """What the part functions need.
 
     Parameters
     ----------
+    settings
+        How members are averaged.
     members
         The memberships, with their classes.
-    geometry_of, place_in
-        Geometry of each particle, and its place in that geometry's rows; shape (n,).
-    half
-        Half set of each particle, 0 or 1, (n,).
-    ctf
-        Of each particle; None where it is not used.
+    sum_scale
+        Fixed-point scale of the sums of each geometry.
     out_box, out_pixel_size
         Of the averages: the geometry that most memberships have.
-    mask_diameter_angstrom
-        Of the particle.
     order
         The membership at each position of the work: by particle, or by block of classes and then particle.
     classes_per_block
@@ -85,21 +54,25 @@ class AveragePlan:
         Intensity of each membership, where it was estimated.
     """
 
-    parameters: AverageParameters
-    particles: ParticleSet
+    settings: AverageSettings
     members: Memberships
-    geometries: tuple[AverageGeometry, ...]
-    geometry_of: NDArray[np.int64]
-    place_in: NDArray[np.int64]
-    half: NDArray[np.int8]
-    ctf: CtfParameters | None
+    sum_scale: tuple[float, ...]
     out_box: int
     out_pixel_size: float
-    mask_diameter_angstrom: float
     order: NDArray[np.int64]
     classes_per_block: int
     shared_ring: int
     scales: NDArray[np.float64] | None = None
+
+    @property
+    def geometries(self) -> tuple[ImageGroup, ...]:
+        """Particles of each box and pixel size."""
+        return self.images.groups
+
+    @property
+    def mask_diameter_angstrom(self) -> float:
+        """Diameter of the mask in A."""
+        return self.images.mask_diameter_angstrom
 
     @property
     def n_classes(self) -> int:
@@ -119,21 +92,41 @@ class AveragePlan:
     @property
     def part_rows(self) -> int:
         """Memberships of a part: enough that its sums stay small beside its images."""
-        p = self.parameters
-        if p.block_size is not None:
-            return p.block_size
+        if self.settings.block_size is not None:
+            return self.settings.block_size
         return max(512, -(-40 * self.classes_per_block // TILE) * TILE)
+
+    @property
+    def thread_bytes(self) -> int:
+        """Memory of one worker in bytes, estimated: tiles and the sums of a part, twice while they are packed."""
+        tiles = 12 * 4 * TILE * max(self.out_box, *(g.box for g in self.geometries)) ** 2
+        # A part may hold the end of one block and the beginning of the next.
+        classes = min(self.n_classes, 2 * self.classes_per_block)
+        return tiles + 2 * sums_bytes(classes, self.out_box, len(self.geometries))
 
     def sum_settings(self, g: int) -> SumSettings:
         """Return how the particles of a geometry are summed: two cells for each class."""
-        p, geometry = self.parameters, self.geometries[g]
+        s, group = self.settings, self.geometries[g]
         return SumSettings(
-            box=geometry.box, pixel_size_angstrom=geometry.pixel_size_angstrom, out_box=self.out_box,
-            out_pixel_size_angstrom=self.out_pixel_size, n_cells=2 * self.n_classes, scale=geometry.sum_scale,
-            treatment=p.treatment, interpolation=p.interpolation, edge=p.resolved_edge,
-            intact_first_peak=p.ctf_intact_first_peak,
-            normalize_diameter_px=geometry.mask_diameter_px if p.normalize else None,
+            box=group.box, pixel_size_angstrom=group.pixel_size_angstrom, out_box=self.out_box,
+            out_pixel_size_angstrom=self.out_pixel_size, n_cells=2 * self.n_classes, scale=self.sum_scale[g],
+            treatment=s.treatment, interpolation=s.interpolation, edge=s.resolved_edge,
+            intact_first_peak=s.ctf_intact_first_peak,
+            normalize_diameter_px=group.mask_diameter_px if s.normalize else None,
         )  # fmt: skip
+
+    @property
+    def kind_of_average(self) -> str:
+        """What an average is, in words."""
+        s = self.settings
+        mean = {None: "mean", "median": "median", "winsorised": "winsorised mean", "sigma-clip": "sigma-clipped mean"}
+        words = mean[s.robust]
+        if s.treatment == "plain":
+            return words if s.robust else "plain mean"
+        if s.treatment == "flip":
+            return f"phase-flipped {words}" if self.ctf is not None else f"{words} without CTF"
+        kind = "CTF-weighted, Wiener-filtered" if self.ctf is not None else "Wiener-filtered"
+        return f"{kind} {words}"
 
     def with_poses(self, poses: Poses) -> AveragePlan:
         """Return the same plan for other poses of the memberships."""
@@ -141,21 +134,14 @@ class AveragePlan:
 
 
 def plan_average(
-    parameters: AverageParameters,
-    particles: ParticleSet,
-    members: Memberships,
-    *,
-    scratch: Path,
-    warn: Callable[[str], None],
+    settings: AverageSettings, images: ParticleImages, members: Memberships, *, warn: Callable[[str], None]
 ) -> AveragePlan:
     """Decide everything.
 
     Parameters
     ----------
-    parameters, particles, members
-        What the user asked for, the table, and who is averaged with whom.
-    scratch
-        Where compressed stacks may be unpacked.
+    settings, images, members
+        What was asked for, the particles, and who is averaged with whom.
     warn
         Called with one sentence for each thing the user should know.
 
@@ -164,39 +150,27 @@ def plan_average(
     InputError
         Where a needed column is missing, or a mask leaves no background.
     """
-    n = len(particles)
-    ctf = None if parameters.plain else read_ctf(particles)
-    if not parameters.plain and ctf is None:
-        said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
-        warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
-    groups = particles.groups_by_box()
-    geometry_of, place_in = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for g, group in enumerate(groups):
-        geometry_of[group.rows], place_in[group.rows] = g, np.arange(len(group.rows))
-    counts = np.bincount(geometry_of[members.particle], minlength=len(groups))
+    images = images.for_settings(settings)
+    groups = images.groups
+    counts = np.bincount(images.group_of[members.particle], minlength=len(groups))
     most = groups[int(np.argmax(counts))]
-    mask_angstrom = parameters.mask_diameter or 0.8 * most.box * most.pixel_size_angstrom
-    background_region(most.box, mask_angstrom / most.pixel_size_angstrom)
-    geometries = []
-    for box, pixel, rows in groups:
-        if box % 2:
-            warn(f"the box of {box} px is odd: RELION refines even boxes only")
-        if parameters.normalize:
-            background_region(box, mask_angstrom / pixel)
-        source = StackSource(particles.take(rows), invert=parameters.invert, scratch_dir=scratch)
-        scale = sum_scale(source, normalized=parameters.normalize)
-        geometries.append(AverageGeometry(box, pixel, rows, source, mask_angstrom / pixel, scale))
+    most.background()
+    for group in groups:
+        if settings.normalize:
+            group.background()
     if len(groups) > 1:
         warn(
             f"particles of {len(groups)} geometries are averaged at {most.box} px and {most.pixel_size_angstrom:g} A, "
             "which most of them have"
         )
-    per_block = _classes_per_block(parameters, len(members.class_numbers), most.box, len(groups), len(members) > n)
+    repeated = len(members) > len(images)
+    per_block = _classes_per_block(settings, len(members.class_numbers), most.box, len(groups), repeated)
     return AveragePlan(
-        parameters, particles, members, tuple(geometries), geometry_of, place_in, half_sets(particles), ctf, most.box,
-        most.pixel_size_angstrom, mask_angstrom, np.lexsort((members.particle, members.class_index // per_block)),
-        per_block,
-        _shared_ring(parameters, particles, members, most.box, most.pixel_size_angstrom, warn),
+        images=images, settings=settings, members=members,
+        sum_scale=tuple(images.sum_scale(g, normalized=settings.normalize) for g in range(len(groups))),
+        out_box=most.box, out_pixel_size=most.pixel_size_angstrom,
+        order=np.lexsort((members.particle, members.class_index // per_block)), classes_per_block=per_block,
+        shared_ring=_shared_ring(settings, images.particles, members, most.box, most.pixel_size_angstrom, warn),
     )  # fmt: skip
 
 
@@ -205,23 +179,21 @@ def sums_bytes(n_classes: int, box: int, n_geometries: int = 1) -> int:
     return n_geometries * 2 * n_classes * 8 * box * (box + box // 2 + 1)
 
 
-def _classes_per_block(
-    parameters: AverageParameters, n_classes: int, box: int, n_geometries: int, repeated: bool
-) -> int:
+def _classes_per_block(settings: AverageSettings, n_classes: int, box: int, n_geometries: int, repeated: bool) -> int:
     """Return how many classes are summed together: all, or as many as a block holds."""
-    budget = _budget(parameters)
+    budget = _budget(settings)
     if sums_bytes(n_classes, box, n_geometries) <= (min(BLOCK_BYTES, budget) if repeated else budget):
         return max(n_classes, 1)
     return max(1, min(BLOCK_BYTES, budget) // sums_bytes(1, box, n_geometries))
 
 
-def _budget(parameters: AverageParameters) -> int:
+def _budget(settings: AverageSettings) -> int:
     """Return the bytes that the sums of one thread may take; the number of threads must not matter."""
-    return SUMS_BYTES if parameters.memory is None else min(SUMS_BYTES, parameters.memory // _MEMORY_SHARE)
+    return SUMS_BYTES if settings.memory is None else min(SUMS_BYTES, settings.memory // _MEMORY_SHARE)
 
 
 def _shared_ring(
-    parameters: AverageParameters,
+    settings: AverageSettings,
     particles: ParticleSet,
     members: Memberships,
     box: int,
@@ -230,7 +202,7 @@ def _shared_ring(
 ) -> int:
     """Return the last ring on which the halves may agree because they saw the same reference."""
     has_subset = "rlnRandomSubset" in particles.particles
-    if parameters.independent_halves:
+    if settings.independent_halves:
         if not has_subset:
             raise InputError(
                 "--independent-halves needs rlnRandomSubset", path=particles.path,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from cryoalign.passes.average.merge import MERGE_BYTES, MergedSums, averages_of
 from cryoalign.passes.average.part import located, member_tiles
 from cryoalign.passes.average.plan import AveragePlan, sums_bytes
 from cryoalign.run.parts import PartRange, PartStore
+from cryoalign.run.work import PureWork
 
 IN_MEMORY_BYTES = 64 * 2**20
 """Aligned members of one class beyond this are kept in a file of the run's scratch folder."""
@@ -39,7 +41,8 @@ def class_ranges(plan: AveragePlan) -> list[PartRange]:
     return ranges
 
 
-class RobustPart:
+@dataclass(frozen=True, eq=False)
+class RobustPart(PureWork):
     """The part function: robust means of whole classes and of their halves.
 
     Parameters
@@ -50,12 +53,27 @@ class RobustPart:
         Where large classes are kept while they are worked on.
     """
 
-    def __init__(self, plan: AveragePlan, scratch: Path) -> None:
-        self.plan, self.scratch = plan, scratch
-        memory = plan.parameters.memory
-        self._limit = IN_MEMORY_BYTES if memory is None else min(IN_MEMORY_BYTES, memory // _MEMORY_SHARE)
-        self._by_class = np.lexsort((plan.members.particle, plan.members.class_index))
-        self._starts = np.searchsorted(plan.members.class_index[self._by_class], np.arange(plan.n_classes + 1))
+    plan: AveragePlan
+    scratch: Path
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
+
+    @cached_property
+    def _by_class(self) -> NDArray[np.int64]:
+        """Memberships, those of a class together."""
+        return np.lexsort((self.plan.members.particle, self.plan.members.class_index))
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Where the members of each class begin, (m + 1,)."""
+        return np.searchsorted(self.plan.members.class_index[self._by_class], np.arange(self.plan.n_classes + 1))
+
+    def members_of(self, part: PartRange) -> int:
+        """Count the members of the classes of a part."""
+        return int(self._starts[part.stop] - self._starts[part.start])
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Average the classes ``part.start`` .. ``part.stop``.
@@ -66,7 +84,7 @@ class RobustPart:
             ``means`` and ``transfer`` of all members and of either half, (classes, 3, ...); ``counts`` (classes, 2);
             ``members`` and ``skipped`` of the memberships that were looked at.
         """
-        plan, p = self.plan, self.plan.parameters
+        plan, p = self.plan, self.plan.settings
         box, n = plan.out_box, part.stop - part.start
         means = np.zeros((n, 3, box, box))
         transfer = np.zeros((n, 3, box, box // 2 + 1))
@@ -109,7 +127,9 @@ class RobustPart:
     def _room(self, c: int, count: int) -> Iterator[NDArray[np.float32]]:
         """Give room for the aligned members of a class: memory, or a file that is removed afterwards."""
         shape = (count, self.plan.out_box, self.plan.out_box)
-        if 4 * int(np.prod(shape)) <= self._limit:
+        memory = self.plan.settings.memory
+        limit = IN_MEMORY_BYTES if memory is None else min(IN_MEMORY_BYTES, memory // _MEMORY_SHARE)
+        if 4 * int(np.prod(shape)) <= limit:
             yield np.empty(shape, np.float32)
             return
         path = self.scratch / f"class-{c:06d}.raw"
@@ -130,7 +150,7 @@ def merge_robust(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange
     InputError
         If no particle is left.
     """
-    m, box, p = plan.n_classes, plan.out_box, plan.parameters
+    m, box, p = plan.n_classes, plan.out_box, plan.settings
     counts = np.zeros((m, 2), np.int64)
     skipped = np.zeros(len(plan.members), np.int8)
     averages = np.zeros((m, box, box), np.float32)

@@ -7,6 +7,8 @@ resampling and normalisation did to it is in it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.fft
@@ -24,6 +26,7 @@ from cryoalign.passes.average.merge import MergedSums
 from cryoalign.passes.average.part import MemberTile, member_tiles
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.run.parts import PartRange, PartStore
+from cryoalign.run.work import PureWork
 
 NOISE_MEMBERS, FEWEST_NOISE_MEMBERS = 2000, 200
 """Members that noise is measured on: so many over all groups, but not fewer than that in a group that has them."""
@@ -50,7 +53,7 @@ class AlignedSource:
         plan = self._plan
         particle = plan.members.particle[rows]
         images = plan.geometries[self._g].source.read(plan.place_in[particle])
-        ctf = None if plan.ctf is None else plan.ctf.take(particle)
+        ctf = plan.images.ctf_of(particle)
         return aligned_members(images, plan.members.poses.take(rows), ctf, plan.sum_settings(self._g))
 
 
@@ -60,7 +63,7 @@ def noise_groups(plan: AveragePlan) -> NDArray[np.int64]:
     return np.asarray(np.unique(key, return_inverse=True)[1]).reshape(-1).astype(np.int64)
 
 
-def whitening_filters(plan: AveragePlan, good: NDArray[np.bool_]) -> NDArray[np.float64]:
+def whitening_filters(plan: AveragePlan, good: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Measure the noise of every group and return its whitening filter, (groups, out_box, out_box // 2 + 1).
 
     Parameters
@@ -88,15 +91,33 @@ def whitening_filters(plan: AveragePlan, good: NDArray[np.bool_]) -> NDArray[np.
         if power.mean() < clean:
             power = np.full(box // 2 + 1, clean)
         filters[group] = whitening_filter(power, box)
-    return filters
+    return filters.astype(np.float32)
 
 
-class _SecondPass:
-    """What the part functions have in common: tiles of members with their spectra, filters and T."""
+@dataclass(frozen=True, eq=False)
+class _SecondPass(PureWork):
+    """What the part functions have in common: tiles of members with their spectra, filters and T.
 
-    def __init__(self, plan: AveragePlan, filters: NDArray[np.float64]) -> None:
-        self.plan, self.filters = plan, filters.astype(np.float32)
-        self.groups = noise_groups(plan)
+    Parameters
+    ----------
+    plan
+        The plan.
+    filters
+        From :func:`whitening_filters`, float32.
+    """
+
+    plan: AveragePlan
+    filters: NDArray[np.float32]
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Noise group of each particle, (n,)."""
+        return noise_groups(self.plan)
 
     def tiles(self, part: PartRange) -> Iterator[tuple[MemberTile, NDArray, NDArray, NDArray | None]]:
         """Yield tile, spectra of its aligned members, their whitening filters, and T."""
@@ -110,30 +131,31 @@ class _SecondPass:
             yield tile, scipy.fft.rfft2(aligned, workers=1), filters, transfer
 
 
-class IntensityPart(_SecondPass):
-    """Fits every member to the Wiener average of the other half of its class.
+def half_models(plan: AveragePlan, sums: MergedSums, ssnr_per_image: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the masked Wiener averages of either half of each class, (2, m, box, box).
 
     Parameters
     ----------
     plan, sums, ssnr_per_image
         The plan, the sums it led to, and the signal-to-noise ratio that filters the halves.
-    filters
-        From :func:`whitening_filters`.
     """
+    mask = soft_disc(plan.out_box, plan.mask_diameter_px)
+    models = np.zeros((2, plan.n_classes, plan.out_box, plan.out_box), np.float32)
+    for first in range(0, plan.n_classes, sums.classes_at_once):
+        some = slice(first, min(first + sums.classes_at_once, plan.n_classes))
+        halves = half_references(
+            *sums.read(some.start, some.stop), sums.counts[some], ssnr_per_image[some],
+            mask_diameter_px=plan.mask_diameter_px,
+        )  # fmt: skip
+        models[:, some] = halves * mask
+    return models
 
-    def __init__(
-        self, plan: AveragePlan, sums: MergedSums, ssnr_per_image: NDArray[np.float64], filters: NDArray[np.float64]
-    ) -> None:
-        super().__init__(plan, filters)
-        mask = soft_disc(plan.out_box, plan.mask_diameter_px)
-        self.references = np.zeros((2, plan.n_classes, plan.out_box, plan.out_box), np.float32)
-        for first in range(0, plan.n_classes, sums.classes_at_once):
-            some = slice(first, min(first + sums.classes_at_once, plan.n_classes))
-            halves = half_references(
-                *sums.read(some.start, some.stop), sums.counts[some], ssnr_per_image[some],
-                mask_diameter_px=plan.mask_diameter_px,
-            )  # fmt: skip
-            self.references[:, some] = halves * mask
+
+@dataclass(frozen=True, eq=False)
+class IntensityPart(_SecondPass):
+    """Fits every member to the Wiener average of the other half of its class; ``models`` from `half_models`."""
+
+    models: NDArray[np.float32]
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Return <x, m> and <m, m> of the memberships of a part, in the plan's order."""
@@ -143,7 +165,7 @@ class IntensityPart(_SecondPass):
         product, energy = np.zeros(len(part)), np.zeros(len(part))
         for tile, spectra, filters, transfer in self.tiles(part):
             half = plan.half[plan.members.particle[tile.members]]
-            others = self.references[1 - half, plan.members.class_index[tile.members]]
+            others = self.models[1 - half, plan.members.class_index[tile.members]]
             models = scipy.fft.rfft2(others, workers=1) * filters
             if transfer is not None:
                 models *= transfer
@@ -164,20 +186,11 @@ def merge_intensities(
     return shrunk_intensities(product, energy)
 
 
+@dataclass(frozen=True, eq=False)
 class VariancePart(_SecondPass):
-    """Sums residuals and their squares.
+    """Sums residuals and their squares; ``averages`` are those of the classes, (m, box, box)."""
 
-    Parameters
-    ----------
-    plan, averages
-        The plan, and the average of each class, (m, box, box).
-    filters
-        From :func:`whitening_filters`.
-    """
-
-    def __init__(self, plan: AveragePlan, averages: NDArray[np.float32], filters: NDArray[np.float64]) -> None:
-        super().__init__(plan, filters)
-        self.averages = averages
+    averages: NDArray[np.float32]
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Return the sums of the memberships of a part."""

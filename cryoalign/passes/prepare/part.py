@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -10,64 +13,64 @@ from numpy.typing import NDArray
 from cryoalign.core.ctf import ctf_values
 from cryoalign.core.masks import background_statistics
 from cryoalign.core.match_geometry import reframe
-from cryoalign.core.tiles import TILE
 from cryoalign.core.white_crop import cropped_frequencies, white_crop
-from cryoalign.io.stack_writer import StackWriter
-from cryoalign.io.stacks import bad_images
-from cryoalign.passes.bad_rows import reason_code, unusable_image
+from cryoalign.io.stack_writer import StackPlace, StackWriter
 from cryoalign.passes.prepare.plan import PreparedGeometry, PreparePlan
 from cryoalign.run.parts import PartRange
+from cryoalign.run.work import PartFunction
 
 _WEAK_CTF = 0.05
 """Images that were multiplied by their CTF are divided by it again, but by no less than this."""
 
 
-class PreparePart:
-    """The part function.
+@dataclass(frozen=True, eq=False)
+class PrepareWork:
+    """The work of the preparation.
 
     Parameters
     ----------
     plan
         The plan.
-    writer
+    place
         A stack of (n, plan.box, plan.box) that takes the prepared images; those of bad rows are 0.
     """
 
-    def __init__(self, plan: PreparePlan, writer: StackWriter) -> None:
-        self._plan, self._writer = plan, writer
+    plan: PreparePlan
+    place: StackPlace
 
-    def __call__(self, part: PartRange) -> dict[str, NDArray]:
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one worker in bytes."""
+        return self.plan.thread_bytes
+
+    @contextmanager
+    def open(self) -> Iterator[PartFunction]:
+        """Enter the part function, with the stack open."""
+        with self.place.open() as writer:
+            yield lambda part: self._prepare(part, writer)
+
+    def _prepare(self, part: PartRange, writer: StackWriter) -> dict[str, NDArray]:
         """Prepare the rows of a part.
 
         Returns
         -------
         dict
-            skipped: code of the reason why a row was left out, int8; digest: of the pixels of each image, uint64.
+            skipped: code of the reason why a row was left out, int8; digest: of the pixels of each usable image,
+            uint64.
 
         Raises
         ------
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        plan = self._plan
+        plan, rows = self.plan, np.arange(part.start, part.stop)
         skipped, digest = np.zeros(len(part), np.int8), np.zeros(len(part), np.uint64)
-        for start in range(part.start, part.stop, TILE):
-            rows = np.arange(start, min(start + TILE, part.stop))
-            at = slice(start - part.start, start - part.start + len(rows))
-            prepared = np.zeros((len(rows), plan.box, plan.box), np.float32)
-            for g in np.unique(plan.geometry_of[rows]):
-                mine = np.flatnonzero(plan.geometry_of[rows] == g)
-                geometry = plan.geometries[g]
-                images = geometry.source.read(plan.place_in[rows[mine]])
-                good = np.ones(len(mine), bool)
-                for index, reason in bad_images(images):
-                    if plan.parameters.on_bad_image == "error":
-                        raise unusable_image(plan.particles, int(rows[mine[index]]), reason)
-                    good[index] = False
-                    skipped[at][mine[index]] = reason_code(reason)
-                digest[at][mine] = [_digest(image) for image in images]
-                prepared[mine[good]] = prepare_images(plan, geometry, rows[mine[good]], images[good])
-            self._writer.write(start, prepared)
+        for where, tiles in plan.images.tiles(rows, skipped):
+            prepared = np.zeros((where.stop - where.start, plan.box, plan.box), np.float32)
+            for tile in tiles:
+                digest[where][tile.at] = [_digest(image) for image in tile.images]
+                prepared[tile.at] = prepare_images(plan, plan.geometries[tile.g], tile.rows, tile.images)
+            writer.write(part.start + where.start, prepared)
         return {"skipped": skipped, "digest": digest}
 
 
@@ -91,7 +94,7 @@ def prepare_images(
         float32 (m, plan.box, plan.box); noise has variance 1 per pixel. An image's result does not depend on its
         neighbours.
     """
-    level, _ = background_statistics(images, geometry.background)
+    level, _ = background_statistics(images, geometry.outside)
     images = images - level[:, None, None].astype(np.float32)
     if geometry.frame == geometry.box:
         return white_crop(images, plan.box, _gains(plan, geometry, rows, plan.box))
@@ -103,12 +106,12 @@ def _gains(plan: PreparePlan, geometry: PreparedGeometry, rows: NDArray[np.int64
     """Return what transforms are multiplied by, whitening gains with the CTF's signs: (m, K, new_box // 2 + 1)."""
     ky, kx = cropped_frequencies(geometry.box, new_box)
     ring = np.minimum(np.floor(np.hypot(ky, kx) + 0.5).astype(np.int64), geometry.box // 2)
-    gains = geometry.gain[plan.noise_group[rows]][:, ring].astype(np.float32)
+    gains = geometry.gain[plan.images.noise_group_of[rows]][:, ring].astype(np.float32)
     if plan.ctf is None:
         return gains
     ctf, length = plan.ctf.take(rows), geometry.box * geometry.pixel_size_angstrom
     values = ctf_values(
-        ctf, kx.ravel() / length, ky.ravel() / length, intact_first_peak=plan.parameters.ctf_intact_first_peak,
+        ctf, kx.ravel() / length, ky.ravel() / length, intact_first_peak=plan.settings.ctf_intact_first_peak,
         dtype=np.float32,
     ).reshape(gains.shape)  # fmt: skip
     signs = np.copysign(np.float32(1.0), values)

@@ -9,36 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
-from cryoalign.core.masks import background_region
 from cryoalign.core.noise import whitening_gain
-from cryoalign.io.ctf_columns import NO_CTF, read_ctf
-from cryoalign.io.particle_set import BoxGroup
-from cryoalign.io.particles import ParticleSet
-from cryoalign.io.stacks import StackSource
-from cryoalign.passes.noise import flat_noise_power, group_noise_power, noise_groups, undo_premultiplication
-from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.core.tiles import TILE
+from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
+from cryoalign.passes.noise import flat_noise_power
+from cryoalign.passes.prepare.settings import ComparisonSettings
+from cryoalign.run.parameters import settings_from
 
 SOFT_EDGE_PX = 5.0
 _SAME = 0.003
 """Fields of view that agree to this share are taken as one."""
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedGeometry:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedGeometry(ImageGroup):
     """Particles of one box and pixel size.
 
     Parameters
     ----------
-    rows, source
-        0-based rows of the particle table, and their images in that order.
-    background
+    outside
         Pixels outside the mask, bool (box, box).
     gain
         Whitening gain per ring of each noise group, (groups, box // 2 + 1).
@@ -46,44 +40,42 @@ class PreparedGeometry:
         Side in pixels of the field of view that is kept.
     """
 
-    box: int
-    pixel_size_angstrom: float
-    rows: NDArray[np.int64]
-    source: StackSource
-    background: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
     gain: NDArray[np.float64]
     frame: int
 
 
-@dataclass(frozen=True, eq=False)
-class PreparePlan:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparePlan(ImagePlan):
     """What the part function needs.
 
     Parameters
     ----------
-    geometry_of, place_in, noise_group
-        Geometry of each row, its place in that geometry's rows, and its noise group there; shape (n,).
-    ctf
-        Of each row; None where it is not used.
+    settings
+        How particles are compared.
+    geometries
+        Those of the images, with what prepares them.
     box
         Side of the prepared images in pixels.
     raw_box, raw_pixel_size
         The geometry that most particles have; poses and shifts are in its pixels.
-    mask_diameter_angstrom
-        Of the particle.
     """
 
-    parameters: ComparisonParameters
-    particles: ParticleSet
+    settings: ComparisonSettings
     geometries: tuple[PreparedGeometry, ...]
-    geometry_of: NDArray[np.int64]
-    place_in: NDArray[np.int64]
-    noise_group: NDArray[np.int64]
-    ctf: CtfParameters | None
     box: int
     raw_box: int
     raw_pixel_size: float
-    mask_diameter_angstrom: float
+
+    @property
+    def mask_diameter_angstrom(self) -> float:
+        """Diameter of the mask in A."""
+        return self.images.mask_diameter_angstrom
+
+    @property
+    def thread_bytes(self) -> int:
+        """Memory of one worker in bytes, estimated: a tile of raw images, twice, with spectra, and the small ones."""
+        return 4 * TILE * (4 * max(g.box for g in self.geometries) ** 2 + 8 * self.box**2)
 
     @property
     def pixel_size_angstrom(self) -> float:
@@ -101,23 +93,21 @@ class PreparePlan:
 
         None, the largest that fits, where no mask was given.
         """
-        if self.parameters.mask_diameter is None:
+        if self.settings.mask_diameter is None:
             return None
         edge = 0.5 * SOFT_EDGE_PX / self.raw_per_prepared
         return min(0.5 * self.mask_diameter_angstrom / self.pixel_size_angstrom + edge, 0.5 * (self.box - 1))
 
 
 def plan_preparation(
-    parameters: ComparisonParameters, particles: ParticleSet, *, scratch: Path, warn: Callable[[str], None]
+    settings: ComparisonSettings, images: ParticleImages, *, warn: Callable[[str], None]
 ) -> PreparePlan:
     """Decide how particles are prepared, and measure their noise.
 
     Parameters
     ----------
-    parameters, particles
-        What the user asked for, and the table.
-    scratch
-        Where compressed stacks may be unpacked.
+    settings, images
+        What was asked for, and the particles.
     warn
         Called with one sentence for each thing the user should know.
 
@@ -126,54 +116,36 @@ def plan_preparation(
     InputError
         Where a mask leaves no background, or particles of several geometries cannot be brought to one.
     """
-    p, n = parameters, len(particles)
-    ctf = read_ctf(particles) if p.ctf else None
-    if p.ctf and ctf is None and particles.dialect != "references":  # averages have none
-        said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
-        warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
-    groups = particles.groups_by_box()
-    most = max(groups, key=lambda group: len(group.rows))
-    box = min(p.downsample, most.box)
-    mask_angstrom = p.mask_diameter or 0.8 * most.box * most.pixel_size_angstrom
-    background_region(most.box, mask_angstrom / most.pixel_size_angstrom)
-    geometry_of, place_in, noise_group = (np.zeros(n, np.int64) for _ in range(3))
+    most = max(images.groups, key=lambda group: len(group.rows))
+    box = min(settings.downsample, most.box)
     geometries = []
-    for g, group in enumerate(groups):
-        rows = group.rows
-        geometry_of[rows], place_in[rows] = g, np.arange(len(rows))
-        frame = _frame(particles, group, most, box, mask_angstrom)
-        source = StackSource(particles.take(rows), invert=p.invert, scratch_dir=scratch)
-        members, _ = noise_groups(p.noise_group, particles, rows)
-        for index, member in enumerate(members):
-            noise_group[rows[member]] = index
-        mask_px = mask_angstrom / group.pixel_size_angstrom
-        background = background_region(group.box, mask_px)
-        noise = group_noise_power(source, members, mask_px)
-        if ctf is not None:
-            noise = undo_premultiplication(noise, ctf.take(rows), members, group.box, group.pixel_size_angstrom)
-        gain = whitening_gain(noise if p.whiten else flat_noise_power(noise))
-        geometries.append(PreparedGeometry(group.box, group.pixel_size_angstrom, rows, source, background, gain, frame))
-    if len(groups) > 1:
+    for g, group in enumerate(images.groups):
+        frame = _frame(images, group, most, box)
+        noise = images.noise[g].before_ctf(images.ctf_of(group.rows), group.box, group.pixel_size_angstrom)
+        gain = whitening_gain(noise if settings.whiten else flat_noise_power(noise))
+        geometries.append(settings_from(PreparedGeometry, group, outside=group.background(), gain=gain, frame=frame))
+    if len(images.groups) > 1:
         warn(
-            f"particles of {len(groups)} geometries are compared at {most.box} px and {most.pixel_size_angstrom:g} A, "
-            "which most of them have"
+            f"particles of {len(images.groups)} geometries are compared at {most.box} px and "
+            f"{most.pixel_size_angstrom:g} A, which most of them have"
         )
     return PreparePlan(
-        p, particles, tuple(geometries), geometry_of, place_in, noise_group, ctf, box, most.box,
-        most.pixel_size_angstrom, mask_angstrom,
+        images=images, settings=settings, geometries=tuple(geometries), box=box, raw_box=most.box,
+        raw_pixel_size=most.pixel_size_angstrom,
     )  # fmt: skip
 
 
-def _frame(particles: ParticleSet, group: BoxGroup, most: BoxGroup, box: int, mask_angstrom: float) -> int:
+def _frame(images: ParticleImages, group: ImageGroup, most: ImageGroup, box: int) -> int:
     """Return the pixels of a geometry that show what the images of most particles show."""
     field = most.box * most.pixel_size_angstrom
     here = group.box * group.pixel_size_angstrom
     frame = group.box if abs(here / field - 1) < _SAME else round(field / group.pixel_size_angstrom)
-    path, row = particles.where(int(group.rows[0]))
+    path, row = images.particles.where(int(group.rows[0]))
     what = f"images of {group.box} px at {group.pixel_size_angstrom:g} A"
-    if here < mask_angstrom:
+    if here < images.mask_diameter_angstrom:
         raise InputError(
-            f"{what} are smaller than the particle's mask", path=path, row=row, value=f"{mask_angstrom:g} A",
+            f"{what} are smaller than the particle's mask", path=path, row=row,
+            value=f"{images.mask_diameter_angstrom:g} A",
             hint="give a smaller --mask-diameter, or extract these particles with a larger box",
         )  # fmt: skip
     if frame < box:

@@ -15,16 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import finish_averages
 from cryoalign.averaging.einstein import curve_counts, likeness_curve
+from cryoalign.core.source import ImageSource
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
 from cryoalign.passes.align.merge import MergedAlignment, merge_parts
 from cryoalign.passes.align.next_references import reference_mask_px
-from cryoalign.passes.align.part import AlignPart, PartOutputs, sum_settings
+from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.run.parts import PartRange, run_parts
+from cryoalign.run.parts import PartRange
 from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.work import do_parts
 from cryoalign.simulation.noise_source import NoiseSource
 
 STACK, TABLE = "null_averages.mrcs", "null_test.star"
@@ -64,17 +66,19 @@ class NullTest:
 
 def null_plan(plan: AlignPlan, seed: int) -> AlignPlan:
     """Return the plan with noise in place of every image."""
-    geometries = []
+    sources: list[ImageSource] = []
     for g in plan.geometries:
-        ctf = None if plan.ctf is None else plan.ctf.take(g.rows)
+        ctf = plan.images.ctf_of(g.rows)
         if ctf is not None and not ctf.premultiplied.any():
             ctf = None
-        source = NoiseSource(
-            g.noise_power, plan.noise_group[g.rows], g.rows, seed=seed, box=g.box, ctf=ctf,
-            pixel_size_angstrom=g.pixel_size_angstrom,
+        sources.append(
+            NoiseSource(
+                g.noise_power, plan.images.noise_group_of[g.rows], g.rows, seed=seed, box=g.box, ctf=ctf,
+                pixel_size_angstrom=g.pixel_size_angstrom,
+            )
         )  # fmt: skip
-        geometries.append(replace(g, source=source))  # type: ignore[arg-type]
-    return replace(plan, geometries=tuple(geometries))
+    geometries = (replace(g, source=source) for g, source in zip(plan.geometries, sources, strict=True))
+    return replace(plan, images=plan.images.with_sources(sources), geometries=tuple(geometries))
 
 
 def run_null_test(
@@ -82,8 +86,6 @@ def run_null_test(
     run: RunDirectory,
     ranges: Sequence[PartRange],
     real: MergedAlignment,
-    *,
-    workers: int,
     seed: int,
 ) -> NullTest:
     """Align noise, and see what it averages to.
@@ -98,15 +100,12 @@ def run_null_test(
         Parts of the job.
     real
         What the particles gave, for their curve.
-    workers
-        Threads; the result does not depend on them.
     seed
         Of the noise.
     """
     noise = null_plan(plan, seed)
-    store = run.parts("null-test")
-    run_parts(ranges, AlignPart(noise, PartOutputs()), store, workers=workers, should_stop=run.aborted)
-    aligned = merge_parts(noise, store, ranges)
+    do_parts(run, AlignWork(noise), ranges, store="null-test", words="aligning noise", stage="null test")
+    aligned = merge_parts(noise, run.parts("null-test"), ranges)
     averages = finish_averages(
         aligned.totals, aligned.power, aligned.counts, mask_diameter_px=reference_mask_px(plan),
         pixel_size_angstrom=plan.reference_pixel_size, treatment="wiener", shared_ring=plan.references.shape[-1] // 2,
@@ -129,7 +128,7 @@ def _curve(
     possible = [count for count in counts if count <= len(members)]
     found = likeness_curve(
         plan.geometries[g].source, plan.place_in[members], aligned.poses.take(members),
-        None if plan.ctf is None else plan.ctf.take(members), plan.references[c], possible, sum_settings(plan, g),
+        plan.images.ctf_of(members), plan.references[c], possible, plan.sum_settings(g),
         reference_mask_px(plan),
     )  # fmt: skip
     return counts, np.concatenate([found, np.full(len(counts) - len(possible), np.nan)])

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from cryoalign.alignment.synchronized import FrameSettings, class_means, classes_in_frame, common_frame
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, fourier_resize
-from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.passes.prepare.prepared import DEFAULT_K, Prepared, prepare
-from cryoalign.passes.prepare.settings import ComparisonParameters
-from cryoalign.run.parts import PartRange, run_parts
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.prepare.prepared import Prepared, prepare
+from cryoalign.passes.prepare.settings import DEFAULT_K, ComparisonSettings
+from cryoalign.run.parameters import settings_from
 from cryoalign.run.rundir import RunDirectory
 
 SMALLEST_CLASS = 10
@@ -51,7 +52,7 @@ class Start:
     z: float
 
 
-def synchronized_start(p: AlignParameters, particles: ParticleSet, run: RunDirectory) -> Start:
+def synchronized_start(p: AlignParameters, images: ParticleImages, run: RunDirectory) -> Start:
     """Make references from the particles alone.
 
     Raises
@@ -59,16 +60,13 @@ def synchronized_start(p: AlignParameters, particles: ParticleSet, run: RunDirec
     InputError
         For anything the user can mend.
     """
-    prepared = prepare(_comparison(p), particles, run)
+    settings = settings_from(ComparisonSettings, p, metric=ComparisonSettings.metric)
+    prepared = prepare(settings, images, run, block_size=p.block_size)
     assert prepared is not None, "job arrays are refused with this strategy"
     store = run.parts("synchronized")
-    n = len(particles)
-
-    def work(_: PartRange) -> dict[str, NDArray]:
-        return _synchronized(p, prepared, run)
-
-    with run.stage("synchronise"):
-        run_parts([PartRange(0, 0, n)], work, store, workers=1, should_stop=run.aborted)
+    if not store.has(0):
+        with run.stage("synchronise"), threadpool_limits(1, user_api="blas"):
+            store.save(0, _synchronized(p, prepared, run))
     found = store.load(0)
     run.log.info(
         "one frame from %d pairs: %d of %d particles in %s, %.0f %% of pairs agree; neighbours agree in what did not "
@@ -88,30 +86,13 @@ def _classes(count: int) -> str:
     return "class" if count == 1 else "classes"
 
 
-def _comparison(p: AlignParameters) -> ComparisonParameters:
-    """Return how particles are made comparable: as they are aligned, as far as both know an option."""
-    return ComparisonParameters(
-        inputs=p.inputs, output=p.output, datadir=p.datadir, angpix=p.angpix, mirror=p.mirror,
-        mask_diameter=p.mask_diameter, ctf=p.ctf, ctf_intact_first_peak=p.ctf_intact_first_peak, whiten=p.whiten,
-        invert=p.invert, apply_mag_matrix=p.apply_mag_matrix, threads=p.threads, memory=p.memory, limit=p.limit,
-        block_size=p.block_size, seed=p.seed, on_bad_image=p.on_bad_image, noise_group=p.noise_group,
-    )  # fmt: skip
-
-
-def _max_shift_px(p: AlignParameters, prepared: Prepared) -> float:
-    plan = prepared.plan
-    if p.max_shift is not None:
-        return p.max_shift / plan.raw_pixel_size
-    return plan.raw_box / 12 if p.max_shift_px is None else p.max_shift_px
-
-
 def _synchronized(p: AlignParameters, prepared: Prepared, run: RunDirectory) -> dict[str, NDArray]:
     """Find frame, classes and references, as arrays that a resumed run finds again."""
     plan, m = prepared.plan, len(prepared.rows)
     settings = FrameSettings(
         k=min(DEFAULT_K, m - 1), mirror=p.mirror,
         # The reach of the search is taken for 2.5 standard deviations: 96 % of the centres lie within.
-        shift_sd_px=0.4 * _max_shift_px(p, prepared) / plan.raw_per_prepared,
+        shift_sd_px=0.4 * p.max_shift_in(plan.raw_box, plan.raw_pixel_size) / plan.raw_per_prepared,
         radius_px=plan.radius_px, rings=_RINGS, seed=p.seed, threads=p.threads,
     )  # fmt: skip
     frame = common_frame(prepared.images, settings, lambda stage: run.log.info("comparing: %s", stage))

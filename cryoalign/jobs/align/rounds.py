@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from cryoalign.io.stack_writer import StackWriter
+from contextlib import ExitStack
+
+from cryoalign.io.stack_writer import StackPlace
+from cryoalign.jobs.align.null_test import NullTest, run_null_test
 from cryoalign.jobs.align.outputs import stack_names
+from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.align.guard import GuardPlan, plan_guard
 from cryoalign.passes.align.merge import merge_parts
 from cryoalign.passes.align.next_references import (
@@ -14,16 +18,14 @@ from cryoalign.passes.align.next_references import (
     next_references,
     with_start,
 )
-from cryoalign.passes.align.null_test import NullTest, run_null_test
-from cryoalign.passes.align.part import AlignPart, PartOutputs
-from cryoalign.passes.align.plan import thread_bytes, with_references
+from cryoalign.passes.align.part import AlignWork, PartOutputs
+from cryoalign.passes.align.plan import with_references
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.verdict import Verdict, judge_run
-from cryoalign.run.cpus import threads_within
 from cryoalign.run.lock import exclusive
-from cryoalign.run.parts import PartRange, PartStore, run_parts, select_parts
+from cryoalign.run.parts import PartRange
 from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.run.work import do_parts
 
 START_ROUNDS, STILL_DEG = 12, 0.3
 """Rounds that a start may take at most, and the median change of angles at which it stands."""
@@ -47,25 +49,18 @@ class Rounds:
     """
 
     def __init__(
-        self,
-        plan: AlignPlan,
-        run: RunDirectory,
-        ranges: list[PartRange],
-        *,
-        merge_only: bool,
-        inverted: bool = False,
+        self, p: AlignParameters, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, inverted: bool = False
     ) -> None:
         self.plan = self.first_plan = plan
         self.verdicts: list[Verdict] = []
-        self._run, self._ranges, self._merge_only = run, ranges, merge_only
-        self._inverted = inverted
+        self._p, self._run, self._ranges, self._inverted = p, run, ranges, inverted
 
     def align(self) -> bool:
         """Align all rounds; tell whether every part of the last is there."""
-        p, run = self.plan.parameters, self._run
+        p, run = self._p, self._run
         if p.synchronized:
             self._settle()
-        halves = HalfState.of(self.plan) if p.in_halves else None
+        halves = HalfState.of(self.plan) if p.halves else None
         if p.rounds > 1 and halves is None:
             run.warn(
                 "from the second round on, references are averages without independent halves, low-passed at "
@@ -98,10 +93,9 @@ class Rounds:
 
     def null_test(self) -> NullTest:
         """Align as many images of noise to the references that were given, in one round."""
-        p, plan = self.plan.parameters, self.first_plan
+        p, plan = self._p, self.first_plan
         self._run.log.info("aligning %d images of noise for the null test", len(plan.particles))
-        workers = _workers(plan, self._run)
-        null = run_null_test(plan, self._run, self._ranges, self.aligned, workers=workers, seed=p.seed)
+        null = run_null_test(plan, self._run, self._ranges, self.aligned, p.seed)
         where = f"{null.counts[-1]} images of noise correlates {null.noise_correlation[-1]:.2f} with reference"
         self._run.log.info("null test: the average of %s %d", where, null.curve_class)
         return null
@@ -113,10 +107,11 @@ class Rounds:
         """
         run, before = self._run, None
         for number in range(1, START_ROUNDS + 1):
-            store = run.parts(f"start-{number:03d}")
-            with run.stage("settle"):
-                self._run_parts(store, f"settling, round {number}", PartOutputs(), None)
-            aligned = merge_parts(self.plan, store, self._ranges)
+            store = f"start-{number:03d}"
+            do_parts(
+                run, AlignWork(self.plan), self._ranges, store=store, words=f"settling, round {number}", stage="settle"
+            )
+            aligned = merge_parts(self.plan, run.parts(store), self._ranges)
             moved = None if before is None else median_change_deg(before, aligned)
             said = "" if moved is None else f"; angles moved by {moved:.2f} deg"
             run.log.info("start, round %d: %s%s", number, aligned.summary(), said)
@@ -127,7 +122,7 @@ class Rounds:
         self.first_plan = self.plan
 
     def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
-        p = self.plan.parameters
+        p = self._p
         # Own averages are no independent references.
         if p.guard and iteration == 1 and not p.synchronized:
             # The guard correlates: a measure that bears any contrast is judged in the one that the particles have.
@@ -139,53 +134,27 @@ class Rounds:
 
     def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:
         """Align the parts of one round; tell whether all of them are there now."""
-        p, run = self.plan.parameters, self._run
-        last = iteration == p.rounds
+        p, run = self._p, self._run
         outputs = PartOutputs()
-        if last and p.write_stack:
-            outputs.aligned = _writers(self.plan, run, "aligned")
-            outputs.flipped = _writers(self.plan, run, "flipped") if p.mirror else []
-        store = run.parts(_store_name(iteration))
-        if not self._merge_only:
-            words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
-            with run.stage("align"):
-                self._run_parts(store, words, outputs, guard)
-        for writer in (*outputs.aligned, *outputs.flipped):
-            writer.close()
-        return p.part is None or (p.part[1] == 1 and not store.missing())
-
-    def _run_parts(self, store: PartStore, words: str, outputs: PartOutputs, guard: GuardPlan | None) -> None:
-        """Align the parts that are not there yet, and say how far it is."""
-        p, run, ranges = self.plan.parameters, self._run, self._ranges
-        mine = select_parts(ranges, p.part)
-        done = {part.index for part in mine if store.has(part.index)}
-        rows = sum(len(part) for part in mine)
-        before = sum(len(part) for part in mine if part.index in done)
-        with progress(run.log, words, rows, done=before, verbosity=run.verbosity) as counter:
-            run_parts(
-                ranges,
-                AlignPart(self.plan, outputs, guard),
-                store,
-                workers=_workers(self.plan, run),
-                which=p.part,
-                on_done=lambda part: None if part.index in done else counter.update(len(part)),
-                should_stop=run.aborted,
-            )
-
-
-def _workers(plan: AlignPlan, run: RunDirectory) -> int:
-    p = plan.parameters
-    return threads_within(p.threads, p.memory, thread_bytes(plan), run.warn)
+        if iteration == p.rounds and p.write_stack:
+            flipped = _places(self.plan, run, "flipped") if p.mirror else ()
+            outputs = PartOutputs(_places(self.plan, run, "aligned"), flipped)
+        words = "aligning" if p.rounds == 1 else f"aligning, round {iteration} of {p.rounds}"
+        with ExitStack() as stacks:
+            with exclusive(run.work):  # what an earlier attempt or another task of the array wrote is kept
+                for place in (*outputs.aligned, *outputs.flipped):
+                    stacks.enter_context(place.open())
+            work = AlignWork(self.plan, outputs, guard)
+            return do_parts(run, work, self._ranges, store=_store_name(iteration), words=words, stage="align")
 
 
 def _store_name(iteration: int) -> str:
     return f"round-{iteration:03d}"
 
 
-def _writers(plan: AlignPlan, run: RunDirectory, stem: str) -> list[StackWriter]:
-    """Open the stacks, keeping what an earlier attempt or another task of the array wrote."""
-    with exclusive(run.work):
-        return [
-            StackWriter(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom, keep_existing=True)
-            for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
-        ]
+def _places(plan: AlignPlan, run: RunDirectory, stem: str) -> tuple[StackPlace, ...]:
+    """Say where the stacks of each geometry go."""
+    return tuple(
+        StackPlace(run.staged(name), len(g.rows), g.box, g.pixel_size_angstrom)
+        for name, g in zip(stack_names(plan, stem), plan.geometries, strict=True)
+    )

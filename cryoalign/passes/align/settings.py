@@ -1,0 +1,66 @@
+"""What an alignment is told, whichever command makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryoalign.passes.settings import NoisyImageSettings, ResamplingSettings
+
+CORE_METRIC = "ncc"
+"""The measure of the search core, with CTF and noise weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignSettings(NoisyImageSettings, ResamplingSettings):
+    """How particles are aligned to references.
+
+    Attributes
+    ----------
+    lowpass, highpass
+        Band of the search.
+    max_shift, max_shift_px
+        Radius of the shift search round the input origin; both None = box / 12 pixels.
+    metric
+        Measure by which references and poses are found, a name of ``cryoalign.metrics.registry``; "ncc" is the core's.
+    local, local_flip
+        Half-width of the psi search round the input angle, None = full circle; with flip also round psi + 180.
+    mirror
+        Search mirrored images too.
+    fast
+        Search fewer candidates.
+    halves
+        Refine two halves that never meet, each on its own averages.
+    initial_lowpass
+        With halves, the given references are used to this resolution only; None = ring 8 of the box.
+    resize_reference
+        Bring references of another box or pixel size to the particles'.
+    """
+
+    lowpass: float | None = None
+    highpass: float | None = None
+    max_shift: float | None = None
+    max_shift_px: float | None = None
+    metric: str = CORE_METRIC
+    local: float | None = None
+    local_flip: bool = False
+    mirror: bool = False
+    fast: bool = False
+    halves: bool | None = False
+    initial_lowpass: float | None = None
+    resize_reference: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether another measure than the search core's was asked for."""
+        return self.metric != CORE_METRIC
+
+    @property
+    def any_contrast(self) -> bool:
+        """Whether particles may look like references with inverted contrast."""
+        return self.metric == "mutual-information"
+
+    def max_shift_in(self, box: int, pixel_size_angstrom: float) -> float:
+        """Return the radius of the shift search in pixels of a box."""
+        if self.max_shift is not None:
+            return self.max_shift / pixel_size_angstrom
+        return box / 12 if self.max_shift_px is None else self.max_shift_px

@@ -1,0 +1,310 @@
+"""Rows of a table become tiles of usable images: the one place where passes get their pixels.
+
+What every pass has to know of its images is decided here, once: which rows share a box, where the mask lies, what the
+CTF is, which images share a noise spectrum, which half a particle is in, and what becomes of an image that cannot be
+used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.averaging.exact_sums import fixed_point_scale
+from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.masks import background_region
+from cryoalign.core.source import ImageSource
+from cryoalign.core.tiles import TILE
+from cryoalign.io.ctf_columns import NO_CTF, read_ctf
+from cryoalign.io.particles import ParticleSet
+from cryoalign.io.stacks import StackSource, bad_images, usable
+from cryoalign.passes.bad_rows import reason_code, unusable_image
+from cryoalign.passes.halves import half_sets
+from cryoalign.passes.noise import GroupNoise, noise_groups
+from cryoalign.passes.sampling import Sample
+from cryoalign.passes.settings import ImageSettings, NoiseGroup
+
+MASK_SHARE = 0.8
+"""Diameter of the mask as a share of the box, where none was given."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageGroup:
+    """Particles of one box and pixel size.
+
+    Parameters
+    ----------
+    box, pixel_size_angstrom
+        Side in pixels, and pixel size in A.
+    rows
+        0-based rows of the particle table, ascending.
+    source
+        Their images, in the order of ``rows``.
+    mask_diameter_px
+        Of the particle, in pixels.
+    """
+
+    box: int
+    pixel_size_angstrom: float
+    rows: NDArray[np.int64]
+    source: ImageSource
+    mask_diameter_px: float
+
+    @cached_property
+    def sample(self) -> Sample:
+        """What is known of some of the images, each read once."""
+        return Sample(self.source)
+
+    def good_images(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the usable ones of the images at some places, and their places."""
+        images = self.source.read(places)
+        good = usable(images)
+        return images[good], places[good]
+
+    def background(self) -> NDArray[np.bool_]:
+        """Return the pixels outside the mask, bool (box, box).
+
+        Raises
+        ------
+        InputError
+            If the mask leaves no background.
+        """
+        return background_region(self.box, self.mask_diameter_px)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTile:
+    """Usable images of one geometry among at most 64 rows.
+
+    Parameters
+    ----------
+    g
+        Their geometry.
+    at
+        Their places among the rows of the tile, ascending, (t,).
+    rows
+        Their 0-based rows of the table, (t,).
+    images
+        As read, float32 (t, box, box).
+    """
+
+    g: int
+    at: NDArray[np.intp]
+    rows: NDArray[np.int64]
+    images: NDArray[np.float32]
+
+    def in_slots(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the images each in the slot of its row, zeros elsewhere, (count, box, box), and which slots are full.
+
+        The bits of matrix products depend on the slot.
+        """
+        if len(self.at) == count:
+            return self.images, np.ones(count, bool)
+        images = np.zeros((count, *self.images.shape[1:]), np.float32)
+        valid = np.zeros(count, bool)
+        images[self.at], valid[self.at] = self.images, True
+        return images, valid
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleImages:
+    """The images of a table of n particles.
+
+    Parameters
+    ----------
+    particles, settings
+        The table, and how its pixels are read.
+    groups
+        The particles of each geometry, in the order in which these appear.
+    group_of, place_in
+        Geometry of each row, and its place in that geometry's rows, (n,).
+    ctf
+        Of each row; None where it is not used.
+    mask_diameter_angstrom
+        Of the particle: as given, or 0.8 of the box that most particles have.
+    noise_group
+        What shares a noise spectrum.
+    """
+
+    particles: ParticleSet
+    settings: ImageSettings
+    groups: tuple[ImageGroup, ...]
+    group_of: NDArray[np.int64]
+    place_in: NDArray[np.int64]
+    ctf: CtfParameters | None
+    mask_diameter_angstrom: float
+    noise_group: NoiseGroup = "optics"
+
+    @classmethod
+    def of(
+        cls, particles: ParticleSet, settings: ImageSettings, *, scratch: Path, warn: Callable[[str], None]
+    ) -> ParticleImages:
+        """Look at a table's geometries and CTF; no pixel is read.
+
+        Parameters
+        ----------
+        particles, settings
+            The table, and how its pixels are read.
+        scratch
+            Where compressed stacks may be unpacked.
+        warn
+            Called with one sentence for each thing the user should know.
+
+        Raises
+        ------
+        InputError
+            Where a needed column is missing, or the mask leaves no background.
+        """
+        ctf = read_ctf(particles) if settings.uses_ctf else None
+        if settings.uses_ctf and ctf is None and particles.dialect != "references":  # averages have none
+            said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
+            warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
+        boxes = particles.groups_by_box()
+        most = max(boxes, key=lambda group: len(group.rows))
+        diameter = settings.mask_diameter or MASK_SHARE * most.box * most.pixel_size_angstrom
+        group_of, place_in = np.zeros(len(particles), np.int64), np.zeros(len(particles), np.int64)
+        groups = []
+        for g, (box, pixel, rows) in enumerate(boxes):
+            group_of[rows], place_in[rows] = g, np.arange(len(rows))
+            if box % 2:
+                warn(f"the box of {box} px is odd: RELION refines even boxes only")
+            source = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
+            groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel))
+        groups[boxes.index(most)].background()
+        return cls(
+            particles, settings, tuple(groups), group_of, place_in, ctf, diameter,
+            getattr(settings, "noise_group", "optics"),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        """Count the particles."""
+        return len(self.particles)
+
+    def for_settings(self, settings: ImageSettings) -> ParticleImages:
+        """Return the images for a pass that was told more: without their CTF where it is not used."""
+        return self if settings.uses_ctf or self.ctf is None else replace(self, ctf=None)
+
+    def with_sources(self, sources: list[ImageSource]) -> ParticleImages:
+        """Return the same table with other images, one source a geometry."""
+        groups = (replace(group, source=source) for group, source in zip(self.groups, sources, strict=True))
+        return replace(self, groups=tuple(groups))
+
+    @cached_property
+    def half(self) -> NDArray[np.int8]:
+        """Half set of each row, 0 or 1, (n,)."""
+        return half_sets(self.particles)
+
+    @cached_property
+    def noise(self) -> tuple[GroupNoise, ...]:
+        """Noise of each geometry, measured on the first call.
+
+        Raises
+        ------
+        InputError
+            If noise groups need a column that is not there, or no image can be used.
+        """
+        found = []
+        for group in self.groups:
+            members, names = noise_groups(self.noise_group, self.particles, group.rows)
+            found.append(GroupNoise(group.sample.noise_power(members, group.mask_diameter_px), members, names))
+        return tuple(found)
+
+    @cached_property
+    def noise_group_of(self) -> NDArray[np.int64]:
+        """Noise group of each row within its geometry, (n,)."""
+        index = np.zeros(len(self), np.int64)
+        for group, noise in zip(self.groups, self.noise, strict=True):
+            for number, members in enumerate(noise.members):
+                index[group.rows[members]] = number
+        return index
+
+    def sum_scale(self, g: int, *, normalized: bool) -> float:
+        """Return the fixed-point scale of sums of a geometry; images of deviation 1 need not be looked at."""
+        return fixed_point_scale(1.0) if normalized else self.groups[g].sample.sum_scale()
+
+    def ctf_of(self, rows: NDArray[np.integer]) -> CtfParameters | None:
+        """Return the CTF of some rows."""
+        return None if self.ctf is None else self.ctf.take(rows)
+
+    def read(self, g: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Return the images of some rows of one geometry, and why each cannot be used: 0, or a key of ``REASONS``.
+
+        Raises
+        ------
+        InputError
+            For an image that cannot be used, where such images are errors.
+        """
+        images = self.groups[g].source.read(self.place_in[rows])
+        code = np.zeros(len(rows), np.int8)
+        for index, reason in bad_images(images):
+            if self.settings.on_bad_image == "error":
+                raise unusable_image(self.particles, int(rows[index]), reason)
+            code[index] = reason_code(reason)
+        return images, code
+
+    def tiles(self, rows: NDArray[np.int64], skipped: NDArray[np.int8]) -> Iterator[tuple[slice, list[ImageTile]]]:
+        """Read rows in tiles of 64.
+
+        Parameters
+        ----------
+        rows
+            In the order of the work, (k,).
+        skipped
+            (k,); gets the code of the reason where an image cannot be used.
+
+        Yields
+        ------
+        slice, list
+            Where the tile lies in ``rows``, and what it holds of each geometry.
+        """
+        for start in range(0, len(rows), TILE):
+            where = slice(start, min(start + TILE, len(rows)))
+            here = rows[where]
+            geometry = self.group_of[here]
+            tiles = []
+            for g in np.unique(geometry).tolist():
+                at = np.flatnonzero(geometry == g)
+                images, code = self.read(g, here[at])
+                if code.any():
+                    skipped[where][at] = code
+                    good = code == 0
+                    at, images = at[good], images[good]
+                tiles.append(ImageTile(g, at, here[at], images))
+            yield where, tiles
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePlan:
+    """What the plans of all passes have in common: the images that they go over."""
+
+    images: ParticleImages
+
+    @property
+    def particles(self) -> ParticleSet:
+        """The whole table."""
+        return self.images.particles
+
+    @property
+    def ctf(self) -> CtfParameters | None:
+        """CTF of each row; None where it is not used."""
+        return self.images.ctf
+
+    @property
+    def geometry_of(self) -> NDArray[np.int64]:
+        """Geometry of each row, (n,)."""
+        return self.images.group_of
+
+    @property
+    def place_in(self) -> NDArray[np.int64]:
+        """Place of each row among those of its geometry, (n,)."""
+        return self.images.place_in
+
+    @property
+    def half(self) -> NDArray[np.int8]:
+        """Half set of each row, 0 or 1, (n,)."""
+        return self.images.half

@@ -1,0 +1,99 @@
+"""The first look at the images of one geometry: some of them, read once for everybody who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.averaging.exact_sums import fixed_point_scale
+from cryoalign.core.errors import InputError
+from cryoalign.core.masks import background_statistics
+from cryoalign.core.noise import masked_power, noise_of_ring_power
+from cryoalign.core.source import ImageSource
+from cryoalign.core.tiles import TILE
+from cryoalign.io.stacks import usable
+
+SAMPLE_ROWS = 2000
+"""Images that are looked at, at most, for each noise group and for the unit of sums."""
+_CLEAN = 1e-3
+"""Noise is taken to be at least this share of the images' mean power: cleaner data would divide by nothing."""
+_NOTHING_USABLE = "no usable image among the particles"
+
+
+def spread(count: int, places: int) -> NDArray[np.int64]:
+    """Return at most ``count`` of so many places, evenly spread from the first."""
+    chosen = min(count, places)
+    return np.arange(chosen) * places // max(chosen, 1)
+
+
+class Sample:
+    """What is known of some images; an image that was looked at is not read again for its variance.
+
+    Parameters
+    ----------
+    source
+        The images of one geometry, all that the table holds: a subset could fall on the other side of a power of two.
+    """
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self._everywhere = np.ones((source.box, source.box), bool)
+        self._variance: dict[int, float] = {}  # NaN where the image cannot be used
+
+    def read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the usable ones of some images, at most 64, and their rows."""
+        images = self._source.read(rows)
+        good = usable(images)
+        images = images[good]
+        self._variance |= dict.fromkeys(rows[~good].tolist(), np.nan)
+        self._variance |= dict(zip(rows[good].tolist(), self._variances(images), strict=True))
+        return images, rows[good]
+
+    def noise_power(self, members: Sequence[NDArray[np.int64]], mask_diameter_px: float) -> NDArray[np.float64]:
+        """Return the noise power of each group of rows, (groups, box // 2 + 1), and at least a share of all power.
+
+        Raises
+        ------
+        InputError
+            If no image of the sample can be used, or the mask leaves no background.
+        """
+        box, looked_at = self._source.box, []
+        noise = np.zeros((len(members), box // 2 + 1))
+        for index, group in enumerate(members):
+            rows = group[spread(SAMPLE_ROWS, len(group))]
+            looked_at += rows.tolist()
+            tiles = []
+            for start in range(0, len(rows), TILE):
+                images, good = self.read(rows[start : start + TILE])
+                if len(good):
+                    tiles.append(masked_power(images, mask_diameter_px))
+            # Nothing outside the mask, of noiseless projections or particles that were masked before, is no noise.
+            with suppress(InputError):
+                noise[index] = noise_of_ring_power(tiles, box, mask_diameter_px)
+        return np.maximum(noise, _CLEAN * self._mean_variance(looked_at))
+
+    def sum_scale(self) -> float:
+        """Return the fixed-point scale of sums of these images, one rule, so that all commands add in the same unit.
+
+        Raises
+        ------
+        InputError
+            If no image of the sample can be used.
+        """
+        rows = spread(SAMPLE_ROWS, len(self._source))
+        unknown = np.array([row for row in rows.tolist() if row not in self._variance], np.int64)
+        for start in range(0, len(unknown), TILE):
+            self.read(unknown[start : start + TILE])
+        return fixed_point_scale(float(np.sqrt(self._mean_variance(rows.tolist()))))
+
+    def _variances(self, images: NDArray[np.float32]) -> list[float]:
+        return (background_statistics(images, self._everywhere)[1] ** 2).tolist()
+
+    def _mean_variance(self, rows: Sequence[int]) -> float:
+        found = [value for value in (self._variance[row] for row in rows) if value == value]
+        if not found:
+            raise InputError(_NOTHING_USABLE)
+        return float(np.mean(found))

@@ -1,0 +1,122 @@
+"""What passes over particles are told, whichever command makes them; the commands' parameters inherit it.
+
+Lengths are in Angstrom but where the name says px; None means: not given, decided by the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cryoalign.core.errors import InputError
+
+OnBadImage = Literal["error", "skip"]
+NoiseGroup = Literal["optics", "micrograph"]
+Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
+Edge = Literal["wrap", "mirror", "zero", "mean"]
+CHOICES: dict[str, Any] = {
+    "on_bad_image": OnBadImage, "noise_group": NoiseGroup, "interpolation": Interpolation, "edge": Edge,
+}  # fmt: skip
+"""Settings that are one of a few words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Which particles.
+
+    Attributes
+    ----------
+    inputs
+        Particles: .star, .mrcs, .mrc, .cs.
+    datadir
+        The folder that image names start from.
+    angpix
+        Pixel size that overrides the metadata.
+    limit
+        Rows to read at most.
+    apply_mag_matrix
+        Correct images by the magnification matrices of the optics table as they are read.
+    """
+
+    inputs: tuple[Path, ...]
+    datadir: Path | None = None
+    angpix: float | None = None
+    limit: int | None = None
+    apply_mag_matrix: bool = False
+
+    def refuse_no_particles(self) -> None:
+        """Refuse an empty list of inputs."""
+        if not self.inputs:
+            raise InputError("no particles given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """How pixels are read and where the particle is.
+
+    Attributes
+    ----------
+    invert
+        Negate pixels as read.
+    on_bad_image
+        What to do with NaN, infinite and constant images.
+    mask_diameter
+        None = 0.8 of the box.
+    ctf_intact_first_peak
+        Leave the CTF at 1 before its first peak.
+    """
+
+    invert: bool = False
+    on_bad_image: OnBadImage = "error"
+    mask_diameter: float | None = None
+    ctf_intact_first_peak: bool = False
+
+    @property
+    def uses_ctf(self) -> bool:
+        """Whether the CTF is looked for."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyImageSettings(ImageSettings):
+    """How images are compared in noise.
+
+    Attributes
+    ----------
+    ctf, whiten
+        What is taken into account, where the metadata allow.
+    noise_group
+        Which images share a noise spectrum.
+    """
+
+    ctf: bool = True
+    whiten: bool = True
+    noise_group: NoiseGroup = "optics"
+
+    @property
+    def uses_ctf(self) -> bool:
+        """Whether the CTF is looked for."""
+        return self.ctf
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResamplingSettings:
+    """How poses are applied to pixels.
+
+    Attributes
+    ----------
+    interpolation, edge
+        edge None = wrap, or zero with linear.
+    normalize
+        Bring every image's background to mean 0 and deviation 1.
+    """
+
+    interpolation: Interpolation = "fourier"
+    edge: Edge | None = None
+    normalize: bool = False
+
+    @property
+    def resolved_edge(self) -> Edge:
+        """What is beyond the edge of an image: wrap, or zero with linear interpolation, as RELION has it."""
+        return self.edge if self.edge is not None else "zero" if self.interpolation == "linear" else "wrap"
