@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from align_helpers import PhantomSet, phantom_set, run
+
+from helpers.align import PhantomSet, phantom_set, run
 
 
 @pytest.fixture(scope="session")

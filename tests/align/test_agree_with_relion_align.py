@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import (
+
+from helpers.align import (
     MARKERS,
     Truth,
     align,

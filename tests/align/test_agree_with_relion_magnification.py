@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import align, call, correlation, needs, numbers, optics, read_mrcs, run, scale, star, write_mrcs
-from blobs import Blobs, random_blobs
-from distorted import PIXEL, matrix_columns, stored_images, stretched
+
+from helpers.align import align, call, correlation, needs, numbers, optics, read_mrcs, run, scale, star, write_mrcs
+from helpers.blobs import Blobs, random_blobs
+from helpers.distorted import PIXEL, matrix_columns, stored_images, stretched
 
 pytestmark = needs("relion_reconstruct")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import align, phantom_set, read_mrcs, run, write_mrcs
+
+from helpers.align import align, phantom_set, read_mrcs, run, write_mrcs
 
 FILES = ("averages.mrcs", "averages_half1.mrcs", "averages_half2.mrcs", "frc.star")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import (
+
+from helpers.align import (
     MARKERS,
     align,
     angle_difference,

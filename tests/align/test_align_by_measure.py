@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from align_helpers import align, angle_difference, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
+
+from helpers.align import align, angle_difference, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
 
 # Largest error of an angle in degrees and median error of an origin in px, of 40 particles at SNR 1.
 TOLERANCE = {

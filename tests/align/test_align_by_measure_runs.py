@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import align, angle_difference, numbers, phantom_set, results, run
 
 from cryoalign.metrics.registry import MEASURES
 from cryoalign.passes.align.part import AlignPart
+from helpers.align import align, angle_difference, numbers, phantom_set, results, run
 
 QUICK = ("auto", "rfsw")
 

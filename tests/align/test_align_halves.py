@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 import starfile
-from align_helpers import align, correlation, disc, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
 
 from cryoalign.passes.align.part import AlignPart
+from helpers.align import align, correlation, disc, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
 
 BASIC = ["particles.star", "--reference", "ref.mrcs", "-o", "out", "--no-write-stack"]
 BOX, PIXEL = 64, 5.0

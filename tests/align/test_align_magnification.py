@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from align_helpers import align, correlation, numbers, read_mrcs, results, rms, run, star, table, write_mrcs
-from align_helpers import optics as one_group
-from distorted import PIXEL, matrix_columns, stored_images, stretched
-from distorted_particles import FLAG, IGNORED, MATRIX, distorted
 
 from cryoalign.passes.align.part import AlignPart
+from helpers.align import align, correlation, numbers, read_mrcs, results, rms, run, star, table, write_mrcs
+from helpers.align import optics as one_group
+from helpers.distorted import PIXEL, matrix_columns, stored_images, stretched
+from helpers.distorted_particles import FLAG, IGNORED, MATRIX, distorted
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import starfile
-from align_helpers import align, correlation, phantom_set, read_mrcs, results, run, table
+
+from helpers.align import align, correlation, phantom_set, read_mrcs, results, run, table
 
 BASIC = ["particles.star", "--reference", "ref.mrcs", "-o", "out", "--no-write-stack"]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import (
+
+from cryoalign.core.ctf import ctf_images
+from helpers.align import (
     PhantomSet,
     align,
     angle_difference,
@@ -26,8 +28,6 @@ from align_helpers import (
     table,
     write_mrcs,
 )
-
-from cryoalign.core.ctf import ctf_images
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

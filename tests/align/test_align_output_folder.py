@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from align_helpers import MARKERS, align, results, table
+
+from helpers.align import MARKERS, align, results, table
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import (
+
+from cryoalign.core.filters import apply_ring_gain, bandpass
+from cryoalign.core.poses import Poses
+from cryoalign.core.resample.resample import resample
+from helpers.align import (
     align,
     angle_difference,
     correlation,
@@ -21,10 +25,6 @@ from align_helpers import (
     table,
     write_mrcs,
 )
-
-from cryoalign.core.filters import apply_ring_gain, bandpass
-from cryoalign.core.poses import Poses
-from cryoalign.core.resample.resample import resample
 
 POSE = ("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst")
 

@@ -15,10 +15,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 import starfile
-from align_helpers import MARKERS, align, correlation, read_mrcs, results, run, table
 
 import cryoalign
 from cryoalign.passes.align.part import AlignPart
+from helpers.align import MARKERS, align, correlation, read_mrcs, results, run, table
 
 BASIC = ("particles.star", "--reference", "ref.mrcs", "-o", "out")
 CUT = (*BASIC, "--block-size", 64)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import (
+
+from cryoalign.core.ctf import CtfParameters, ctf_images
+from cryoalign.core.poses import Poses
+from cryoalign.core.resample.resample import resample
+from helpers.align import (
     PhantomSet,
     align,
     correlation,
@@ -14,10 +18,6 @@ from align_helpers import (
     ring_power,
     table,
 )
-
-from cryoalign.core.ctf import CtfParameters, ctf_images
-from cryoalign.core.poses import Poses
-from cryoalign.core.resample.resample import resample
 
 pytestmark = pytest.mark.usefixtures("no_report")
 

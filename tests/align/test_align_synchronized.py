@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from align_helpers import align, angle_difference, correlation, numbers, phantom_set, read_mrcs, results, run, table
 
 from cryoalign.passes.align.part import AlignPart
+from helpers.align import align, angle_difference, correlation, numbers, phantom_set, read_mrcs, results, run, table
 
 BOX, PIXEL = 64, 3.0
 SET = "simulate -q --views single --noise white --shift-sd 3 --snr 0.1 --seed 7"

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blobs import Blobs
 
 from cryoalign.alignment.synchronized import FrameSettings, class_means, classes_in_frame, common_frame
 from cryoalign.core.poses import Poses, wrap_degrees
+from helpers.blobs import Blobs
 
 BOX, N = 32, 90
 SETTINGS = FrameSettings(k=30, mirror=False, shift_sd_px=1.0, radius_px=13.0, rings=8)

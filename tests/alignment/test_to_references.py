@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from blobs import degrees_apart, random_blobs, random_poses, rms
 
 from cryoalign.alignment.to_references import (
     ReferenceAligner,
@@ -12,6 +11,7 @@ from cryoalign.alignment.to_references import (
 )
 from cryoalign.core.poses import Poses
 from cryoalign.core.search.search import SearchSettings, plan_search
+from helpers.blobs import degrees_apart, random_blobs, random_poses, rms
 
 BOX = 64
 

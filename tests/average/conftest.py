@@ -1,16 +1,13 @@
-"""What the tests of ``average`` share; helpers for particles and STAR files are those of ``align``."""
+"""What the tests of ``average`` share."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
-
-from average_helpers import ClassSet, class_set
+from helpers.average import ClassSet, class_set
 
 
 @pytest.fixture(autouse=True)

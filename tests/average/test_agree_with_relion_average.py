@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import call, correlation, needs, optics, read_mrcs, run, scale, star, table, write_mrcs
-from average_helpers import average, averages, set_cells
+
+from helpers.align import call, correlation, needs, optics, read_mrcs, run, scale, star, table, write_mrcs
+from helpers.average import average, averages, set_cells
 
 pytestmark = needs("relion_reconstruct")
 

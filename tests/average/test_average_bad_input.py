@@ -7,8 +7,9 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import MARKERS, disc, results
-from average_helpers import PARTICLES, average, set_cells
+
+from helpers.align import MARKERS, disc, results
+from helpers.average import PARTICLES, average, set_cells
 
 
 def refused(folder: Path, *words: object, said: tuple[str, ...]) -> str:
@@ -26,7 +27,7 @@ def refused(folder: Path, *words: object, said: tuple[str, ...]) -> str:
 
 def cells_with(few, label, row, value, default=0):
     """Put one value into a column."""
-    from align_helpers import table
+    from helpers.align import table
 
     cells = table(few.folder / PARTICLES)
     values = cells[label].tolist() if label in cells else [default] * len(cells)
@@ -99,7 +100,7 @@ def test_nothing_but_bad_images(few):
 
 
 def test_a_class_whose_images_are_all_bad_has_no_average(few):
-    from align_helpers import table
+    from helpers.align import table
 
     with mrcfile.mmap(few.folder / "particles.mrcs", "r+") as mrc:
         mrc.data[few.numbers == 5] = 1.0
@@ -147,7 +148,7 @@ def test_a_truncated_stack(few):
 
 def test_a_class_of_one_and_halves_that_are_empty(few):
     """Few members are no mistake: there is an average, and nothing is claimed of it."""
-    from align_helpers import table
+    from helpers.align import table
 
     cells = few.numbers.copy()
     cells[0] = 30

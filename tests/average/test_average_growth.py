@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import star, table
-from average_helpers import PARTICLES, average, pose_columns
+
+from helpers.align import star, table
+from helpers.average import PARTICLES, average, pose_columns
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import correlation, numbers, read_mrcs, results, run, star, table
-from average_helpers import average, averages
-from distorted import PIXEL, stretched
-from distorted_particles import FLAG, IGNORED, MATRIX, distorted
+
+from helpers.align import correlation, numbers, read_mrcs, results, run, star, table
+from helpers.average import average, averages
+from helpers.distorted import PIXEL, stretched
+from helpers.distorted_particles import FLAG, IGNORED, MATRIX, distorted
 
 WORDS = ("particles.star", "-o", "out")
 

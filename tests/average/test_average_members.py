@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import correlation, run, star, table
-from average_helpers import PARTICLES, average, averages, pose_columns, set_cells
+
+from helpers.align import correlation, run, star, table
+from helpers.average import PARTICLES, average, averages, pose_columns, set_cells
 
 
 def members_star(few, rows, classes, **columns):

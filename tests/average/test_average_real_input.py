@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import read_mrcs, run
+
+from helpers.align import read_mrcs, run
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import mrcfile
 import numpy as np
 import pytest
 import starfile
-from align_helpers import (
+
+from cryoalign.core.ctf import ctf_images
+from helpers.align import (
     MARKERS,
     correlation,
     disc,
@@ -20,9 +22,7 @@ from align_helpers import (
     table,
     write_mrcs,
 )
-from average_helpers import CLASS_NUMBERS, PARTICLES, average, averages, class_set, pose_columns, set_cells
-
-from cryoalign.core.ctf import ctf_images
+from helpers.average import CLASS_NUMBERS, PARTICLES, average, averages, class_set, pose_columns, set_cells
 
 RADIUS = 18
 

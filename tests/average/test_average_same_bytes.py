@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import results, run, table
-from average_helpers import PARTICLES, average
 
 from cryoalign.passes.average.part import SumPart
+from helpers.align import results, run, table
+from helpers.average import PARTICLES, average
 
 BASIC = (PARTICLES, "-o", "out")
 CUT = (*BASIC, "--block-size", 64)

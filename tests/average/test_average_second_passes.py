@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import correlation, disc, flipped, optics, read_mrcs, results, star, table, write_mrcs
-from average_helpers import PARTICLES, ClassSet, average, averages, class_set, pose_columns, set_cells
-from blobs import Blobs, random_blobs
 from scipy.ndimage import gaussian_filter
 
 from cryoalign.core.poses import Poses
+from helpers.align import correlation, disc, flipped, optics, read_mrcs, results, star, table, write_mrcs
+from helpers.average import PARTICLES, ClassSet, average, averages, class_set, pose_columns, set_cells
+from helpers.blobs import Blobs, random_blobs
 
 # ---- intensities ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.averaging.class_averages import finish_averages, finish_in_chunks, half_references
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
@@ -12,6 +11,7 @@ from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, soft_disc
 from cryoalign.core.poses import Poses
+from helpers.blobs import random_blobs
 
 BOX, PIXEL, MASK = 64, 3.0, 46.0
 OUTSIDE = background_region(BOX, MASK)

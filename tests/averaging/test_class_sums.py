@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.exact_sums import fixed_point_scale
@@ -14,6 +13,7 @@ from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
+from helpers.blobs import random_blobs
 
 BOX, PIXEL, N, CELLS = 48, 3.0, 70, 4
 

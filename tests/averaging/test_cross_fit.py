@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_helpers import BOX, COLOURED, MASK, look, noise, view
 
 from cryoalign.averaging.cross_fit import cross_fit_references
 from cryoalign.averaging.einstein import correlation_in_mask
 from cryoalign.averaging.guard import judge_cross_fitted
+from helpers.guard import BOX, COLOURED, MASK, look, noise, view
 
 FLAT = np.ones((1, 2, BOX, BOX // 2 + 1))
 

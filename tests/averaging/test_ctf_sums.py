@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.averaging.ctf_sums import POWER_SCALE, multiply_by_ctf
 from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
+from helpers.blobs import random_blobs
 
 BOX, PIXEL, N = 48, 3.0, 60
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_helpers import BOX, MASK, defoci, noise, view
 
 from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.class_sums import SumSettings
@@ -12,6 +11,7 @@ from cryoalign.averaging.einstein import correlation_in_mask, curve_counts, like
 from cryoalign.core.poses import Poses
 from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 from cryoalign.core.source import ArraySource
+from helpers.guard import BOX, MASK, defoci, noise, view
 
 SETTINGS = SumSettings(BOX, 4.0, BOX, 4.0, 1, 2.0**20)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from guard_helpers import BOX, COLOURED, MASK, WHITE, defoci, look, noise, particles, view
 
 from cryoalign.alignment.to_references import mask_references
 from cryoalign.averaging.ctf_sums import POWER_SCALE
 from cryoalign.averaging.guard import held_out_products, judge, judge_classes, judge_cross_fitted, judged_references
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.filters import apply_ring_gain
+from helpers.guard import BOX, COLOURED, MASK, WHITE, defoci, look, noise, particles, view
 
 SNR = 0.05
 

@@ -1,13 +1,10 @@
-"""What the tests of ``classavg`` share; helpers for particles and STAR files are those of ``align``."""
+"""What the tests of ``classavg`` share."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import call, correlation, needs, read_mrcs, run, scale, table
-from view_runs import Made, average_neighbours, simulate
+
+from helpers.align import call, correlation, needs, read_mrcs, run, scale, table
+from helpers.view_runs import Made, average_neighbours, simulate
 
 pytestmark = needs("relion_reconstruct", "relion_star_handler", "relion_star_printtable", "relion_image_handler")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import read_mrcs, run, table
-from view_runs import PARTICLES, PIXEL, Made, average_neighbours, clean_views, signal, simulate
 
 from cryoalign.classification.classification import SignalTest
+from helpers.align import read_mrcs, run, table
+from helpers.view_runs import PARTICLES, PIXEL, Made, average_neighbours, clean_views, signal, simulate
 
 FILES = ("averages.mrcs", "averages_half1.mrcs", "averages_half2.mrcs", "frc.star")
 K = 12

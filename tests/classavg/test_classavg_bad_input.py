@@ -8,10 +8,10 @@ from dataclasses import replace
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import read_mrcs, run, table, write_mrcs
-from classavg_helpers import classavg, rows_of, simulate
 
 from cryoalign.io.graph_file import read_graph, write_graph
+from helpers.align import read_mrcs, run, table, write_mrcs
+from helpers.classavg import classavg, rows_of, simulate
 
 
 @pytest.fixture(autouse=True)

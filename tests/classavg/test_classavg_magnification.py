@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from align_helpers import numbers, read_mrcs, run, star, table, write_mrcs
-from align_helpers import optics as one_group
-from distorted import PIXEL, matrix_columns, stretched
-from distorted_particles import FLAG, distorted
 
 from cryoalign.core.magnification import correct_magnification
+from helpers.align import numbers, read_mrcs, run, star, table, write_mrcs
+from helpers.align import optics as one_group
+from helpers.distorted import PIXEL, matrix_columns, stretched
+from helpers.distorted_particles import FLAG, distorted
 
 MATRIX = stretched(6, 45)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import read_mrcs, run, star, table
-from true_neighbours import true_rotations
-from view_runs import PARTICLES, PIXEL, Made, average_neighbours, clean_views, signal, simulate
 
 from cryoalign.core.search.search import mirror_images
+from helpers.align import read_mrcs, run, star, table
+from helpers.true_neighbours import true_rotations
+from helpers.view_runs import PARTICLES, PIXEL, Made, average_neighbours, clean_views, signal, simulate
 
 N, BOX, VIEWS = 400, 48, 12
 

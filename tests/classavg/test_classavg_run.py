@@ -8,13 +8,13 @@ import shutil
 import mrcfile
 import numpy as np
 import pytest
-from align_helpers import correlation, numbers, read_mrcs, results, run, star, table
-from classavg_helpers import FILES, classavg, rows_of, simulate, view_angles
 
 from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import read_graph
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.align import correlation, numbers, read_mrcs, results, run, star, table
+from helpers.classavg import FILES, classavg, rows_of, simulate, view_angles
 
 K = 12
 

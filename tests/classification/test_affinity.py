@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import (
+
+from cryoalign.classification.affinity import best_affine, pair_angles_deg, viewing_angle_deg
+from cryoalign.classification.diffusion import diffuse
+from cryoalign.classification.mfca import class_averaging_vectors, viewing_angles_deg
+from cryoalign.core.poses import wrap_degrees
+from helpers.sphere_graphs import (
     angle_between_deg,
     cap_graph,
     fibonacci_frames,
@@ -13,11 +18,6 @@ from sphere_graphs import (
     random_frames,
     rewired_graph,
 )
-
-from cryoalign.classification.affinity import best_affine, pair_angles_deg, viewing_angle_deg
-from cryoalign.classification.diffusion import diffuse
-from cryoalign.classification.mfca import class_averaging_vectors, viewing_angles_deg
-from cryoalign.core.poses import wrap_degrees
 
 
 def recall(found, index, mirror):

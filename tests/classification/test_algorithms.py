@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import angle_between_deg, fibonacci_frames, rewired_graph
 
 from cryoalign.classification.affinity import best_affine
 from cryoalign.classification.algorithms import embed
@@ -13,6 +12,7 @@ from cryoalign.classification.settings import ClassificationSettings, SearchSett
 from cryoalign.simulation.noise import white
 from cryoalign.simulation.particles import Recipe, Simulation
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.sphere_graphs import angle_between_deg, fibonacci_frames, rewired_graph
 
 K = 8
 

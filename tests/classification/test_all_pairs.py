@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from pair_oracle import angle_between, best_scores, frequencies, mirrored, random_coefficients
 
 from cryoalign.classification.all_pairs import all_neighbours, pairs_above, screen_pairs, strongest_components
+from helpers.pair_oracle import angle_between, best_scores, frequencies, mirrored, random_coefficients
 
 N = 150
 

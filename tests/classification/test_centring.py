@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs
 
 from cryoalign.classification.centring import centre_by_round_mean
 from cryoalign.core.poses import rotate_points
+from helpers.blobs import Blobs, random_blobs
 
 
 def displaced(particle, box, n, sd_px, noise, seed):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import angle_between_deg, cap_graph, fibonacci_frames, random_frames, rewired_graph
 
 from cryoalign.classification.diffusion import diffuse
 from cryoalign.core.errors import InputError
 from cryoalign.synchronization.edges import undirected
+from helpers.sphere_graphs import angle_between_deg, cap_graph, fibonacci_frames, random_frames, rewired_graph
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.classification.features import MAX_COMPONENTS, prepare_features
 from cryoalign.classification.settings import SearchSettings
 from cryoalign.core.steerable.basis import shifted_images
 from cryoalign.core.steerable.coefficients import mirrored, rotated
+from helpers.blobs import random_blobs
 
 
 def noisy(box, n=700, seed=31, sd_px=0.0, mirror=False):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import random_frames, rewired_graph
 
 from cryoalign.classification import affinity
 from cryoalign.classification.affinity import affinity_features, best_affine
 from cryoalign.classification.diffusion import diffuse
 from cryoalign.classification.kd_candidates import nearest_to_cell, tree_cells, unseen_of_neighbours, view_coordinates
+from helpers.sphere_graphs import random_frames, rewired_graph
 
 N = 3000
 

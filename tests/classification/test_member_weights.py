@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sphere_graphs import angle_between_deg, random_frames, rewired_graph
 
 from cryoalign.classification.affinity import best_affine, pair_affinities
 from cryoalign.classification.diffusion import Embedding, diffuse
@@ -19,6 +18,7 @@ from cryoalign.classification.member_weights import (
 )
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.settings import ClassificationSettings
+from helpers.sphere_graphs import angle_between_deg, random_frames, rewired_graph
 
 N, K = 1000, 40
 

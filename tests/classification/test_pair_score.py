@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
-from pair_oracle import angle_between, best_scores, frequencies, mirrored, random_coefficients, turned, turned_scores
 
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from helpers.pair_oracle import (
+    angle_between,
+    best_scores,
+    frequencies,
+    mirrored,
+    random_coefficients,
+    turned,
+    turned_scores,
+)
 
 N = 40
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import angle_between_deg, nearest_views, optimal_angle_deg, random_frames, rewired_graph
 
 from cryoalign.classification.affinity import best_affine
 from cryoalign.classification.diffusion import diffuse
 from cryoalign.classification.reweight import local_false_discovery_rate, reweight
 from cryoalign.core.poses import wrap_degrees
+from helpers.sphere_graphs import angle_between_deg, nearest_views, optimal_angle_deg, random_frames, rewired_graph
 
 
 def quality(frames, embedding):

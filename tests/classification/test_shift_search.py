@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from pair_oracle import angle_between
 
 from cryoalign.classification import shift_search
 from cryoalign.classification.shift_search import search_shifts, shift_pattern
+from helpers.pair_oracle import angle_between
 
 BOX = 32
 RINGS = np.arange(1.0, 13.5, 0.75)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.classification.features import prepare_features
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.settings import SearchSettings
 from cryoalign.classification.template_centres import centre_by_templates
 from cryoalign.core.poses import rotate_points, wrap_degrees
+from helpers.blobs import random_blobs
 
 N, BOX, NEIGHBOURS = 300, 32, 40
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import random_frames, rewired_graph
 
 from cryoalign.classification.diffusion import diffuse
 from cryoalign.classification.view_directions import view_directions
+from helpers.sphere_graphs import random_frames, rewired_graph
 
 
 @pytest.mark.parametrize("mirrors", [False, True])

@@ -1,13 +1,8 @@
-"""What the tests of ``compare`` share; helpers for STAR files and for running commands are those of ``align``."""
+"""What the tests of ``compare`` share."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
 
 
 @pytest.fixture(autouse=True)

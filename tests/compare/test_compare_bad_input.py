@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import results
-from compare_helpers import BOX, compare, copies, particle, write
 
 from cryoalign.io.stacks import write_stack
+from helpers.align import results
+from helpers.compare import BOX, compare, copies, particle, write
 
 
 @pytest.fixture

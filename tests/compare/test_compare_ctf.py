@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import FEI, angle_difference, phantom_set, run, star, write_mrcs
-from compare_helpers import compare, rows
 
 from cryoalign.core.ctf import ctf_images
+from helpers.align import FEI, angle_difference, phantom_set, run, star, write_mrcs
+from helpers.compare import compare, rows
 
 
 @pytest.fixture(scope="module")

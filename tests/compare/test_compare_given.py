@@ -6,10 +6,11 @@ import csv
 
 import numpy as np
 import pytest
-from align_helpers import results, star, table
-from blobs import Blobs
-from compare_helpers import BOX, DX, DY, PIXEL, PSI, compare, copies, particle, record, write
-from distorted import matrix_columns, stored_images, stretched
+
+from helpers.align import results, star, table
+from helpers.blobs import Blobs
+from helpers.compare import BOX, DX, DY, PIXEL, PSI, compare, copies, particle, record, write
+from helpers.distorted import matrix_columns, stored_images, stretched
 
 METRICS = ("ncc", "mutual-information", "rfsw", "absolute-difference")
 ASKED = [word for metric in METRICS for word in ("--metric", metric)]

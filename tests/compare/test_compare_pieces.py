@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare_helpers import BOX, particle, smaller
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.magnify import magnified, magnified_power
@@ -15,6 +14,7 @@ from cryoalign.jobs.compare.result import agreement, ranks
 from cryoalign.jobs.compare.scales import scale_grid
 from cryoalign.jobs.compare.search import Found
 from cryoalign.metrics.measure import SearchLimits
+from helpers.compare import BOX, particle, smaller
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import csv
 
 import numpy as np
 import pytest
-from align_helpers import results, star
-from compare_helpers import BOX, DX, DY, PSI, compare, copies, off, particle, record, rows, smaller, write
 
 from cryoalign.jobs.compare.parameters import DEFAULT_METRICS
+from helpers.align import results, star
+from helpers.compare import BOX, DX, DY, PSI, compare, copies, off, particle, record, rows, smaller, write
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_csv_says_what_the_star_file_says(folder):
 
 
 def test_the_table_is_said_and_quiet_is_quiet(folder):
-    from align_helpers import run
+    from helpers.align import run
 
     ran = run(folder, "compare", "a.mrcs", "b.mrcs", "--metric", "ncc", "-j", 1, "-o", "loud")
     said = [line.split() for line in ran.lines if line.startswith("  ncc")]

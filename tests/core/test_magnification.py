@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs
-from distorted import ctf, frequencies, stored_images, stretched
 
 from cryoalign.core.magnification import correct_magnification, corrected_poses, stored_poses
 from cryoalign.core.poses import Poses
+from helpers.blobs import Blobs, random_blobs
+from helpers.distorted import ctf, frequencies, stored_images, stretched
 
 SKEWED = np.array([[1.03, 0.05], [-0.02, 0.96]])
 

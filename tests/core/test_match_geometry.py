@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.match_geometry import match_geometry, same_geometry
+from helpers.blobs import Blobs, random_blobs
 
 
 def single(images):

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.core.search.polar import PolarTransform, polar_samples_by_finufft
 from cryoalign.core.search.rings import plan_rings
+from helpers.blobs import random_blobs
 
 
 def as_complex(planes):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 from scipy.optimize import minimize
 
 from cryoalign.core.search.bank import build_bank
 from cryoalign.core.search.refine import SUMS, climb, evaluate_score, newton_step, room_for, score_field
 from cryoalign.core.search.rings import plan_rings
+from helpers.blobs import random_blobs
 
 BOX, RINGS, RADIUS = 64, 22, 24.0
 

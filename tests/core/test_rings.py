@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs
 
 from cryoalign.core.search.polar import polar_samples_by_finufft
 from cryoalign.core.search.rings import N_BANDS, plan_rings
+from helpers.blobs import Blobs, random_blobs
 
 
 @pytest.mark.parametrize("box", [64, 65])

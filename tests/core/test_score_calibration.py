@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs, random_poses
-from searching import errors, noisy, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.ctf import CtfParameters, ctf_images
@@ -14,6 +12,8 @@ from cryoalign.core.search.pose_errors import error_tables, reference_noise_powe
 from cryoalign.core.search.rings import plan_rings
 from cryoalign.core.search.search import Searcher, mirror_images, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
+from helpers.blobs import random_blobs, random_poses
+from helpers.searching import errors, noisy, search_all, settings, single, white
 
 LOW, HIGH = 0.9 / 1.15, 1.1 * 1.15
 BOX, N, MASK = 64, 512, 46.0

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from blobs import Blobs, degrees_apart, random_blobs, random_poses, rms
-from searching import errors, noisy, particle, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.search.search import Searcher, mirror_images, plan_search
+from helpers.blobs import Blobs, degrees_apart, random_blobs, random_poses, rms
+from helpers.searching import errors, noisy, particle, search_all, settings, single, white
 
 
 @pytest.fixture(autouse=True, scope="module")

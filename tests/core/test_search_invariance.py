@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from blobs import Blobs, degrees_apart, random_blobs, random_poses
-from searching import noisy, particle, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.search.search import Searcher, plan_search
+from helpers.blobs import Blobs, degrees_apart, random_blobs, random_poses
+from helpers.searching import noisy, particle, search_all, settings, single, white
 
 
 @pytest.fixture(autouse=True, scope="module")

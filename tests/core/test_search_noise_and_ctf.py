@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from blobs import degrees_apart, random_blobs, random_poses, rms
-from searching import errors, noisy, particle, search_all, settings, single, white
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.search.search import Searcher, choose_full_rings, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
+from helpers.blobs import degrees_apart, random_blobs, random_poses, rms
+from helpers.searching import errors, noisy, particle, search_all, settings, single, white
 
 
 @pytest.fixture(autouse=True, scope="module")

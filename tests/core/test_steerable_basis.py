@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.core.poses import Poses
 from cryoalign.core.steerable.basis import plan_basis, shifted_images
 from cryoalign.core.steerable.coefficients import mirrored, rotated
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.blobs import random_blobs
 
 BOXES = (32, 33)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from blobs import random_blobs
 
 from cryoalign.core.steerable.basis import plan_basis
 from cryoalign.core.steerable.bispectrum import bispectrum_invariants, bispectrum_terms
 from cryoalign.core.steerable.coefficients import mirrored, rotated
+from helpers.blobs import random_blobs
 
 FREQUENCY = np.array([0, 0, 1, 1, 2, 3])
 EIGENVALUE = np.array([5.0, 2.0, 4.0, 1.0, 3.0, 0.5])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.core.steerable.basis import multiply_pixels, plan_basis
 from cryoalign.core.steerable.coefficients import mirrored
@@ -17,6 +16,7 @@ from cryoalign.core.steerable.pca import (
     pixel_matrix,
     signal_variance,
 )
+from helpers.blobs import random_blobs
 
 FREQUENCY = np.repeat(np.arange(12), np.arange(14, 2, -1))
 

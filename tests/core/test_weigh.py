@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 
 from cryoalign.core.ctf import CtfParameters, ctf_values
 from cryoalign.core.search.polar import PolarTransform
 from cryoalign.core.search.rings import plan_rings
 from cryoalign.core.search.weigh import PointTables, ctf_coefficients, weigh_images
+from helpers.blobs import random_blobs
 
 BOX, PIXEL = 96, 1.7
 LAYOUT = plan_rings(BOX, 40)

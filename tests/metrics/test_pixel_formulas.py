@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from pixel_cases import PIXEL_MEASURES
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import centre_offsets
@@ -17,6 +16,7 @@ from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
 from cryoalign.metrics.pixels.pyramid import disc_pixels
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.wavelet_emd import WaveletEmd
+from helpers.pixel_cases import PIXEL_MEASURES
 
 BOX, RADIUS = 32, 11.0
 

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from pixel_cases import BOX, LADDER, PIXEL_MEASURES, background, copies, degrees_apart, find, limits, off
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
@@ -12,6 +11,7 @@ from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
+from helpers.pixel_cases import BOX, LADDER, PIXEL_MEASURES, background, copies, degrees_apart, find, limits, off
 
 
 @pytest.fixture(autouse=True, scope="module")

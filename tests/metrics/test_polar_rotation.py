@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from blobs import degrees_apart, random_blobs
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.polar_rotation import polar_harmonics, rotation_curves
+from helpers.blobs import degrees_apart, random_blobs
 
 
 def single(images):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from pixel_cases import background, copies, degrees_apart, limits, off
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Matches
 from cryoalign.metrics.registry import MEASURES, measure
+from helpers.pixel_cases import background, copies, degrees_apart, limits, off
 
 
 def refined(name, case, start, reach):

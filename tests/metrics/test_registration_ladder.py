@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
-from pixel_cases import PIXEL_MEASURES
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import radial_average
@@ -15,6 +13,8 @@ from cryoalign.metrics.pixels.pyramid import band_boxes, disc_pixels, level_of
 from cryoalign.metrics.pixels.sparse_grid import best_peaks, pose_grid, shifted_images, turned_references
 from cryoalign.metrics.pixels.wiener import wiener_filtered
 from cryoalign.metrics.registry import MEASURES, in_words, measure
+from helpers.blobs import random_blobs
+from helpers.pixel_cases import PIXEL_MEASURES
 
 BOX = 64
 

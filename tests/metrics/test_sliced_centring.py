@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import random_blobs, random_poses
 
 from cryoalign.core.masks import centre_offsets, soft_disc
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.centring import centre_of_density, masked_about
 from cryoalign.metrics.sliced.wiener_split import known_of_stack
+from helpers.blobs import random_blobs, random_poses
 
 
 def centre_of_mass(blobs):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from blobs import random_blobs
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses
@@ -11,6 +10,7 @@ from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
 from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.neighbours import SHARE, NeighbourSlicedWasserstein
 from cryoalign.simulation.phantom import Phantom
+from helpers.blobs import random_blobs
 
 BOX = 48
 KNOWN = Preparation(mask_radius_px=19.0)

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs, random_poses
-from mnist_digits import apart, padded, posed, read_digits, sets
 
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.metrics.automatic import choice, sliced_weight
@@ -24,6 +22,8 @@ from cryoalign.metrics.sliced.wiener_split import (
     stack_power,
     wiener_gain,
 )
+from helpers.blobs import Blobs, random_blobs, random_poses
+from helpers.mnist_digits import apart, padded, posed, read_digits, sets
 
 ROTATIONS = SearchLimits()
 

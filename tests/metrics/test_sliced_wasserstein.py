@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import Blobs, random_blobs
 from scipy.stats import wasserstein_distance
 
 from cryoalign.core.errors import InputError
@@ -15,6 +14,7 @@ from cryoalign.metrics.sliced.angle_curve import curves, harmonics, values_at
 from cryoalign.metrics.sliced.quantiles import part_quantiles
 from cryoalign.metrics.sliced.sinogram import LineTransform, line_layout, projections
 from cryoalign.metrics.sliced.sliced_measure import columns_back
+from helpers.blobs import Blobs, random_blobs
 
 CONSTANTS = {2: (1 / np.sqrt(2), 0.001), 1: (2 / np.pi, 0.001)}
 WHOLE = 0.5

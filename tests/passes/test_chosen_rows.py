@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from align_helpers import star
 
 from cryoalign.core.errors import InputError
 from cryoalign.passes.chosen import chosen_file, chosen_rows
+from helpers.align import star
 
 NAMES = [f"{i + 1:06d}@s.mrcs" for i in range(9)] + ["000001@s.mrcs"]
 

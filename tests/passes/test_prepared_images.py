@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import correlation, optics, phantom_set, star, write_mrcs
 
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.errors import InputError
@@ -15,6 +14,7 @@ from cryoalign.core.filters import fourier_resize
 from cryoalign.passes.prepare.prepared import Prepared, prepare, read_for_comparison
 from cryoalign.passes.prepare.settings import ComparisonParameters
 from cryoalign.run.rundir import RunDirectory
+from helpers.align import correlation, optics, phantom_set, star, write_mrcs
 
 
 class Stopped(Exception):

@@ -8,13 +8,13 @@ import re
 
 import numpy as np
 import pytest
-from page_reader import Reader, sound_page
-from quality_samples import make_curve, make_growth, make_guard, make_null
 
 from cryoalign.report.align import write_align_report
 from cryoalign.report.align_classes import class_section, montage_label, summarise_classes
 from cryoalign.report.align_page import build_align_page, summary_sentence
 from cryoalign.report.quality_data import HalfSets
+from helpers.page_reader import Reader, sound_page
+from helpers.quality_samples import make_curve, make_growth, make_guard, make_null
 
 CASES = {
     "three": {},

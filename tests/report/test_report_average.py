@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from page_reader import Reader, sound_page
-from quality_samples import make_averages, make_curve, make_guard, make_null
 
 from cryoalign.report.average import write_average_report
 from cryoalign.report.average_page import build_average_page, summary_sentence
+from helpers.page_reader import Reader, sound_page
+from helpers.quality_samples import make_averages, make_curve, make_guard, make_null
 
 CASES = {
     "three": {},

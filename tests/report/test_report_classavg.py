@@ -6,9 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from classavg_samples import make_classavg, make_directions, make_members
-from page_reader import Reader, chart_words, sound_page
-from quality_samples import make_curve
 
 from cryoalign.report.classavg import SignalSummary, write_classavg_report
 from cryoalign.report.classavg_page import build_classavg_page, summary_sentence
@@ -16,6 +13,9 @@ from cryoalign.report.quality_data import FrcCurve
 from cryoalign.report.views_evidence import junk_limit
 from cryoalign.report.views_gallery import view_spread_deg
 from cryoalign.report.views_sphere import evenness, half_sphere_chart, half_spheres, project, unit_directions
+from helpers.classavg_samples import make_classavg, make_directions, make_members
+from helpers.page_reader import Reader, chart_words, sound_page
+from helpers.quality_samples import make_curve
 
 NOTHING = {
     "signal": None, "members": None, "view_rows": {}, "view_quality": {}, "frc": {}, "halves": None, "classes": {},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_reader import chart_words, sound_page
 
 from cryoalign.report.compare import (
     CompareReportData,
@@ -17,6 +16,7 @@ from cryoalign.report.compare import (
 from cryoalign.report.compare_charts import disc, overlay, registration_figure, standardised
 from cryoalign.report.compare_page import build_compare_page, summary_sentence
 from cryoalign.report.compare_words import finding
+from helpers.page_reader import chart_words, sound_page
 
 BOX = 40
 

@@ -6,8 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from page_reader import Reader, chart_svg, chart_words
-from quality_samples import make_curve, make_growth
 
 from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.report.figures import BLUE, MUTED
@@ -15,6 +13,8 @@ from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_si
 from cryoalign.report.frc_section import frc_section, resolution_words
 from cryoalign.report.growth_section import growth_chart, growth_picture, ratio_of_one_image
 from cryoalign.report.quality_data import FrcCurve, HalfSets
+from helpers.page_reader import Reader, chart_svg, chart_words
+from helpers.quality_samples import make_curve, make_growth
 
 SHARED = "shared reference: no evidence"
 

@@ -7,13 +7,13 @@ import io
 
 import numpy as np
 import pytest
-from page_reader import Reader, chart_words
-from quality_samples import make_guard, make_null
 
 from cryoalign.report.figures import grey_levels
 from cryoalign.report.guard_section import guard_section, z_chart
 from cryoalign.report.null_test_section import einstein_chart, null_test_section
 from cryoalign.report.quality_data import ClassGuard, NullTestSummary
+from helpers.page_reader import Reader, chart_words
+from helpers.quality_samples import make_guard, make_null
 
 
 def test_numbers_and_bands_of_the_guard():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_reader import Reader, chart_words, sound_page
-from rid_samples import make_example, make_rid
 
 from cryoalign.report.charts import histogram, whole_bin_edges
 from cryoalign.report.neighbour_counts import in_degree, lists_ends, mutual_share
 from cryoalign.report.rid_distance import write_rid_distance_report
 from cryoalign.report.rid_distance_page import build_rid_distance_page, summary_sentence
+from helpers.page_reader import Reader, chart_words, sound_page
+from helpers.rid_samples import make_example, make_rid
 
 BARE = {"shift_angstrom": None, "mirror": None, "shift_sd_angstrom": None}
 CASES = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_reader import Reader, chart_words, sound_page
 
 from cryoalign.report.sync import SyncReportData, write_sync_report
 from cryoalign.report.sync_charts import eigenvalues, residual_density
 from cryoalign.report.sync_page import MAX_COMPONENTS, build_sync_page, summary_sentence
+from helpers.page_reader import Reader, chart_words, sound_page
 
 
 def make_sync(n: int = 200, edges: int = 1500, **changes) -> SyncReportData:

@@ -1,16 +1,13 @@
-"""What the tests of ``rid-distance`` share; helpers for particles and STAR files are those of ``align``."""
+"""What the tests of ``rid-distance`` share."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
-
-from align_helpers import PhantomSet, phantom_set
+from helpers.align import PhantomSet, phantom_set
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import optics, star, write_mrcs
-from rid_helpers import graph_in, rid_distance
+
+from helpers.align import optics, star, write_mrcs
+from helpers.rid_distance import graph_in, rid_distance
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import angle_difference, phantom_set, read_mrcs, run, star, table, write_mrcs
-from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
 from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
 from cryoalign.metrics.sliced.neighbours import NeighbourSlicedWasserstein
+from helpers.align import angle_difference, phantom_set, read_mrcs, run, star, table, write_mrcs
+from helpers.rid_distance import edge_set, graph_in, pose_errors, rid_distance
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from align_helpers import numbers, read_mrcs, run, star, table, write_mrcs
-from align_helpers import optics as one_group
-from distorted import PIXEL, stretched
-from distorted_particles import FLAG, IGNORED, distorted
 
 from cryoalign.core.magnification import correct_magnification
+from helpers.align import numbers, read_mrcs, run, star, table, write_mrcs
+from helpers.align import optics as one_group
+from helpers.distorted import PIXEL, stretched
+from helpers.distorted_particles import FLAG, IGNORED, distorted
 
 MATRIX = stretched(6, 45)
 

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 import starfile
-from align_helpers import angle_difference, phantom_set, results, rms, run, write_mrcs
-from rid_helpers import edge_set, graph_in, pose_errors, rid_distance
 
 from cryoalign.io.graph_file import read_graph
+from helpers.align import angle_difference, phantom_set, results, rms, run, write_mrcs
+from helpers.rid_distance import edge_set, graph_in, pose_errors, rid_distance
 
 
 def test_neighbours_are_of_the_same_view_with_the_true_poses(views):

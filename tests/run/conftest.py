@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-TOY = Path(__file__).with_name("toyjob.py")
-sys.path.insert(0, str(TOY.parent))  # tests import the toy job in whatever way pytest imports them
+from helpers import toyjob
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def start_toy(source, tmp_path) -> Callable[..., subprocess.Popen]:
 
     def start(directory: Path, rows: int, *words: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, str(TOY), str(directory), str(source), str(rows), *words],
+            [sys.executable, "-P", toyjob.__file__, str(directory), str(source), str(rows), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

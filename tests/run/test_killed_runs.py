@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toyjob
-from toyjob import toy
+
+from helpers import toyjob
+from helpers.toyjob import toy
 
 RESULTS = ("stack.bin", "sums.npy")
 ROWS = 1000
@@ -123,8 +124,8 @@ def test_a_run_killed_within_its_commit_resumes_to_the_same_bytes(tmp_path, sour
     program = textwrap.dedent(f"""
         import os, signal, sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(toyjob.__file__).parent)!r})
-        from toyjob import toy
+        sys.path.insert(0, {str(Path(toyjob.__file__).parents[1])!r})
+        from helpers.toyjob import toy
         replace = Path.replace
         def deadly(self, target):
             replace(self, target)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toyjob import toy
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.merge import run_merge
 from cryoalign.run.parts import plan_parts, run_parts
 from cryoalign.run.rundir import RunDirectory
+from helpers.toyjob import toy
 
 
 def run_part(out: Path, source: Path, part: tuple[int, int]) -> AlignParameters:

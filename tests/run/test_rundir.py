@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toyjob import toy
 
 from cryoalign.core.errors import InputError
 from cryoalign.run.rundir import RunDirectory
+from helpers.toyjob import toy
 
 
 def files_in(directory: Path) -> set[str]:

@@ -7,7 +7,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from select_helpers import blocks, particle_columns, rows, select, write_particles_star
+
+from helpers.select import blocks, particle_columns, rows, select, write_particles_star
 
 N = 300
 

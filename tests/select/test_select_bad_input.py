@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from select_helpers import particle_columns, rows, select, write_particles_star, write_table
+
+from helpers.select import particle_columns, rows, select, write_particles_star, write_table
 
 N = 40
 

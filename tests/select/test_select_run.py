@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from select_helpers import REASON, blocks, names, particle_columns, rows, select, write_particles_star, write_table
+
+from helpers.select import REASON, blocks, names, particle_columns, rows, select, write_particles_star, write_table
 
 N = 200
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from align_helpers import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sync_helpers import edge_text, random_pairs, true_angles
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.graph_file import Graph, write_graph
 from cryoalign.jobs.sync.job import run_sync
 from cryoalign.jobs.sync.parameters import SyncParameters
+from helpers.align import run
+from helpers.sync import edge_text, random_pairs, true_angles
 
 _CELLS = st.one_of(
     st.sampled_from(["", "nan", "inf", "-inf", "1e400", "1e30", "0", "-0.0", "1.5", "x", '"', "'", "#", "yes", "é",

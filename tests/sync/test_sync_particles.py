@@ -7,10 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
-from align_helpers import Ran, angle_difference, correlation, numbers, read_mrcs, rms, run, star, table
-from sync_helpers import angles, apart, record, sync
 
 from cryoalign.core.poses import Poses
+from helpers.align import Ran, angle_difference, correlation, numbers, read_mrcs, rms, run, star, table
+from helpers.sync import angles, apart, record, sync
 
 PIXEL = 4.0
 

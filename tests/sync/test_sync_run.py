@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from align_helpers import angle_difference, results, run, table
-from sync_helpers import angles, apart, edge_text, random_pairs, record, sync, true_angles
+
+from helpers.align import angle_difference, results, run, table
+from helpers.sync import angles, apart, edge_text, random_pairs, record, sync, true_angles
 
 N = 60
 

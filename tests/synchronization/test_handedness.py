@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import random_frames
 
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.simulation.graphs import SimulatedGraph, geometric, random_corruption
@@ -14,6 +13,7 @@ from cryoalign.synchronization.handed_spectral import handed_vectors, sign_vecto
 from cryoalign.synchronization.handed_start import handed_starts
 from cryoalign.synchronization.handedness import one_handed, solve_handed
 from cryoalign.synchronization.phases import phase_graph
+from helpers.sphere_graphs import random_frames
 
 
 def as_edges(graph: SimulatedGraph, weight: np.ndarray | None = None) -> EdgeList:

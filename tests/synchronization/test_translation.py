@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sphere_graphs import nearest_views, optimal_angle_deg, random_frames
 
 from cryoalign.core.poses import Poses
 from cryoalign.synchronization.edges import EdgeList, undirected
 from cryoalign.synchronization.translation import synchronise_shifts
+from helpers.sphere_graphs import nearest_views, optimal_angle_deg, random_frames
 
 
 def shifted_graph(n: int, noise_px: float) -> tuple[np.ndarray, np.ndarray, EdgeList]:

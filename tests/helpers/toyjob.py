@@ -1,7 +1,8 @@
 """A small job with everything a real one has: parts, a stack written by the parts, a merge, a commit.
 
-Run as a program so that tests can kill it: ``python toyjob.py DIR INPUT ROWS [--resume] [--overwrite] [--part K/N]
+Run as a program so that tests can kill it: ``python -P toyjob.py DIR INPUT ROWS [--resume] [--overwrite] [--part K/N]
 [--die-after N] [--slow SECONDS] [--merge] [--workers N]``. Prints a line per finished part.
+-P keeps its neighbours, select.py among them, from being taken for modules of the standard library.
 """
 
 from __future__ import annotations

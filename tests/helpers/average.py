@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from align_helpers import PhantomSet, Ran, phantom_set, read_mrcs, run, star, table
+
+from helpers.align import PhantomSet, Ran, phantom_set, read_mrcs, run, star, table
 
 CLASS_NUMBERS = np.array([2, 5, 6])
 PARTICLES = "particles.star"

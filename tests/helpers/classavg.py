@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from align_helpers import Ran, run, table
+
+from helpers.align import Ran, run, table
 
 FILES = {
     "averages.mrcs", "averages.star", "averages_half1.mrcs", "averages_half2.mrcs", "frc.star", "members.star",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import starfile
 
-from cryoalign.cli.main import main
+from helpers.align import Ran, run
 
 OPTICS = {
     "rlnOpticsGroup": 1, "rlnOpticsGroupName": "grid1", "rlnImagePixelSize": 2.0, "rlnVoltage": 300,
@@ -20,21 +17,10 @@ OPTICS = {
 REASON = "cryoalignReason"
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended: exit status and the lines it wrote on stderr."""
-
-    status: int
-    lines: list[str]
-
-
 def select(folder: Path, *words: object, status: int = 0) -> Ran:
     """Run ``cryoalign select`` in this process, with a folder as the current one, and hold its exit status."""
-    err = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
-        found = main(["select", *(str(word) for word in words)])
-    ran = Ran(found, [line for line in err.getvalue().splitlines() if line.strip()])
-    assert found == status, ran.lines
+    ran = run(folder, "select", *words)
+    assert ran.status == status, ran.lines
     return ran
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from align_helpers import Ran, angle_difference, run, table
 from numpy.typing import ArrayLike, NDArray
+
+from helpers.align import Ran, angle_difference, run, table
 
 
 def sync(folder: Path, *words: object, status: int = 0) -> Ran:

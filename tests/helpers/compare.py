@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from align_helpers import Ran, run, table, write_mrcs
-from blobs import Blobs, degrees_apart, random_blobs
+
+from helpers.align import Ran, run, table, write_mrcs
+from helpers.blobs import Blobs, degrees_apart, random_blobs
 
 BOX, PIXEL = 48, 2.0
 PSI, DX, DY = np.array([40.0, -133.0, 170.0]), np.array([2.0, -2.5, 1.0]), np.array([1.0, 1.5, -2.5])

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from align_helpers import run
-from true_neighbours import true_classification
 
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, given_views
@@ -22,6 +20,8 @@ from cryoalign.jobs.classavg.partition import Partition, make_partition
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.run.rundir import RunDirectory
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.align import run
+from helpers.true_neighbours import true_classification
 
 PIXEL, PREPARED = 4.0, 32
 PARTICLES = "sim/particles.star"

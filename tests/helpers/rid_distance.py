@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from align_helpers import PhantomSet, Ran, angle_difference, run
 
 from cryoalign.io.graph_file import Graph, read_graph
+from helpers.align import PhantomSet, Ran, angle_difference, run
 
 
 def rid_distance(folder: Path, *words: object, status: int = 0) -> Ran:

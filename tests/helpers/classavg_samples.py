@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from quality_samples import make_curve
 
 from cryoalign.report.classavg_data import ClassavgReportData, SignalSummary, ViewMembers
 from cryoalign.report.quality_data import HalfSets
+from helpers.quality_samples import make_curve
 
 
 def make_directions(n, *, seed=0):

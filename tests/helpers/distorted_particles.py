@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from align_helpers import angle_difference, numbers, rms, star, write_mrcs
-from align_helpers import optics as one_group
-from blobs import Blobs, random_blobs
-from distorted import PIXEL, matrix_columns, stored_images, stretched
+
+from helpers.align import angle_difference, numbers, rms, star, write_mrcs
+from helpers.align import optics as one_group
+from helpers.blobs import Blobs, random_blobs
+from helpers.distorted import PIXEL, matrix_columns, stored_images, stretched
 
 MATRIX = stretched(3, 30)
 FLAG = "--apply-mag-matrix"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from blobs import degrees_apart, random_blobs
 
 from cryoalign.core.search.search import SearchSettings
+from helpers.blobs import degrees_apart, random_blobs
 
 
 def white(box, variance=1.0):

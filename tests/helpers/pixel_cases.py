@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from blobs import degrees_apart, random_blobs, random_poses
 
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.registry import measure
+from helpers.blobs import degrees_apart, random_blobs, random_poses
 
 PIXEL_MEASURES = (
     "euclidean",

@@ -1,4 +1,4 @@
-"""What the end-to-end tests of ``align`` share: small particle sets, STAR files written by hand, the command itself."""
+"""What end-to-end tests of all commands share: small particle sets, files written by hand, running a command."""
 
 from __future__ import annotations
 

@@ -1,8 +1,0 @@
-"""Helpers for particles and STAR files are those of ``align``."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "align"))
