@@ -16,13 +16,15 @@ from cryoalign.cli.main import main
 from cryoalign.core.filters import radial_average
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
+from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.align.merge import merge_parts
-from cryoalign.jobs.align.null_test import null_plan, run_null_test, write_null_test
-from cryoalign.passes.align.part import AlignPart, PartOutputs
+from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.plan import plan_align
-from cryoalign.run.parts import plan_parts, run_parts
+from cryoalign.passes.images import ParticleImages
+from cryoalign.run.parts import plan_parts
 from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.work import run_parts
 
 BOX, PIXEL = 64, 5.0
 
@@ -41,13 +43,14 @@ def nulled(folder: Path, out: str, *, block_size: int | None = None, workers: in
     particles = read_particles(p.inputs, datadir=folder)
     references, pixel = read_references(p.reference)
     (folder / out).mkdir(exist_ok=True)
-    plan = plan_align(p, particles, references, pixel, scratch=folder, warn=lambda text: None)
+    images = ParticleImages.of(particles, p, scratch=folder, warn=lambda text: None)
+    plan = plan_align(p, images, references, pixel, warn=lambda text: None)
     ranges = plan_parts(len(particles), block_size or 512)
-    with RunDirectory.begin(p.output, command="align", argv=["align"], parameters={}) as run:
+    with RunDirectory.begin(p.output, command="align", argv=["align"], parameters={}, threads=workers) as run:
         store = run.parts("real")
-        run_parts(ranges, AlignPart(plan, PartOutputs()), store, workers=workers)
+        run_parts(ranges, AlignWork(plan), store, workers=workers)
         real = merge_parts(plan, store, ranges)
-        null = run_null_test(plan, run, ranges, real, workers=workers, seed=seed)
+        null = run_null_test(plan, run, ranges, real, seed)
         write_null_test(null, run, pixel)
         run.commit(counts={})
     return plan, null

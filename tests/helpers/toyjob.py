@@ -12,16 +12,32 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cryoalign.core.errors import CryoalignError
 from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.parts import PartRange, plan_parts, run_parts
+from cryoalign.run.parts import PartRange, plan_parts
 from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.work import PureWork, run_parts
 
 PART_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Toy(PureWork):
+    """The work of a function."""
+
+    function: Callable
+
+    def __call__(self, part):
+        """Do one part."""
+        return self.function(part)
+
+
 ROW = np.dtype(np.float64).itemsize
 
 
@@ -77,7 +93,7 @@ def toy(
         store = run.parts()
         if not merge:
             with run.stage("parts"):
-                run_parts(ranges, work, store, workers=workers, which=part, on_done=done, should_stop=run.aborted)
+                run_parts(ranges, Toy(work), store, workers=workers, which=part, on_done=done, should_stop=run.aborted)
         if part is not None:
             run.leave_partial()
             return

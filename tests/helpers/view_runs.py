@@ -13,11 +13,14 @@ from cryoalign.classification.views import choose_views, given_views
 from cryoalign.core.poses import Poses
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.jobs.classavg.averages import average_views, plan_views, write_views
+from cryoalign.jobs.classavg.averages import average_views, write_views
 from cryoalign.jobs.classavg.members import ViewMembers, view_members
 from cryoalign.jobs.classavg.model_files import write_model
+from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.partition import Partition, make_partition
 from cryoalign.passes.average.passes import AverageResult
+from cryoalign.passes.average.plan import plan_average
+from cryoalign.passes.images import ParticleImages
 from cryoalign.run.rundir import RunDirectory
 from cryoalign.simulation.phantom import built_in_phantom
 from helpers.align import run
@@ -67,15 +70,17 @@ def average_neighbours(
             resume=False, overwrite=True, part=None, seed=0, full_digest=False, verbosity=-1,
         ) as directory:  # fmt: skip
             members = view_members(found, views, particles, rows, PREPARED)
-            plan = plan_views(p, particles, members, scratch=directory.scratch("unpacked"), warn=directory.warn)
+            images = ParticleImages.of(particles, p, scratch=directory.scratch("unpacked"), warn=directory.warn)
+            plan = plan_average(p, images, members.memberships, warn=directory.warn)
             averages = average_views(plan, directory)
             assert averages is not None
             write_views(averages, members, directory)
             classes = None
             if partition:
+                comparison = ClassavgParameters(inputs=p.inputs, output=p.output, min_class_size=min_class_size)
                 classes = make_partition(
-                    averages, np.arange(len(views)), directory, rows=rows, centre_px=found.centre_px * box / PREPARED,
-                    max_shift_px=3.0, band_ring=PREPARED // 2, min_class_size=min_class_size,
+                    comparison, averages, np.arange(len(views)), directory, rows=rows,
+                    centre_px=found.centre_px * box / PREPARED, max_shift_px=3.0, band_ring=PREPARED // 2,
                 )  # fmt: skip
                 write_model(classes, directory)
             directory.commit(counts={}, relion_nodes=[])

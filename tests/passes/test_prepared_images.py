@@ -11,8 +11,10 @@ import pytest
 from cryoalign.core.ctf import ctf_images
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import fourier_resize
-from cryoalign.passes.prepare.prepared import Prepared, prepare, read_for_comparison
+from cryoalign.passes.images import ParticleImages
+from cryoalign.passes.prepare.prepared import Prepared, prepare
 from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.passes.reading import read_table
 from cryoalign.run.rundir import RunDirectory
 from helpers.align import correlation, optics, phantom_set, star, write_mrcs
 
@@ -29,11 +31,18 @@ def prepared(folder: Path, *, keep: list | None = None, **options) -> Prepared:
         with (
             contextlib.suppress(Stopped),
             RunDirectory.begin(
-                p.output, command="test", argv=[], parameters={}, inputs=p.inputs, **values, verbosity=-1
+                p.output,
+                command="test",
+                argv=[],
+                parameters={},
+                inputs=p.inputs,
+                **values,
+                verbosity=-1,
+                threads=p.threads,
             ) as run,
         ):
-            particles = read_for_comparison(p, run)
-            found = prepare(p, particles, run)
+            images = ParticleImages.of(read_table(p, run), p, scratch=run.scratch("unpacked"), warn=run.warn)
+            found = prepare(p, images, run, block_size=p.block_size)
             if keep is not None:
                 keep += run.warnings
             object.__setattr__(found, "images", np.array(found.images))

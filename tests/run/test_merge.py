@@ -12,8 +12,10 @@ import pytest
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.merge import run_merge
-from cryoalign.run.parts import plan_parts, run_parts
+from cryoalign.run.parts import plan_parts
 from cryoalign.run.rundir import RunDirectory
+from cryoalign.run.work import run_parts
+from helpers.parts import Plain
 from helpers.toyjob import toy
 
 
@@ -30,7 +32,7 @@ def run_part(out: Path, source: Path, part: tuple[int, int]) -> AlignParameters:
         verbosity=-1,
     ) as run:
         ranges = plan_parts(640, 64)
-        run_parts(ranges, lambda one: {"x": np.arange(one.start, one.stop)}, run.parts(), workers=1, which=part)
+        run_parts(ranges, Plain(lambda one: {"x": np.arange(one.start, one.stop)}), run.parts(), workers=1, which=part)
         run.leave_partial()
     return parameters
 
@@ -41,8 +43,8 @@ def finishing(monkeypatch) -> list[tuple]:
     calls = []
     module = types.ModuleType("cryoalign.jobs.align.job")
 
-    def run_align(parameters, *, argv, verbosity, merge_only=False):
-        calls.append((parameters, list(argv), verbosity, merge_only))
+    def run_align(parameters, *, argv, verbosity):
+        calls.append((parameters, list(argv), verbosity))
         return 3
 
     module.run_align = run_align
@@ -56,7 +58,7 @@ def test_the_command_of_the_run_finishes_it(tmp_path, source, finishing):
     run_part(out, source, (2, 2))
     assert run_merge(out, argv=["merge", str(out)], threads=4, verbosity=1) == 3
     expected = AlignParameters(inputs=(source,), output=out, reference=source, resume=True, threads=4, seed=5)
-    assert finishing == [(expected, ["merge", str(out)], 1, True)]
+    assert finishing == [(expected, ["merge", str(out)], 1)]
 
 
 def test_missing_parts_are_named_with_rows_and_tasks(tmp_path, source, finishing):

@@ -13,7 +13,9 @@ from threadpoolctl import threadpool_info
 
 from cryoalign.core.errors import InputError
 from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.parts import PartStore, plan_parts, run_parts, select_parts
+from cryoalign.run.parts import PartStore, plan_parts, select_parts
+from cryoalign.run.work import run_parts
+from helpers.parts import Plain
 
 
 def squares(part):
@@ -99,7 +101,7 @@ def test_missing_and_damaged_parts_are_named(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_results_do_not_depend_on_workers(tmp_path, workers):
     parts = plan_parts(1000, 64)
-    run_parts(parts, squares, PartStore(tmp_path), workers=workers)
+    run_parts(parts, Plain(squares), PartStore(tmp_path), workers=workers)
     order = [part.index for part, _ in PartStore(tmp_path).load_all(parts)]
     merged = np.concatenate([arrays["square"] for _, arrays in PartStore(tmp_path).load_all(parts)])
     assert order == list(range(16))
@@ -113,7 +115,7 @@ def test_workers_work_at_the_same_time(tmp_path):
         together.wait()
         return squares(part)
 
-    run_parts(plan_parts(192, 64), work, PartStore(tmp_path), workers=3)
+    run_parts(plan_parts(192, 64), Plain(work), PartStore(tmp_path), workers=3)
     assert PartStore(tmp_path).missing() == []
 
 
@@ -124,7 +126,7 @@ def test_blas_has_one_thread_inside(tmp_path):
         counts = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
         return {"threads": np.array(counts)}
 
-    run_parts(plan_parts(64, 64), work, PartStore(tmp_path), workers=1)
+    run_parts(plan_parts(64, 64), Plain(work), PartStore(tmp_path), workers=1)
     counts = PartStore(tmp_path).load(0)["threads"]
     assert len(counts) > 0 and (counts == 1).all()
 
@@ -137,9 +139,9 @@ def test_finished_parts_are_not_done_again_and_still_counted(tmp_path):
         return squares(part)
 
     store = PartStore(tmp_path)
-    run_parts(parts, work, store, workers=2, which=(1, 2), on_done=done.append)
+    run_parts(parts, Plain(work), store, workers=2, which=(1, 2), on_done=done.append)
     assert sorted(worked) == [0, 1] and [part.index for part in store.missing()] == [2, 3, 4]
-    run_parts(parts, work, store, workers=2, on_done=done.append)
+    run_parts(parts, Plain(work), store, workers=2, on_done=done.append)
     assert sorted(worked) == [0, 1, 2, 3, 4]
     assert sorted(part.index for part in done) == [0, 0, 1, 1, 2, 3, 4]
 
@@ -155,7 +157,7 @@ def test_the_first_error_stops_the_rest_and_is_raised(tmp_path, workers):
         return squares(part)
 
     with pytest.raises(InputError, match="row 129: broken image"):
-        run_parts(plan_parts(6400, 64), work, PartStore(tmp_path), workers=workers)
+        run_parts(plan_parts(6400, 64), Plain(work), PartStore(tmp_path), workers=workers)
     assert len(worked) <= 3 + 2 * workers
     assert PartStore(tmp_path).has(0) and not PartStore(tmp_path).has(2)
 
@@ -165,7 +167,7 @@ def test_a_request_to_stop_is_obeyed_between_parts(tmp_path):
     with pytest.raises(Interrupted) as caught:
         run_parts(
             plan_parts(6400, 64),
-            squares,
+            Plain(squares),
             PartStore(tmp_path),
             workers=2,
             on_done=done.append,
@@ -177,9 +179,9 @@ def test_a_request_to_stop_is_obeyed_between_parts(tmp_path):
 
 
 def test_parts_of_another_cut_are_refused(tmp_path):
-    run_parts(plan_parts(300, 64), squares, PartStore(tmp_path), workers=1, which=(1, 3))
+    run_parts(plan_parts(300, 64), Plain(squares), PartStore(tmp_path), workers=1, which=(1, 3))
     with pytest.raises(InputError, match=r"cut differently.*--block-size"):
-        run_parts(plan_parts(300, 128), squares, PartStore(tmp_path), workers=1)
+        run_parts(plan_parts(300, 128), Plain(squares), PartStore(tmp_path), workers=1)
 
 
 def test_a_changed_byte_is_damage(tmp_path):

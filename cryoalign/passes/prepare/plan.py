@@ -118,9 +118,9 @@ def plan_preparation(
     """
     most = max(images.groups, key=lambda group: len(group.rows))
     box = min(settings.downsample, most.box)
+    frames = [_frame(images, group, most, box) for group in images.groups]
     geometries = []
-    for g, group in enumerate(images.groups):
-        frame = _frame(images, group, most, box)
+    for g, (group, frame) in enumerate(zip(images.groups, frames, strict=True)):
         noise = images.noise[g].before_ctf(images.ctf_of(group.rows), group.box, group.pixel_size_angstrom)
         gain = whitening_gain(noise if settings.whiten else flat_noise_power(noise))
         geometries.append(settings_from(PreparedGeometry, group, outside=group.background(), gain=gain, frame=frame))

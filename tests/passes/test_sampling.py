@@ -9,7 +9,7 @@ import pytest
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.source import ArraySource
-from cryoalign.passes.pixel_scale import SAMPLE_ROWS, sum_scale
+from cryoalign.passes.sampling import SAMPLE_ROWS, Sample
 
 
 def noise(n: int, deviation: float) -> np.ndarray:
@@ -18,19 +18,19 @@ def noise(n: int, deviation: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("deviation", "exponent"), [(1.5, 24), (3.0, 23), (0.3, 26), (1500.0, 14)])
 def test_twenty_four_bits_below_the_deviation(deviation, exponent):
-    assert sum_scale(ArraySource(noise(70, deviation))) == 2.0**exponent
+    assert Sample(ArraySource(noise(70, deviation))).sum_scale() == 2.0**exponent
 
 
 def test_a_level_does_not_count():
-    assert sum_scale(ArraySource(noise(70, 1.5) + 1000)) == 2.0**24
+    assert Sample(ArraySource(noise(70, 1.5) + 1000)).sum_scale() == 2.0**24
 
 
 def test_bad_images_are_left_out():
     images = noise(130, 1.5)
     images[3, 2, 2], images[70, 1, 1], images[100] = np.nan, np.inf, 7.0
-    assert sum_scale(ArraySource(images)) == 2.0**24
+    assert Sample(ArraySource(images)).sum_scale() == 2.0**24
     with pytest.raises(InputError, match="no usable image"):
-        sum_scale(ArraySource(np.zeros((3, 16, 16), np.float32)))
+        Sample(ArraySource(np.zeros((3, 16, 16), np.float32))).sum_scale()
 
 
 def test_a_large_set_is_sampled_evenly():
@@ -41,9 +41,5 @@ def test_a_large_set_is_sampled_evenly():
             self.seen.extend(rows.tolist())
             return super().read(rows)
 
-    sum_scale(Counting(noise(3 * SAMPLE_ROWS, 1.0)))
+    Sample(Counting(noise(3 * SAMPLE_ROWS, 1.0))).sum_scale()
     assert Counting.seen == list(range(0, 3 * SAMPLE_ROWS, 3))
-
-
-def test_normalised_images_have_a_deviation_of_one():
-    assert sum_scale(ArraySource(noise(70, 1500.0)), normalized=True) == 2.0**24
