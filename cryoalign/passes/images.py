@@ -175,15 +175,19 @@ class ParticleImages:
                 warn(f"the box of {box} px is odd: RELION refines even boxes only")
             source = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
             groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel))
-        groups[boxes.index(most)].background()
-        return cls(
-            particles, settings, tuple(groups), group_of, place_in, ctf, diameter,
-            getattr(settings, "noise_group", "optics"),
-        )  # fmt: skip
+        kind = getattr(settings, "noise_group", "optics")
+        images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
+        images.most.background()
+        return images
 
     def __len__(self) -> int:
         """Count the particles."""
         return len(self.particles)
+
+    @property
+    def most(self) -> ImageGroup:
+        """The geometry that most particles have."""
+        return max(self.groups, key=lambda group: len(group.rows))
 
     def for_settings(self, settings: ImageSettings) -> ParticleImages:
         """Return the images for a pass that was told more: without their CTF where it is not used."""

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cryoalign.alignment.strategy import Start
 from cryoalign.core.search.cascade import refine_tile
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.references import read_references
 from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.rounds import Rounds
-from cryoalign.jobs.align.start import Start, synchronized_start
+from cryoalign.jobs.align.start import ParticlesToStart
 from cryoalign.passes.align.contrast import inverted_contrast
 from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.align.planned import AlignPlan
@@ -56,22 +55,19 @@ def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: in
     ) as run:
         particles = _read(p, run)
         images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
-        start = synchronized_start(p, images, run) if p.synchronized else None
-        if start is None:
-            references, reference_pixel = _read_references(p, particles, run)
-        else:
-            references, reference_pixel = start.references, start.pixel_size_angstrom
+        strategy = p.way(halves=bool(p.halves))
+        start = strategy.start(ParticlesToStart(p, images, run))
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log, refine_tile)
-            plan = plan_align(p, images, references, reference_pixel, warn=run.warn, path=p.reference)
+            plan = plan_align(p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference)
             _log_plan(plan, run)
-            inverted = start is None and inverted_contrast(plan)
+            inverted = strategy.needs_reference and inverted_contrast(plan)
             if inverted and not p.any_contrast:
                 run.warn("the particles look like the references with inverted contrast: try --invert")
             elif inverted:
                 run.log.info("the particles look like the references with inverted contrast")
-        ranges = plan_parts(len(particles), part_rows(p, len(references)))
-        rounds = Rounds(p, plan, run, ranges, inverted=inverted and p.any_contrast)
+        ranges = plan_parts(len(particles), part_rows(p, len(start.references)))
+        rounds = Rounds(p, strategy, plan, run, ranges, inverted=inverted and p.any_contrast)
         if not rounds.align():
             run.leave_partial()
             return 0
@@ -105,21 +101,6 @@ def _is_neutral(column) -> bool:  # type: ignore[no-untyped-def]
         return False
 
 
-def _read_references(
-    p: AlignParameters, particles: ParticleSet, run: RunDirectory
-) -> tuple[NDArray[np.float32], float]:
-    """Read the references and settle their pixel size; headers round, so the optics table decides where they agree."""
-    group = particles.groups_by_box()[0]
-    assert p.reference is not None
-    references, pixel = read_references(p.reference, datadir=p.datadir, default_angpix=group.pixel_size_angstrom)
-    same_box = references.shape[-1] == group.box
-    if same_box and (p.angpix is not None or abs(pixel / group.pixel_size_angstrom - 1) < 0.02):
-        pixel = group.pixel_size_angstrom
-    words = "reference" if len(references) == 1 else "references"
-    run.log.info("read %d %s of %d px, %g A", len(references), words, references.shape[-1], pixel)
-    return references, pixel
-
-
 def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     for g in plan.geometries:
         s = g.search
@@ -142,7 +123,7 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     )
 
 
-def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start | None) -> int:
+def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start) -> int:
     plan, aligned, status = rounds.plan, rounds.aligned, 0
     run.log.info("%s", aligned.summary())
     # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
@@ -158,7 +139,7 @@ def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequenc
     elif verdict is not None and verdict.overall.warned:
         z = f"z = {verdict.overall.z:.1f}"
         run.warn(f"{NO_SIGNAL}: the fine detail of the references is not in the particles ({z})")
-    elif verdict is None and start is not None and not start.signal:
+    elif verdict is None and start.signal is False:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
         cause = "another contrast" if p.any_contrast else "contrast inverted (--invert)"

@@ -20,8 +20,8 @@ from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
+from cryoalign.passes.align.between_rounds import reference_mask_px
 from cryoalign.passes.align.merge import MergedAlignment, merge_parts
-from cryoalign.passes.align.next_references import reference_mask_px
 from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.run.parts import PartRange

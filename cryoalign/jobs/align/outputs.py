@@ -14,8 +14,8 @@ from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.report import write_report
+from cryoalign.passes.align.between_rounds import averages_of, shared_ring
 from cryoalign.passes.align.merge import MergedAlignment
-from cryoalign.passes.align.next_references import averages_of, shared_ring
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.verdict import Verdict
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files

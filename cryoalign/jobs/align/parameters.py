@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from cryoalign.alignment.strategy import STRATEGIES, Strategy, strategy
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.registry import measure
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.settings import CHOICES, TableOptions
 from cryoalign.run.parameters import PartOptions
 
-Strategy = Literal["references", "synchronized"]
+HALVES_ITERATIONS = 5
+"""Rounds of halves, where no number was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +26,9 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
     reference
         References (one file of one or many images).
     strategy
-        Where references come from: given, or averages of the particles in the frame that their neighbours make.
+        Where references come from, a name of ``cryoalign.alignment.strategy``.
     classes
-        With "synchronized", how many references; None = one for each connected component.
+        Where no references are given, how many are made; None = as the strategy has it.
     iterations
         Rounds; from the second on, the references are the averages of the round before. None = 1, or 5 with halves or
         without given references.
@@ -46,7 +48,7 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
     """
 
     reference: Path | None = None
-    strategy: Strategy = "references"
+    strategy: str = "references"
     classes: int | None = None
     iterations: int | None = None
     halves: bool | None = None
@@ -63,7 +65,7 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
         super().__post_init__()
         self.check_numbers("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass")
         self.check_numbers("iterations", "limit", "classes", at_least=1)
-        self.check_choices(CHOICES | {"strategy": Strategy})
+        self.check_choices(CHOICES)
         self._check_strategy()
         self.check_numbers("max_shift", "max_shift_px", at_least=0)
         self.refuse_together(("max_shift", "max_shift_px"))
@@ -85,7 +87,7 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
             raise InputError("--local and --mirror exclude each other", hint="the input angle holds for one handedness")
         if self.local_flip and self.local is None:
             raise InputError("--local-flip needs --local DEG")
-        rounds = self.iterations if self.iterations is not None else 5 if self.halves or self.synchronized else 1
+        rounds = self.iterations or (HALVES_ITERATIONS if self.halves else self.way.iterations)
         halves = self.halves if self.halves is not None else rounds > 1
         if self.part is not None and rounds > 1:
             raise InputError(
@@ -102,29 +104,29 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
 
     def _check_strategy(self) -> None:
         """Refuse what does not go with the place where references come from."""
-        if self.strategy == "references":
+        others = " or ".join(name for name in STRATEGIES if not strategy(name).needs_reference)
+        if self.way.needs_reference:
             if self.reference is None:
-                raise InputError("--reference is needed", hint="or --strategy synchronized, which makes references")
+                raise InputError("--reference is needed", hint=f"or --strategy {others}, which makes references")
             if self.classes is not None:
-                raise InputError("--classes goes with --strategy synchronized", value=self.classes)
-            return
-        if self.reference is not None:
+                raise InputError(f"--classes goes with --strategy {others}", value=self.classes)
+        elif self.reference is not None:
             raise InputError(
-                "--strategy synchronized makes its own references", value=self.reference, hint="leave --reference out"
-            )
-        if self.part is not None:
-            raise InputError(
-                "--part cannot be used with --strategy synchronized", hint="neighbours are found among all particles"
-            )
-        if self.local is not None:
-            raise InputError("--local cannot be used with --strategy synchronized", hint="its frame has no input angle")
+                f"--strategy {self.strategy} makes its own references", value=self.reference,
+                hint="leave --reference out",
+            )  # fmt: skip
+        elif self.local is not None:
+            what = f"--local cannot be used with --strategy {self.strategy}"
+            raise InputError(what, hint="its frame has no input angle")
+        if self.part is not None and self.way.why_whole:
+            raise InputError(f"--part cannot be used with --strategy {self.strategy}", hint=self.way.why_whole)
+
+    @property
+    def way(self) -> type[Strategy]:
+        """The strategy's class."""
+        return strategy(self.strategy)
 
     @property
     def rounds(self) -> int:
         """Rounds of alignment."""
         return self.iterations or 1
-
-    @property
-    def synchronized(self) -> bool:
-        """Whether the particles make their own references."""
-        return self.strategy == "synchronized"

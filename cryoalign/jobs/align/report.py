@@ -21,8 +21,8 @@ from cryoalign.core.resample.resample import resample
 from cryoalign.jobs.align.null_test import NullTest
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.quality import frc_curves, halves_in_words
+from cryoalign.passes.align.between_rounds import given_ring, reference_mask_px, shared_ring
 from cryoalign.passes.align.merge import MergedAlignment
-from cryoalign.passes.align.next_references import given_ring, reference_mask_px, shared_ring
 from cryoalign.passes.align.part import FLAGS
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.verdict import Verdict
@@ -57,7 +57,7 @@ def write_report(  # type: ignore[no-untyped-def]
     length = max(g.search.layout.box // 2 + 1 for g in plan.geometries)
     noise = [np.pad(row, (0, length - len(row)), mode="edge") for g in plan.geometries for row in g.noise_power]
     data = AlignReportData(
-        title="Alignment without references" if p.synchronized else "Alignment to references",
+        title=p.way.title,
         command_line=" ".join(["cryoalign", *argv]),
         version=cryoalign.__version__,
         parameters=_parameters_as_words(p, plan),
@@ -131,7 +131,7 @@ def _parameters_as_words(p: AlignParameters, plan: AlignPlan) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
     g = plan.geometries[0]
     words = {
-        **({"--strategy": p.strategy} if p.synchronized else {"--reference": str(p.reference)}),
+        **({"--strategy": p.strategy} if p.reference is None else {"--reference": str(p.reference)}),
         "--mask-diameter": f"{g.mask_diameter_px * g.pixel_size_angstrom:.1f} A",
         "--max-shift": f"{g.max_shift_px * g.pixel_size_angstrom:.1f} A ({g.max_shift_px:.2f} px)",
         "CTF": "corrected" if plan.ctf is not None else "not corrected",
@@ -213,11 +213,8 @@ def _guard(plan: AlignPlan, verdict: Verdict) -> GuardSummary:
 
 def _notes(p: AlignParameters) -> list[str]:
     notes = ["Averages are Wiener-filtered with the signal-to-noise ratio that the halves show; the halves are not."]
-    if p.synchronized:
-        notes.append(
-            "No references were given: those of the first round are averages of all particles in the frame that their "
-            "neighbours make, used on low rings only. psi is free by one constant for each class."
-        )
+    if p.way.note:
+        notes.append(p.way.note)
     if p.halves:
         notes.append(
             "Each half was aligned to averages of its own particles from the second round on; detail finer than the "

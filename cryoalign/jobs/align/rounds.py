@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from cryoalign.alignment.given import REFERENCE_LOWPASS_ANGSTROM
+from cryoalign.alignment.strategy import References, Strategy
 from cryoalign.io.stack_writer import StackPlace
 from cryoalign.jobs.align.null_test import NullTest, run_null_test
 from cryoalign.jobs.align.outputs import stack_names
 from cryoalign.jobs.align.parameters import AlignParameters
+from cryoalign.passes.align.between_rounds import given_ring, median_change_deg, round_of, with_start
 from cryoalign.passes.align.guard import GuardPlan, plan_guard
 from cryoalign.passes.align.merge import merge_parts
-from cryoalign.passes.align.next_references import (
-    REFERENCE_LOWPASS_ANGSTROM,
-    HalfState,
-    median_change_deg,
-    next_halves,
-    next_references,
-    with_start,
-)
 from cryoalign.passes.align.part import AlignWork, PartOutputs
 from cryoalign.passes.align.plan import with_references
 from cryoalign.passes.align.planned import AlignPlan
@@ -49,25 +44,28 @@ class Rounds:
     """
 
     def __init__(
-        self, p: AlignParameters, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange], *, inverted: bool = False
-    ) -> None:
+        self, p: AlignParameters, strategy: Strategy, plan: AlignPlan, run: RunDirectory, ranges: list[PartRange],
+        *, inverted: bool = False,
+    ) -> None:  # fmt: skip
         self.plan = self.first_plan = plan
         self.verdicts: list[Verdict] = []
-        self._p, self._run, self._ranges, self._inverted = p, run, ranges, inverted
+        self._p, self._strategy, self._run, self._ranges = p, strategy, run, ranges
+        self._inverted = inverted
 
     def align(self) -> bool:
         """Align all rounds; tell whether every part of the last is there."""
         p, run = self._p, self._run
-        if p.synchronized:
+        strategy = self._strategy
+        if strategy.settles:
             self._settle()
-        halves = HalfState.of(self.plan) if p.halves else None
-        if p.rounds > 1 and halves is None:
+        references = strategy.first(self.plan.references, given_ring(self.plan))
+        if p.rounds > 1 and not p.halves:
             run.warn(
                 "from the second round on, references are averages without independent halves, low-passed at "
                 f"{REFERENCE_LOWPASS_ANGSTROM:g} A"
             )
         for iteration in range(1, p.rounds + 1):
-            guard = self._guard(iteration, halves)
+            guard = self._guard(iteration, references)
             if not self._one_round(iteration, guard):
                 return False
             with run.stage("merge"):
@@ -82,13 +80,12 @@ class Rounds:
                 break
             run.log.info("round %d: %s", iteration, self.aligned.summary())
             with run.stage("references"):
-                if halves is None:
-                    self.plan = with_references(self.plan, next_references(self.plan, self.aligned))
-                else:
-                    halves = next_halves(self.plan, self.aligned, halves)
-                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size / int(halves.rings.max())
+                references = strategy.next(round_of(self.plan, self.aligned, references))
+                if references.rings is not None:
+                    finest = self.plan.references.shape[-1] * self.plan.reference_pixel_size
+                    finest /= int(references.rings.max())
                     run.log.info("the halves agree so far that the next round uses detail to %.1f A", finest)
-                    self.plan = with_references(self.plan, halves.references, halves.rings)
+                self.plan = with_references(self.plan, references.arms, references.rings)
         return True
 
     def null_test(self) -> NullTest:
@@ -121,15 +118,15 @@ class Rounds:
                 break
         self.first_plan = self.plan
 
-    def _guard(self, iteration: int, halves: HalfState | None) -> GuardPlan | None:
+    def _guard(self, iteration: int, used: References) -> GuardPlan | None:
         p = self._p
         # Own averages are no independent references.
-        if p.guard and iteration == 1 and not p.synchronized:
+        if p.guard and iteration == 1 and self._strategy.needs_reference:
             # The guard correlates: a measure that bears any contrast is judged in the one that the particles have.
             references = -self.plan.references if self._inverted else self.plan.references
             return plan_guard(self.plan, references[None], cross_fitted=False)
-        if p.guard and halves is not None and iteration == p.rounds:
-            return plan_guard(self.plan, halves.cross_fit[::-1], cross_fitted=True)
+        if p.guard and used.cross_fit is not None and iteration == p.rounds:
+            return plan_guard(self.plan, used.cross_fit[::-1], cross_fitted=True)
         return None
 
     def _one_round(self, iteration: int, guard: GuardPlan | None) -> bool:

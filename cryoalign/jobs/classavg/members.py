@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.alignment.marching import GAP
+from cryoalign.alignment.halves import GAP
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import coherence
 from cryoalign.core.poses import Poses

@@ -116,7 +116,7 @@ def plan_preparation(
     InputError
         Where a mask leaves no background, or particles of several geometries cannot be brought to one.
     """
-    most = max(images.groups, key=lambda group: len(group.rows))
+    most = images.most
     box = min(settings.downsample, most.box)
     frames = [_frame(images, group, most, box) for group in images.groups]
     geometries = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryoalign.alignment.marching import GAP, bring_together, march
+from cryoalign.alignment.halves import GAP, bring_together, march
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample

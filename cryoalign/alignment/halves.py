@@ -10,6 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.alignment.strategy import References, Round
+from cryoalign.averaging.class_averages import half_references
+from cryoalign.averaging.cross_fit import cross_fit_references
+from cryoalign.core.masks import soft_disc
 from cryoalign.core.resample.resample import resample
 from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 
@@ -69,3 +73,21 @@ def bring_together(
         )
         moved[c] = resample(second[c : c + 1], found.poses)[0]
     return moved
+
+
+def next_halves(done: Round) -> References:
+    """Make references of each half from that half's particles alone; an empty half keeps the ones it had."""
+    used, averages, diameter = done.used, done.averages, done.mask_diameter_px
+    assert used.rings is not None, "halves begin on low rings"
+    found = half_references(done.totals, done.power, done.counts, averages.ssnr_per_image, mask_diameter_px=diameter)
+    mask = soft_disc(found.shape[-1], diameter)
+    found[1] = bring_together(found[0] * mask, found[1], used.rings, diameter / 2 + 2.5)
+    filled = (done.counts > 0).T[:, :, None, None]
+    rings = np.array(
+        [ring if frc is None else march(frc.frc, ring) for frc, ring in zip(averages.frc, used.rings, strict=True)]
+    )
+    return References(
+        np.where(filled, found, used.arms).astype(np.float32),
+        rings.astype(np.int64),
+        cross_fit_references(done.totals, done.power, done.counts, diameter),
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryoalign.alignment.synchronized import FrameSettings, class_means, classes_in_frame, common_frame
+from cryoalign.alignment.common_frame import FrameSettings, class_means, classes_in_frame, common_frame
 from cryoalign.core.poses import Poses, wrap_degrees
 from helpers.blobs import Blobs
 
