@@ -61,11 +61,46 @@ def test_the_readme_mentions_every_command():
     assert [name for name in sorted(COMMANDS) if f"cryoalign {name}" not in text] == []
 
 
+def test_the_readme_is_short_and_starts_with_how_to_set_up():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    first = text.split("```")[1]
+    assert [line.split()[0] for line in first.strip().splitlines()] == ["scripts/demo", "scripts/test"]
+    before = text.index("## Which command for whom")
+    assert text.count("![", 0, before) == 1
+    assert text.count("\n| --- ", 0, before) == 1
+
+
+def pages():
+    """Return every page that a reader may land on."""
+    above = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    return [*above, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def links(path):
+    """Return (file or empty word, anchor or empty word) of the links of a page that stay in the repository."""
+    found = re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)[^)]*\)", path.read_text(encoding="utf-8"))
+    return [(target, anchor) for target, anchor in found if not re.match(r"[a-z]+:", target)]
+
+
+def anchors(path):
+    """Return the anchors that the headings of a page have on a code host."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = [title.lower() for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
 def test_links_between_pages_lead_somewhere():
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     broken = []
-    for path in pages:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
-            if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists():
-                broken.append(f"{path.name}: {target}")
+    for path in pages():
+        for target, anchor in links(path):
+            other = path.parent / target if target else path
+            if not other.exists() or (anchor and anchor not in anchors(other)):
+                broken.append(f"{path.name}: {target}#{anchor}")
     assert broken == []
+
+
+def test_the_index_leads_to_every_page():
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target, _ in links(index)}
+    assert [path.name for path in pages() if path != index and path.resolve() not in linked] == []

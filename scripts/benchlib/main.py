@@ -33,8 +33,9 @@ from . import (
     toy_neighbours,
 )
 from .measure import ChildFailed
-from .results import fill_document
+from .pages import fill_pages
 from .settings import Settings
+from .summary import fill_summary
 
 ROOMS = {
     "accuracy": accuracy.run_accuracy,
@@ -105,6 +106,16 @@ def main(arguments: list[str] | None = None) -> int:
         status = max(status, 1 if short else 0)
     shutil.rmtree(settings.runs, ignore_errors=True)
     if "report" in chosen.rooms:
-        document = Path(__file__).resolve().parents[2] / "docs" / "BENCHMARKS.md"
-        print("filled:", ", ".join(fill_document(document, work)) or "nothing")
+        status = max(status, _report(Path(__file__).resolve().parents[2], work))
     return status
+
+
+def _report(root: Path, work: Path) -> int:
+    """Fill the pages and the summary; 2 where a result has no place on any page."""
+    pages = root / "docs" / "benchmarks"
+    filled, homeless = fill_pages(pages, work)
+    fill_summary(pages, root / "README.md")
+    print("filled:", ", ".join(filled) or "nothing")
+    if homeless:
+        print("no page has marks for:", ", ".join(homeless), file=sys.stderr)
+    return 2 if homeless else 0

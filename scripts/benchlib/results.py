@@ -1,4 +1,4 @@
-"""Figures, bars and verdicts: printed as plain tables, kept as JSON, and put into the documentation from there."""
+"""Figures, bars and verdicts: printed as plain tables, and kept as JSON, from which pages.py fills the documentation."""
 
 from __future__ import annotations
 
@@ -36,9 +36,6 @@ class Figure:
         """Return the figure as table cells."""
         bar = "" if self.bar is None else f"{self.sense} {self.bar:g}"
         return [self.name, number(self.value), bar, self.verdict, self.note]
-
-
-HEAD = ["figure", "measured", "bar", "verdict", "note"]
 
 
 def number(value: float) -> str:
@@ -100,33 +97,3 @@ def machine() -> dict[str, str]:
         "versions": ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba", "finufft")),
         "load": f"{os.getloadavg()[0]:.2f}",
     }
-
-
-def fill_document(document: Path, work: Path) -> list[str]:
-    """Put every room's table between its ``<!-- begin ROOM -->`` and ``<!-- end ROOM -->`` marks; return the rooms."""
-    text = document.read_text()
-    done = []
-    for path in sorted((work / "results").glob("*.json")):
-        content = json.loads(path.read_text())
-        begin, end = f"<!-- begin {content['room']} -->", f"<!-- end {content['room']} -->"
-        if begin not in text or end not in text:
-            continue
-        before, rest = text.split(begin, 1)
-        after = rest.split(end, 1)[1]
-        text = f"{before}{begin}\n{_table(content)}\n{end}{after}"
-        done.append(content["room"])
-    document.write_text(text)
-    return done
-
-
-def _table(content: dict) -> str:
-    setup = ", ".join(f"{k} {v}" for k, v in content["settings"].items())
-    where = content["machine"]
-    lines = [f"{content['date']}; {where['cpu']}; BLAS {where['blas']}; {where['versions']}; {setup}.", ""]
-    lines += [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
-    for stored in content["figures"]:
-        value = float("nan") if stored["value"] is None else stored["value"]
-        cells = Figure(**{**stored, "value": value}).cells()
-        cells[1] = cells[1] if np.isfinite(value) else ""
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
