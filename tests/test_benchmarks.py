@@ -1,4 +1,4 @@
-"""The pages of docs/benchmarks: every room has its place, nothing is lost on the way, and summaries say what pages say."""
+"""The pages of docs/benchmarks: every room has its place, no result is lost, and summaries say what pages say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def folder(tmp_path):
 def result(tmp_path, room):
     """Save the result of a room with three figures."""
     measured = Room(room, {"seeds": 1, "quick": False})
-    measured.figures += [Figure("a |b|", 0.5, 1.0), Figure("c", 1234.5, 1.0, note="twice 2.5"), Figure("d", float("nan"))]
+    measured.figures += [
+        Figure("a |b|", 0.5, 1.0),
+        Figure("c", 1234.5, 1.0, note="twice 2.5"),
+        Figure("d", float("nan")),
+    ]
     measured.save(tmp_path)
 
 

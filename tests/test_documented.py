@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from test_imports import ORDER
 
 from cryoalign.cli.main import COMMANDS
 
@@ -104,3 +105,19 @@ def test_the_index_leads_to_every_page():
     index = ROOT / "docs" / "index.md"
     linked = {(index.parent / target).resolve() for target, _ in links(index)}
     assert [path.name for path in pages() if path != index and path.resolve() not in linked] == []
+
+
+def test_files_that_pages_name_are_there():
+    named = re.compile(r"`((?:cryoalign|tests|docs|data)/(?:[a-z_][\w.-]*/?)*)`")
+    gone = [
+        f"{path.name}: {name}"
+        for path in pages()
+        for name in named.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    ]
+    assert gone == []
+
+
+def test_the_architecture_names_every_room_in_the_order_of_its_imports():
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    assert re.findall(r"^(\w+)/", tree, re.MULTILINE) == list(ORDER)

@@ -1,4 +1,4 @@
-"""The tutorial's commands work as they are printed, and say what the page says they say (slow: some minutes)."""
+"""The commands of the tutorial and the README work as they are printed, and say what the tutorial says (slow)."""
 
 from __future__ import annotations
 
@@ -121,3 +121,13 @@ def test_the_tutorial_runs_as_printed(tmp_path):
         folder = folder if here is ROOT else after
         wrong += [f"{block}\n{line}\n  is not in what it printed:\n{printed}" for line in missing(printed, said)]
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_on_the_demo(tmp_path):
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    commands = re.findall(r"`(cryoalign [^`]* -o [^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) >= 9
+    write_cs(tmp_path / "data/demo/particles.star", tmp_path / "J20" / "extracted_particles.cs")
+    for command in commands:
+        run(command, tmp_path, tmp_path / ".last")

@@ -60,7 +60,7 @@ def put_between_marks(text: str, name: str, content: str) -> str:
 
 
 def fill_pages(folder: Path, work: Path) -> tuple[list[str], list[str]]:
-    """Put the table of every result in WORK/results on the page of its room; return rooms filled, and rooms without one."""
+    """Put every result of WORK/results on the page of its room; return the rooms filled, and those without a page."""
     contents = [json.loads(path.read_text()) for path in sorted((work / "results").glob("*.json"))]
     results = {content["room"]: content for content in contents}
     filled: list[str] = []

@@ -1,4 +1,4 @@
-"""Figures, bars and verdicts: printed as plain tables, and kept as JSON, from which pages.py fills the documentation."""
+"""Figures, bars and verdicts: printed as plain tables, and kept as JSON, from which pages are filled."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Line:
         return 1 / ratio if self.inverse else ratio
 
     def bar(self, row: Row) -> str:
-        """Return the bar of the ratio and whether it holds; nothing where the figure has none, or its bar is no ratio."""
+        """Return the bar and whether it holds; nothing where the figure has none, or its bar is no ratio."""
         if not row.bar or self.over:
             return ""
         sense, bar = row.bar.split()
