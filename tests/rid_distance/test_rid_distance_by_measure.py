@@ -7,6 +7,8 @@ import pytest
 
 from cryoalign.io.graph_file import read_graph
 from cryoalign.jobs.rid_distance import by_measure
+from cryoalign.metrics.names import ranking_class
+from cryoalign.metrics.rfsw_ncc import RfswWithCorrelation
 from helpers.align import angle_difference, phantom_set, read_mrcs, run, star, table, write_mrcs
 from helpers.rid_distance import edge_set, graph_in, pose_errors, rid_distance
 
