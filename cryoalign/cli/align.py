@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cryoalign.cli.comparison_options import MEASURES
+from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -93,10 +93,10 @@ Examples:
 @click.option("--max-shift-px", type=float, metavar="PX", help="The same in pixels.  [default: box / 12]")
 @click.option(
     "--metric",
-    type=click.Choice(MEASURES),
-    default="ncc",
+    type=MeasureChoice("weighted"),
+    default="weighted",
     show_default=True,
-    help="Measure by which references and poses are found; ncc weighs by CTF and noise.  See docs/metrics.md.",
+    help="Measure by which references and poses are found; weighted: by CTF and noise.  See docs/metrics.md.",
 )
 @click.option(
     "--local",

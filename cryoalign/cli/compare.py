@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cryoalign.cli.comparison_options import MEASURES
+from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -55,8 +55,8 @@ Examples:
 @click.option("--i", "--in_parts", "more_b", metavar="FILE", help="B, as an option.")
 @output_option
 @click.option(
-    "--metric", multiple=True, metavar="NAME",
-    help=f"A measure: {', '.join(MEASURES)}; may be repeated.  [default: all that need no extra]",
+    "--metric", type=MeasureChoice(), multiple=True,
+    help="A measure of docs/metrics.md; may be repeated.  [default: all that need no extra]",
 )  # fmt: skip
 @click.option("--all-pairs", is_flag=True, help="Each of A with each of B.  [default: one with all, else row by row]")
 @click.option("--by-class", is_flag=True, help="Each of B with the image of A that its rlnClassNumber counts.")

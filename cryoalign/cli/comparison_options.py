@@ -8,26 +8,51 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import ctf_intact_first_peak_option, mask_diameter_option, together
+from cryoalign.metrics.names import measure_names, ranking_names
 
 Decorator = Callable[[Any], Any]
-MEASURES = (
-    "euclidean", "ncc", "absolute-difference", "ssd", "normalised-ssd", "correntropy", "mutual-information", "sw",
-    "sw1", "rfsw", "wavelet-emd", "auto",
-)  # fmt: skip
-"""Names of the registry of measures, which takes its time to import."""
+COMPONENTS = ("steerable-pca", "fourier-bessel")
+
+
+class MeasureChoice(click.Choice):
+    """Names of measures as they are when they are asked for: one may be registered after this was imported.
+
+    Parameters
+    ----------
+    *others
+        Names that can be chosen besides, before them.
+    rankings
+        Whether what ranks images without aligning them can be chosen too.
+    """
+
+    def __init__(self, *others: str, rankings: bool = False) -> None:
+        self._others, self._rankings, self.case_sensitive = others, rankings, True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All that can be chosen."""
+        return (*self._others, *(ranking_names() if self._rankings else measure_names()))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name that was chosen; what only ranks is told from a name that is unknown."""
+        if value in ranking_names() and value not in self.choices:
+            self.fail(f"{value} only ranks images, for rid-distance: it does not align them.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 neighbours_option = click.option(
     "-k", "k", type=click.IntRange(min=1), metavar="K", help="Neighbours of each particle.  [default: 50]"
 )
 _components = click.option(
     "--metric",
-    type=click.Choice(["steerable-pca", "fourier-bessel"]),
+    type=click.Choice(COMPONENTS),
     default="steerable-pca",
     show_default=True,
     help="What is compared: the components that stand above the noise, or all.",
 )
 _components_or_measure = click.option(
     "--metric",
-    type=click.Choice(["steerable-pca", "fourier-bessel", *MEASURES]),
+    type=MeasureChoice(*COMPONENTS, rankings=True),
     default="steerable-pca",
     show_default=True,
     help="What is compared: the components that stand above the noise, or all; or clean images themselves, by a "

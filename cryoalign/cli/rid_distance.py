@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cryoalign.cli.comparison_options import MEASURES, distance_options, neighbours_option
+from cryoalign.cli.comparison_options import COMPONENTS, distance_options, neighbours_option
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
@@ -81,7 +81,7 @@ def command(
     from cryoalign.run.cpus import available_cpus
 
     options["threads"] = options["threads"] or available_cpus()
-    by_measure = options["metric"] in MEASURES
+    by_measure = options["metric"] not in COMPONENTS
     if by_measure:
         options["measure"] = options.pop("metric")
         if ctx.get_parameter_source("score") is ParameterSource.COMMANDLINE:

@@ -7,30 +7,26 @@ Less moved by a few wild pixels than squares are (the log likelihood of Laplacia
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.ladder import LadderMeasure
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)
 class AbsoluteDifference(LadderMeasure):
     """Mean absolute difference of the pixels inside the mask; lower is better."""
 
-    name: ClassVar[str] = "absolute-difference"
-    title: ClassVar[str] = "mean absolute difference"
-    lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 12 ms a pair at 64 px"
-    warning: ClassVar[str | None] = "needs both images on one intensity scale"
+    name = "absolute-difference"
+    words = "mean absolute difference"
+    unit = "intensity"
+    pair_ms = 12.0
+    warning = "needs both images on one intensity scale"
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the mean absolute difference, and its slopes sign(m - r) / P."""
         return by_kernel(_absolute, reference, moved, slopes)
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.euclidean import Euclidean
-from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation, chosen_translation
+from cryoalign.metrics.measure import Matches, Measure, PairTable, Preparation, Ranking, SearchLimits
 from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
+from cryoalign.metrics.rfsw_ncc import RfswWithCorrelation
 from cryoalign.metrics.sliced.angle_curve import Harmonics, curve_means, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.sliced.features import SlicedFeatures
 from cryoalign.metrics.sliced.polar_euclidean import euclidean_columns
@@ -61,6 +62,15 @@ class AutomaticFeatures:
         return AutomaticFeatures(self.sliced.mirrored(), self.polar.mirrored(), self.pixels, self.snr)
 
 
+class _One(NamedTuple):
+    """A measure with its features of two sets."""
+
+    measure: Measure
+    a: Any
+    b: Any
+    limits: SearchLimits
+
+
 def choice(snr: float, shifts: bool) -> Choice:
     """Return which measure images of an SNR are compared by."""
     if shifts:
@@ -71,19 +81,21 @@ def choice(snr: float, shifts: bool) -> Choice:
 
 
 @dataclass(frozen=True)
-class Automatic:
+class Automatic(Measure):
     """Sliced Wasserstein, Euclidean or a fusion of both by the estimated SNR of the images; lower is better.
 
     Scores are pixels for rfsw, Euclidean distances, or, fused, a share of the distance at a random rotation: they
     compare within one stack only.
     """
 
-    name: ClassVar[str] = "auto"
-    title: ClassVar[str] = "what the noise allows"
-    lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "rfsw's and the Euclidean one's together"
-    warning: ClassVar[str | None] = "with shifts, noisy images are compared by Euclidean distance alone"
-    translations: ClassVar[tuple[Translation, ...]] = ("closed-form", "none")
+    name = "auto"
+    words = "rfsw, a fusion, or euclidean, by the estimated SNR"
+    unit = "of the measure that was chosen"
+    cost = "rfsw's and the Euclidean one's together"
+    pair_ms = 1.8
+    warning = "with shifts, noisy images are compared by Euclidean distance alone"
+    filters = True
+    translations = ("closed-form", "none")
 
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> AutomaticFeatures:
         """Transform images, float32 (n, L, L), once for both measures."""
@@ -102,110 +114,81 @@ class Automatic:
 
     def search(self, references: AutomaticFeatures, images: AutomaticFeatures, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image."""
-        shifts = chosen_translation(self, limits) != "none"
-        chosen = choice(images.snr, shifts)
-        if chosen == "rfsw":
-            return _RFSW.search(references.sliced, images.sliced, limits)
-        if shifts:
-            return _EUCLIDEAN.search(references.pixels, images.pixels, _by_grid(limits))
-        return best_matches(*self._rotations(references, images, limits, chosen))
+        if one := self._one(references, images, limits, images.snr):
+            return one.measure.search(one.a, one.b, one.limits)
+        return best_matches(*self._rotations(references, images, limits, images.snr))
 
     def refine(
         self, references: AutomaticFeatures, images: AutomaticFeatures, poses: Poses, limits: SearchLimits
     ) -> Matches:
         """Go to the nearest optimum of what was chosen."""
-        shifts = chosen_translation(self, limits) != "none"
-        chosen = choice(images.snr, shifts)
-        if chosen == "rfsw":
-            return _RFSW.refine(references.sliced, images.sliced, poses, limits)
-        if shifts:
-            return _EUCLIDEAN.refine(references.pixels, images.pixels, poses, _by_grid(limits))
-        curves_of, power = self._curves(references, images, chosen)
+        if one := self._one(references, images, limits, images.snr):
+            return one.measure.refine(one.a, one.b, poses, one.limits)
+        curves_of, power = self._curves(references, images, images.snr)
         table = nearest_valleys(curves_of, poses, power=power)
         return best_matches(table, table.value[0])
 
     def table(self, a: AutomaticFeatures, b: AutomaticFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs; the noisier set says how."""
-        shifts = chosen_translation(self, limits) != "none"
-        chosen = choice(min(a.snr, b.snr), shifts)
-        if chosen == "rfsw":
-            return _RFSW.table(a.sliced, b.sliced, limits)
-        if shifts:
-            return _EUCLIDEAN.table(a.pixels, b.pixels, _by_grid(limits))
-        return self._rotations(a, b, limits, chosen, margins=False)[0]
+        snr = min(a.snr, b.snr)
+        if one := self._one(a, b, limits, snr):
+            return one.measure.table(one.a, one.b, one.limits)
+        return self._rotations(a, b, limits, snr, margins=False)[0]
 
-    def curve(
-        self,
-        reference: AutomaticFeatures,
-        image: AutomaticFeatures,
-        psi_deg: NDArray[np.float64],
-        at: Poses | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the measure of one pair at each angle (A,), with the shift and the mirror of ``at``."""
-        still = at if at is not None else Poses.identity(1)
-        chosen = choice(image.snr, bool(still.dx[0] or still.dy[0]))
+    def at_poses(self, reference: AutomaticFeatures, image: AutomaticFeatures, poses: Poses) -> NDArray[np.float64]:
+        """Return the values of one image against one reference at each of m poses, (m,); shifted ones are not fused."""
+        chosen = choice(image.snr, bool(np.any(poses.dx) or np.any(poses.dy)))
         if chosen == "rfsw":
-            return _RFSW.curve(reference.sliced, image.sliced, psi_deg, still)
+            return _RFSW.at_poses(reference.sliced, image.sliced, poses)
         if chosen == "euclidean":
-            return _EUCLIDEAN.curve(reference.pixels, image.pixels, psi_deg, still)
-        moved = image.mirrored() if still.mirror[0] else image
-        weight = sliced_weight(image.snr)
+            return _EUCLIDEAN.at_poses(reference.pixels, image.pixels, poses)
+        weight, result = sliced_weight(image.snr), np.empty(len(poses))
         fixed = (reference.sliced.in_place(), reference.polar)
-        parts = []
-        for a, b in zip(fixed, (moved.sliced.in_place(), moved.polar), strict=True):
-            parts.append(values_at(a, b, psi_deg) / _positive(curve_means(a, b)[0, 0]))
-        return np.asarray((weight * parts[0] + parts[1]) / (1.0 + weight))
-
-    def value(
-        self,
-        reference: NDArray[np.float32],
-        image: NDArray[np.float32],
-        poses: Poses,
-        background: Preparation | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the measure of one image, moved by each of m poses, against one reference: (m,)."""
-        known = background or Preparation()
-        snr = LineReader(np.asarray(image, np.float32)[None], known).snr
-        shifts = bool(np.any(poses.dx) or np.any(poses.dy))
-        chosen = choice(snr, shifts)
-        if chosen != "fusion":
-            measure = _RFSW if chosen == "rfsw" else _EUCLIDEAN
-            return measure.value(reference, image, poses, known)
-        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
-        moving = self.prepare(np.asarray(image, np.float32)[None], known)
-        result = np.empty(len(poses))
-        for mirror in (False, True):
-            rows = np.flatnonzero(poses.mirror == mirror)
-            result[rows] = self.curve(fixed, moving, poses.psi[rows], Poses(0.0, 0.0, 0.0, mirror))
+        for mirror in np.unique(poses.mirror).tolist():
+            rows = poses.mirror == mirror
+            moved = image.mirrored() if mirror else image
+            one, other = (
+                values_at(a, b, poses.psi[rows]) / _positive(curve_means(a, b)[0, 0])
+                for a, b in zip(fixed, (moved.sliced.in_place(), moved.polar), strict=True)
+            )
+            result[rows] = (weight * one + other) / (1.0 + weight)
         return result
 
+    def for_ranking(self, snr: float | None, shifts: bool) -> Ranking:
+        """Return the blend that ranks better where rfsw alone would align."""
+        return RfswWithCorrelation() if choice(np.inf if snr is None else snr, shifts) == "rfsw" else self
+
+    def _one(self, a: AutomaticFeatures, b: AutomaticFeatures, limits: SearchLimits, snr: float) -> _One | None:
+        """Return the one measure that images of an SNR go by; None where their curves over the angle are looked at."""
+        shifts = self.shifts_by(limits) != "none"
+        if choice(snr, shifts) == "rfsw":
+            return _One(_RFSW, a.sliced, b.sliced, limits)
+        return _One(_EUCLIDEAN, a.pixels, b.pixels, replace(limits, translation="grid")) if shifts else None
+
     def _rotations(
-        self,
-        references: AutomaticFeatures,
-        images: AutomaticFeatures,
-        limits: SearchLimits,
-        chosen: Choice,
+        self, references: AutomaticFeatures, images: AutomaticFeatures, limits: SearchLimits, snr: float,
         margins: bool = True,
-    ) -> tuple[PairTable, NDArray[np.float64]]:
+    ) -> tuple[PairTable, NDArray[np.float64]]:  # fmt: skip
         """Compare all pairs by their fused, or their Euclidean, curves."""
-        curves_of, power = self._curves(references, images, chosen)
+        curves_of, power = self._curves(references, images, snr)
         return search_curves(curves_of, len(references), len(images), limits, power=power, margins=margins)
 
     def _curves(
-        self, references: AutomaticFeatures, images: AutomaticFeatures, chosen: Choice
+        self, references: AutomaticFeatures, images: AutomaticFeatures, snr: float
     ) -> tuple[Callable[[bool], Curves], float]:
         """Return the curves of all pairs by the hand of the images, and the power that makes them values."""
+        euclidean = choice(snr, shifts=False) == "euclidean"
         weight = sliced_weight(min(references.snr, images.snr))
 
         def curves_of(mirror: bool) -> Curves:
             moving = images.mirrored() if mirror else images
             polar = tiles_of_curves(references.polar, moving.polar)
-            if chosen == "euclidean":
+            if euclidean:
                 return polar
             sliced = tiles_of_curves(references.sliced.in_place(), moving.sliced.in_place())
             return _fused(sliced, polar, weight)
 
-        return curves_of, 0.5 if chosen == "euclidean" else 1.0
+        return curves_of, 0.5 if euclidean else 1.0
 
 
 def sliced_weight(snr: float) -> float:
@@ -222,7 +205,3 @@ def _fused(sliced: Curves, polar: Curves, weight: float) -> Iterator[tuple[NDArr
 
 def _positive(values: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.maximum(values, np.finfo(np.float32).tiny))
-
-
-def _by_grid(limits: SearchLimits) -> SearchLimits:
-    return replace(limits, translation="grid")

@@ -10,15 +10,14 @@ images have slopes to go down.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from cryoalign.core.errors import InputError
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.ladder import LadderMeasure
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
 LEAST_SHARE = 0.5
 """Sigma is at least this share of the reference's standard deviation inside the mask."""
@@ -36,22 +35,19 @@ class Correntropy(LadderMeasure):
 
     sigma: float | None = None
 
-    name: ClassVar[str] = "correntropy"
-    title: ClassVar[str] = "correntropy, deaf to outliers"
-    lower_is_better: ClassVar[bool] = False
-    cost: ClassVar[str] = "a grid of all angles and shifts at a low band, then descents: about 13 ms a pair at 64 px"
-    warning: ClassVar[str | None] = "needs both images on one intensity scale"
+    name = "correntropy"
+    words = "correntropy, deaf to outliers"
+    unit = "1 - correntropy"
+    lower_is_better = False
+    pair_ms = 13.0
+    warning = "needs both images on one intensity scale"
 
     def __post_init__(self) -> None:
         """Refuse a width that is not one."""
         if self.sigma is not None and not self.sigma > 0:
-            from cryoalign.core.errors import InputError
-
             raise InputError("the width of correntropy's kernel must be positive", value=self.sigma)
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the correntropy, and its slopes (r - m) exp(...) / (sigma^2 P)."""
         if self.sigma is None:
             _, contrast, noise = reference.statistics[0]

@@ -7,13 +7,12 @@ polar Fourier coordinates, where a rotation is a shift of each ring's samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels
 from cryoalign.metrics.ssd import SumOfSquaredDifferences
 
 _SSD = SumOfSquaredDifferences()
@@ -23,14 +22,12 @@ _SSD = SumOfSquaredDifferences()
 class Euclidean(ClosedFormMeasure):
     """Euclidean distance of the pixels inside the mask; lower is better."""
 
-    name: ClassVar[str] = "euclidean"
-    title: ClassVar[str] = "Euclidean distance"
-    lower_is_better: ClassVar[bool] = True
-    warning: ClassVar[str | None] = "flat or wrong where images are deformed copies of one another"
+    name = "euclidean"
+    words = "Euclidean distance"
+    unit = "intensity"
+    warning = "flat or wrong where images are deformed copies of one another"
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the distance, and its slopes (m - r) / d."""
         mean, slope = _SSD.compare(reference, moved, slopes=slopes)
         count = len(moved.inside)

@@ -1,23 +1,29 @@
-"""What every measure offers: images prepared once, a search over poses, a curve over the angle, a value at a pose.
+"""What every measure offers: its facts, images prepared once, a search over poses, values at poses.
 
-Poses are those of :mod:`cryoalign.core.poses`: they bring an image onto its reference. Angles are in degrees, shifts in
-pixels, x before y.
+A measure is a class that extends :class:`Measure` in a file of its own, and a line of :mod:`cryoalign.metrics.names`.
+All that is said of it anywhere is asked of the class. Poses are those of :mod:`cryoalign.core.poses`: they bring an
+image onto its reference. Angles are in degrees, shifts in pixels, x before y.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.errors import InputError
+from cryoalign.core.filters import conjugate_weight, ring_index
 from cryoalign.core.poses import Poses
 
 Translation = Literal["grid", "closed-form", "none"]
 
 APART_DEG = 10.0
 """With one reference, the margin is over the best pose that is turned by more than this."""
+NOISY = 0.5
+"""Below this SNR, over the frame, the measures lose that say so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +59,6 @@ class Preparation:
         """Return the noise variance of a pixel: the mean power over all frequencies; 0 for clean images."""
         if self.noise_spectrum is None:
             return 0.0
-        from cryoalign.core.filters import conjugate_weight, ring_index
-
         power = np.asarray(self.noise_spectrum, dtype=np.float64)[np.minimum(ring_index(box), box // 2)]
         return float((power * conjugate_weight(box)).sum() / box**2)
 
@@ -133,44 +137,84 @@ class PairTable:
     @classmethod
     def empty(cls, a: int, b: int) -> PairTable:
         """Return a table of zeros to be filled."""
-        return cls(*(np.zeros((a, b)) for _ in range(4)), np.zeros((a, b), bool))
+        value, psi, dx, dy = (np.zeros((a, b)) for _ in range(4))
+        return cls(value, psi, dx, dy, np.zeros((a, b), bool))
 
     def poses(self) -> Poses:
         """Return the poses of all pairs, row by row."""
         return Poses(self.psi_deg.ravel(), self.dx.ravel(), self.dy.ravel(), self.mirror.ravel())
 
 
-class Ranking(Protocol):
+class Ranking(ABC):
     """What says how far images are apart. Each answer depends on the two images and the limits, on nothing else.
 
     Attributes
     ----------
-    name, title
-        What the user types, and a few words.
+    name, words
+        What the user types, and what that is, in a few words.
     lower_is_better
         Whether it is a distance.
-    cost
-        What a pair costs, one sentence.
+    unit
+        Of the distance that ``rid-distance`` writes: where higher is better, what images have with themselves less what
+        they have with each other.
+    in_pixels
+        Whether values are in pixels of the images that are compared.
+    cost, pair_ms
+        What a pair costs, one sentence; CPU time of a pair of noisy 64 px images with shifts, in ms, measured.
     warning
         Where it loses, one sentence, or None.
+    loses_in_noise
+        Why it loses below an SNR of ``NOISY``, and what is better there; None where it does not.
+    filters
+        Whether noisy images pass a Wiener filter before they are compared.
+    any_contrast
+        Whether images may look like their references with inverted contrast.
+    needs_extra
+        Which extra of cryoalign it takes; None = it comes with all that it needs.
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]
-    lower_is_better: ClassVar[bool]
+    words: ClassVar[str]
+    lower_is_better: ClassVar[bool] = True
+    unit: ClassVar[str]
+    in_pixels: ClassVar[bool] = False
     cost: ClassVar[str]
-    warning: ClassVar[str | None]
+    pair_ms: ClassVar[float]
+    warning: ClassVar[str | None] = None
+    loses_in_noise: ClassVar[str | None] = None
+    filters: ClassVar[bool] = False
+    any_contrast: ClassVar[bool] = False
+    needs_extra: ClassVar[str | None] = None
 
+    @abstractmethod
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> Any:
         """Do once for each image, float32 (n, L, L), what does not depend on the others."""
-        ...
 
+    @abstractmethod
     def table(self, a: Any, b: Any, limits: SearchLimits) -> PairTable:
         """Compare all pairs; window centres of the limits are those of the images of b."""
-        ...
+
+    def for_ranking(self, snr: float | None, shifts: bool) -> Ranking:
+        """Return what ranks images of an SNR, None for clean ones, in its place: what aligns best may not rank best."""
+        return self
+
+    @property
+    def cost_in_words(self) -> str:
+        """What a pair costs, and how long that takes."""
+        return f"{self.cost}; about {self.pair_ms:g} ms a pair of 64 px"
+
+    def own_value(self, image: Any) -> float:
+        """Return the value of a prepared image with itself; only asked for where higher is better."""
+        return float(self.table(image, image, SearchLimits()).value[0, 0])
+
+    def warning_in_noise(self, snr: float | None) -> str | None:
+        """Return one sentence where the measure loses at an SNR, else None."""
+        if self.loses_in_noise is None or snr is None or snr >= NOISY:
+            return None
+        return f"--metric {self.name} on noisy particles (SNR {snr:.2g}): {self.loses_in_noise}"
 
 
-class Measure(Ranking, Protocol):
+class Measure(Ranking):
     """A measure: a ranking that also aligns.
 
     Attributes
@@ -181,25 +225,31 @@ class Measure(Ranking, Protocol):
 
     translations: ClassVar[tuple[Translation, ...]]
 
+    @abstractmethod
     def search(self, references: Any, images: Any, limits: SearchLimits) -> Matches:
         """Find the best reference and pose of each image; both prepared."""
-        ...
 
+    @abstractmethod
     def refine(self, references: Any, images: Any, poses: Poses, limits: SearchLimits) -> Matches:
         """Go from a pose of each image to the nearest optimum against the first reference; margins are 0.
 
         Windows of the limits do not count.
         """
-        ...
+
+    @abstractmethod
+    def at_poses(self, reference: Any, image: Any, poses: Poses) -> NDArray[np.float64]:
+        """Return the values of one image against one reference (features of one each) at each of m poses, (m,)."""
 
     def curve(
         self, reference: Any, image: Any, psi_deg: NDArray[np.float64], at: Poses | None = None
     ) -> NDArray[np.float64]:
-        """Return the value of one image against one reference (features of one each) turned by each angle, (A,).
+        """Return the values of one image against one reference turned by each angle, (A,).
 
         The shift and the mirror are those of the pose ``at``; none if it is not given.
         """
-        ...
+        still = Poses.identity(1) if at is None else at
+        dx, dy, mirror = (np.full(len(psi_deg), column[0]) for column in (still.dx, still.dy, still.mirror))
+        return self.at_poses(reference, image, Poses(psi_deg, dx, dy, mirror))
 
     def value(
         self,
@@ -208,22 +258,42 @@ class Measure(Ranking, Protocol):
         poses: Poses,
         background: Preparation | None = None,
     ) -> NDArray[np.float64]:
-        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,)."""
-        ...
+        """Return the values of one image (L, L), moved by each of m poses, against one reference (L, L): (m,).
 
+        The noise is that of the image; the reference is taken as it is.
+        """
+        known = background or Preparation()
+        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
+        return self.at_poses(fixed, self.prepare(np.asarray(image, np.float32)[None], known), poses)
 
-def chosen_translation(measure: Measure, limits: SearchLimits) -> Translation:
-    """Return how shifts are to be found.
+    def own_value(self, image: Any) -> float:
+        """Return the value of a prepared image with itself, as it is."""
+        return float(self.at_poses(image, image, Poses.identity(1))[0])
 
-    Raises
-    ------
-    InputError
-        If the measure does not do what is asked for.
-    """
-    from cryoalign.core.errors import InputError
+    def across_scales(
+        self, reference: Any, images: Any, poses: Poses, values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what matches of n images at different scales are compared by, (n,): their values, if not overridden.
 
-    wanted = limits.translation or measure.translations[0]
-    if wanted not in measure.translations:
-        ways = ", ".join(measure.translations)
-        raise InputError(f"{measure.name} does not find shifts this way", value=wanted, hint=f"it knows {ways}")
-    return wanted if limits.max_shift_px > 0 else "none"
+        Parameters
+        ----------
+        reference, images
+            Prepared, one and n.
+        poses, values
+            Of the n images.
+        """
+        return values
+
+    def shifts_by(self, limits: SearchLimits) -> Translation:
+        """Return how shifts are to be found.
+
+        Raises
+        ------
+        InputError
+            If the measure does not do what is asked for.
+        """
+        wanted = limits.translation or self.translations[0]
+        if wanted not in self.translations:
+            ways = ", ".join(self.translations)
+            raise InputError(f"{self.name} does not find shifts this way", value=wanted, hint=f"it knows {ways}")
+        return wanted if limits.max_shift_px > 0 else "none"

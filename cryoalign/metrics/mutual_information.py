@@ -15,7 +15,6 @@ odd and from -2 to 2: no pixel falls outside the bins, and an inverted image has
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numba import njit
@@ -25,7 +24,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.ladder import LadderMeasure
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, masked, reference_pixels
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.pixels.moving import MovingImages
 from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
 
@@ -45,22 +44,22 @@ class MutualInformation(LadderMeasure):
 
     bins: int = 16
 
-    name: ClassVar[str] = "mutual-information"
-    title: ClassVar[str] = "mutual information, any contrast"
-    lower_is_better: ClassVar[bool] = False
-    cost: ClassVar[str] = (
-        "a joint histogram for every pose of a low-band grid, then descents: about 12 ms a pair at 64 px"
-    )
-    warning: ClassVar[str | None] = "of less use than correlation where the contrast is the same and noise is strong"
+    name = "mutual-information"
+    words = "mutual information, any contrast"
+    unit = "nats"
+    lower_is_better = False
+    cost = "a joint histogram for every pose of a low-band grid, then descents"
+    pair_ms = 13.0
+    warning = "of less use than correlation where the contrast is the same and noise is strong"
+    loses_in_noise = "the default is better, and faster, where contrasts are alike or inverted (--invert)"
+    any_contrast = True
 
     def __post_init__(self) -> None:
         """Refuse too few bins."""
         if self.bins < 4:
             raise InputError("mutual information needs 4 bins or more", value=self.bins)
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the mutual information, and its slopes."""
         m, count = moved.pixels.shape
         value = np.empty(m)
@@ -69,7 +68,9 @@ class MutualInformation(LadderMeasure):
         _information(reference.pixels[0], reference.statistics[0], pixels, moved.statistics, self.bins, value, slope)
         return value, slope if slopes else None
 
-    def normalised(self, reference: PixelFeatures, images: PixelFeatures, poses: Poses) -> NDArray[np.float64]:
+    def across_scales(
+        self, reference: PixelFeatures, images: PixelFeatures, poses: Poses, values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Return (H(r) + H(m)) / H(r, m) of the first reference with each image at its pose, float64 (n,).
 
         Information grows with what is inside the mask, so that larger copies are favoured; the ratio of entropies does

@@ -7,7 +7,6 @@ cross-correlation", Vision Interface (1995).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numba import njit
@@ -15,21 +14,20 @@ from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)
 class NormalisedCrossCorrelation(ClosedFormMeasure):
     """Correlation coefficient of the pixels inside the mask; higher is better."""
 
-    name: ClassVar[str] = "ncc"
-    title: ClassVar[str] = "normalised cross-correlation"
-    lower_is_better: ClassVar[bool] = False
-    warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
+    name = "ncc"
+    words = "normalised cross-correlation"
+    unit = "1 - correlation"
+    lower_is_better = False
+    warning = "fails where the contrast is inverted or differs otherwise than by a factor"
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the correlation, and its slopes ((r - <r>)/sd(r) - NCC (m - <m>)/sd(m)) / (P sd(m))."""
         return by_kernel(_correlate, reference, moved, slopes)
 

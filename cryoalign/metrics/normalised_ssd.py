@@ -7,14 +7,13 @@ NSSD = 2 (1 - NCC), from 0 to 4, a distance where NCC is a likeness.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels
 
 _NCC = NormalisedCrossCorrelation()
 
@@ -23,14 +22,12 @@ _NCC = NormalisedCrossCorrelation()
 class NormalisedSsd(ClosedFormMeasure):
     """Squared difference of normalised pixels inside the mask; lower is better."""
 
-    name: ClassVar[str] = "normalised-ssd"
-    title: ClassVar[str] = "squared difference after normalising either image"
-    lower_is_better: ClassVar[bool] = True
-    warning: ClassVar[str | None] = "fails where the contrast is inverted or differs otherwise than by a factor"
+    name = "normalised-ssd"
+    words = "squared difference after normalising either image"
+    unit = "squared standard deviations"
+    warning = "fails where the contrast is inverted or differs otherwise than by a factor"
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return 2 (1 - NCC), and its slopes."""
         value, slope = _NCC.compare(reference, moved, slopes=slopes)
         return 2.0 * (1.0 - value), None if slope is None else np.float32(-2.0) * slope

@@ -8,7 +8,6 @@ Verbeke, arXiv 2503.13756, section 3; the negative part is worth 2.5 points of a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from cryoalign.metrics.sliced.sliced_measure import SlicedMeasure
 
@@ -25,23 +24,16 @@ class RampFilteredSlicedWasserstein(SlicedMeasure):
 
     exponent: float = 0.75
 
-    name: ClassVar[str] = "rfsw"
-    title: ClassVar[str] = "ramp-filtered sliced Wasserstein distance"
-    cost: ClassVar[str] = "each image is transformed once, O(L^2 log L); a pair costs an FFT over the angle"
-    warning: ClassVar[str | None] = (
-        "euclidean is better where images are hardly deformed, and for neighbours of raw noisy particles"
-    )
+    name = "rfsw"
+    words = "ramp-filtered sliced Wasserstein distance, for deformed images"
+    warning = "euclidean is better where images are hardly deformed, and for neighbours of raw noisy particles"
+    parts = 2
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
         if not 0.0 < self.exponent <= 3.0:
             raise ValueError(f"the ramp's exponent must lie between 0 and 3, not {self.exponent}")
-
-    @property
-    def parts(self) -> int:
-        """Both parts."""
-        return 2
 
     @property
     def ramp(self) -> float:

@@ -8,7 +8,6 @@ pixels so that masks can be compared. L. G. Brown, "A survey of image registrati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numba import njit
@@ -16,21 +15,19 @@ from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, by_kernel
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
 
 @dataclass(frozen=True)
 class SumOfSquaredDifferences(ClosedFormMeasure):
     """Mean squared difference of the pixels inside the mask; lower is better."""
 
-    name: ClassVar[str] = "ssd"
-    title: ClassVar[str] = "mean squared difference"
-    lower_is_better: ClassVar[bool] = True
-    warning: ClassVar[str | None] = "needs both images on one intensity scale"
+    name = "ssd"
+    words = "mean squared difference"
+    unit = "squared intensity"
+    warning = "needs both images on one intensity scale"
 
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the mean squared difference, and its slopes 2 (m - r) / P."""
         return by_kernel(_squares, reference, moved, slopes)
 

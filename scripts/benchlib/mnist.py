@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.metrics.measure import Preparation, SearchLimits
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.angle_curve import curves
 from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
 from cryoalign.metrics.sliced.wiener_split import known_of_stack

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.measure import Measure, Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.sliced.sinogram import line_layout
 
 from . import digits

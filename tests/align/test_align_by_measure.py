@@ -11,7 +11,7 @@ from helpers.align import align, angle_difference, numbers, phantom_set, read_mr
 
 # Largest error of an angle in degrees and median error of an origin in px, of 40 particles at SNR 1.
 TOLERANCE = {
-    "euclidean": (2, 0.2), "ssd": (2, 0.2), "normalised-ssd": (2, 0.2),
+    "euclidean": (2, 0.2), "ncc": (2, 0.2), "ssd": (2, 0.2), "normalised-ssd": (2, 0.2),
     "absolute-difference": (3, 0.3), "correntropy": (3, 0.3), "mutual-information": (3, 0.3), "wavelet-emd": (4, 0.3),
     "sw": (9, 0.25), "sw1": (9, 0.25), "rfsw": (5, 0.25), "auto": (5, 0.25),
 }  # fmt: skip
@@ -66,7 +66,7 @@ def test_same_bytes_for_threads_and_parts_in_rounds_with_mirrors(made):
 
 def test_round_the_input_pose_and_with_flips(made):
     folder, truth = made
-    by(folder, "first", "ncc")
+    by(folder, "first", "weighted")
     assert "cryoalignMetricValue" not in table(folder / "first/particles.star")
     align(folder, "first/particles.star", "--reference", "ref.mrcs", "-o", "again", "--metric", "euclidean",
           "--no-write-stack", "--overwrite", "--local", 8, "--local-flip", "--max-shift-px", 1)  # fmt: skip
@@ -99,7 +99,7 @@ def test_no_signal_by_the_given_references_is_a_warning_where_any_contrast_goes(
     phantom_set(100, 40, 4.0, snr=1.0, seed=21, views=3, ctf=True, shift_sd=2.0).write(tmp_path)
     ran = by(tmp_path, "mi", "mutual-information", "--max-shift-px", 0)
     assert any("--halves asks the particles themselves" in line for line in ran.lines)
-    by(tmp_path, "ncc", "ncc", "--max-shift-px", 0, status=3)
+    by(tmp_path, "weighted", "weighted", "--max-shift-px", 0, status=3)
 
 
 def test_intensity_of_references_does_not_matter(made):
@@ -119,8 +119,9 @@ def test_a_warning_where_noise_is_too_strong(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--metric", "rfsw", "--fast"), "--fast goes with the search of --metric ncc"),
+        (("--metric", "rfsw", "--fast"), "--fast goes with the search of --metric weighted"),
         (("--metric", "nothing"), "'nothing' is not one of"),
+        (("--metric", "rfsw-ncc"), "rfsw-ncc only ranks images, for rid-distance: it does not align them"),
         (("--metric", "sw", "--local", 5, "--mirror"), "--local and --mirror exclude each other"),
     ],
 )

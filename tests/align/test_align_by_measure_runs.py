@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoalign.metrics.registry import MEASURES
+from cryoalign.metrics.names import measure_names
 from cryoalign.passes.align.part import AlignPart
 from helpers.align import align, angle_difference, numbers, phantom_set, results, run
 
@@ -28,7 +28,7 @@ def by(folder, out: str, metric: str, *words: object, status: int = 0):
 
 
 @pytest.mark.parametrize(
-    "metric", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MEASURES]
+    "metric", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in measure_names()]
 )
 def test_same_bytes_however_it_is_run(made, metric, monkeypatch):
     if metric == "wavelet-emd":

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 import pytest
 
-from cryoalign.cli import comparison_options
+from cryoalign.cli.comparison_options import COMPONENTS
 from cryoalign.cli.main import main
 from cryoalign.cli.rid_distance import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.metrics import registry
+from cryoalign.metrics.names import measure_names, ranking_names
 from cryoalign.run.cpus import available_cpus
 
 BASIC = "a.star -o out"
@@ -91,7 +91,9 @@ def test_every_parameter_has_an_option():
 
 
 def test_all_measures_have_a_name_on_the_command_line():
-    assert tuple(registry.MEASURES) == comparison_options.MEASURES
+    choices = next(parameter.type.choices for parameter in command.params if parameter.name == "metric")
+    assert choices == (*COMPONENTS, *ranking_names())
+    assert set(ranking_names()) - set(measure_names()) == {"rfsw-ncc"}
 
 
 @pytest.mark.parametrize("words", ["--score llr", "--score euclidean", "--candidates 100"])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from helpers.blobs import degrees_apart, random_blobs, random_poses
 
 PIXEL_MEASURES = (

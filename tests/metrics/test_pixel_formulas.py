@@ -12,9 +12,9 @@ from cryoalign.core.poses import Poses
 from cryoalign.metrics.correntropy import Correntropy
 from cryoalign.metrics.measure import Preparation
 from cryoalign.metrics.mutual_information import MutualInformation
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.pixels.masked_pixels import MaskedPixels
 from cryoalign.metrics.pixels.pyramid import disc_pixels
-from cryoalign.metrics.registry import measure
 from cryoalign.metrics.wavelet_emd import WaveletEmd
 from helpers.pixel_cases import PIXEL_MEASURES
 

@@ -10,7 +10,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from helpers.pixel_cases import BOX, LADDER, PIXEL_MEASURES, background, copies, degrees_apart, find, limits, off
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.sliced.polar_rotation import polar_harmonics, rotation_curves
 from helpers.blobs import degrees_apart, random_blobs
 

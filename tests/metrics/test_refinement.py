@@ -5,7 +5,7 @@ import pytest
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Matches
-from cryoalign.metrics.registry import MEASURES, measure
+from cryoalign.metrics.names import measure, measure_names
 from helpers.pixel_cases import background, copies, degrees_apart, limits, off
 
 
@@ -16,7 +16,7 @@ def refined(name, case, start, reach):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", measure_names())
 def test_the_optimum_beside_the_start_is_found(name, mirror):
     case = copies(6, seed=4, mirror=mirror)
     away = np.array([-4.0, -2.0, -1.0, 1.0, 2.0, 4.0])
@@ -31,7 +31,7 @@ def test_the_optimum_beside_the_start_is_found(name, mirror):
     np.testing.assert_allclose(found.poses.dx, searched.poses.dx, atol=0.1)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", measure_names())
 def test_a_wrong_start_does_not_end_at_the_best_optimum(name):
     case = copies(4, seed=6)
     start = Poses(case.psi + 180.0, case.dx, case.dy)

@@ -1,9 +1,8 @@
-"""The pieces of the ladder: bands, moving images and their slopes, the sparse grid, descents; the registry."""
+"""The pieces of the ladder: bands, moving images and their slopes, the sparse grid, descents."""
 
 import numpy as np
 import pytest
 
-from cryoalign.core.errors import InputError
 from cryoalign.core.filters import radial_average
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
@@ -12,9 +11,7 @@ from cryoalign.metrics.pixels.moving import MovingImages, slope_images
 from cryoalign.metrics.pixels.pyramid import band_boxes, disc_pixels, level_of
 from cryoalign.metrics.pixels.sparse_grid import best_peaks, pose_grid, shifted_images, turned_references
 from cryoalign.metrics.pixels.wiener import wiener_filtered
-from cryoalign.metrics.registry import MEASURES, in_words, measure
 from helpers.blobs import random_blobs
-from helpers.pixel_cases import PIXEL_MEASURES
 
 BOX = 64
 
@@ -188,33 +185,6 @@ def test_the_filter_keeps_signal_and_drops_noise():
     assert left[:, 24:].mean() < 0.05 * 0.09
     fft = np.abs(np.fft.rfft2(filtered)) ** 2
     assert radial_average(fft, BOX)[:, 24:].mean() < 0.05 * BOX**2 * 0.09
-
-
-# Names
-
-
-def test_every_name_makes_its_measure():
-    for name in PIXEL_MEASURES:
-        metric = measure(name)
-        assert metric.name == name
-        assert metric.title == in_words(name)
-        assert metric.cost
-        assert metric.translations
-        assert isinstance(metric.lower_is_better, bool)
-    assert set(PIXEL_MEASURES) < set(MEASURES)
-
-
-def test_options_go_to_the_measure():
-    assert measure("mutual-information", bins=24).bins == 24
-    with pytest.raises(InputError, match=r"ssd does not take these options \('bins'\)"):
-        measure("ssd", bins=3)
-
-
-def test_an_unknown_name_is_refused_with_all_names():
-    with pytest.raises(InputError, match=r"no such measure \('euclid'\); choose from euclidean, ncc, .*rfsw.*auto"):
-        measure("euclid")
-    with pytest.raises(InputError, match="no such measure"):
-        in_words("x")
 
 
 def test_pixels_of_a_disc():

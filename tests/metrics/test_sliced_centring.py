@@ -7,7 +7,7 @@ import pytest
 
 from cryoalign.core.masks import centre_offsets, soft_disc
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.sliced.centring import centre_of_density, masked_about
 from cryoalign.metrics.sliced.wiener_split import known_of_stack
 from helpers.blobs import random_blobs, random_poses

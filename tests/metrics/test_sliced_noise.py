@@ -10,8 +10,8 @@ import pytest
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.metrics.automatic import choice, sliced_weight
 from cryoalign.metrics.measure import Preparation, SearchLimits
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.registry import measure
 from cryoalign.metrics.sliced.angle_curve import curves
 from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
 from cryoalign.metrics.sliced.wiener_split import (

@@ -9,7 +9,7 @@ from scipy.stats import wasserstein_distance
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.sliced.angle_curve import curves, harmonics, values_at
 from cryoalign.metrics.sliced.quantiles import part_quantiles
 from cryoalign.metrics.sliced.sinogram import LineTransform, line_layout, projections

@@ -12,7 +12,7 @@ import pytest
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.sliced.quantiles import part_quantiles
 
 # It would import every array library that is installed, and take their warnings along.

@@ -113,7 +113,7 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     if plan.settings.measured:
         found = plan.geometries[0].measures[0]
         snr = "unknown" if found.known[0].snr is None else f"{found.known[0].snr:.2g}"
-        run.log.info("compared by %s at an SNR of %s; %s", found.measure.title, snr, found.measure.cost)
+        run.log.info("compared by %s at an SNR of %s; %s", found.measure.words, snr, found.measure.cost_in_words)
     run.log.info(
         "CTF %s, whitening %s, mirrors %s, psi %s",
         "corrected" if plan.ctf is not None else "not corrected",

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cryoalign.alignment.strategy import STRATEGIES, Strategy, strategy
 from cryoalign.core.errors import InputError
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.settings import CHOICES, TableOptions
 from cryoalign.run.parameters import PartOptions
@@ -73,7 +73,7 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
             measure(self.metric)  # a name that is wrong, or a package that is missing, is said now
             if self.fast:
                 raise InputError(
-                    "--fast goes with the search of --metric ncc", value=self.metric, hint="leave one of them out"
+                    "--fast goes with the search of --metric weighted", value=self.metric, hint="leave one of them out"
                 )
         if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
             raise InputError(

@@ -39,7 +39,7 @@ def pair_drawing(
             at = number if number in members else members[0]
             other, magnification = _pose(result, at, pair)
             here = image if magnification == scale else search.image(row_b, magnification)
-            values[number, column] = search.measure.curve(reference, here, other.psi, other)[0]
+            values[number, column] = search.measure.at_poses(reference, here, other)[0]
         registrations.append(
             Registration(
                 metric=name,

@@ -97,7 +97,7 @@ def _unit(
         pose = poses.take([row])
         reach = max(search.setting.limits.max_shift_px, float(np.hypot(pose.dx, pose.dy)[0]) + _BEYOND_PX)
         limits = replace(search.setting.limits, max_shift_px=reach)
-        there = search.measure.curve(reference, image, pose.psi, pose)
+        there = search.measure.at_poses(reference, image, pose)
         found = search.measure.refine(reference, image, pose, limits)
         # A shift in closed form, from centres of mass, can be worse than the given one.
         stays = sign * there[0] <= sign * found.score[0]

@@ -23,7 +23,7 @@ from cryoalign.jobs.compare.report import write_report
 from cryoalign.jobs.compare.result import CompareResult, result_of
 from cryoalign.jobs.compare.scales import ScaleGrid, scale_grid
 from cryoalign.jobs.compare.search import Found, PairSearch, known_of
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.run.interrupt import Interrupted
 from cryoalign.run.rundir import RunDirectory
 from cryoalign.run.runlog import progress

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.metrics.registry import MEASURES, in_words
+from cryoalign.metrics.names import measure_class, measure_names
 from cryoalign.run.parameters import RunOptions
 
-NEED_AN_EXTRA = ("wavelet-emd",)
-"""Measures that need a package which is not installed with cryoalign."""
-DEFAULT_METRICS = tuple(name for name in MEASURES if name not in NEED_AN_EXTRA)
 EXPORTS = ("csv",)
 
 
@@ -94,7 +91,7 @@ class CompareParameters(RunOptions):
         super().__post_init__()
         self.refuse_together(("max_shift", "max_shift_px"), ("all_pairs", "by_class"), ("check_poses", "scale"))
         for name in self.metric:
-            in_words(name)  # refuses names that are not known
+            measure_class(name)  # refuses names that are not known
         object.__setattr__(self, "metric", tuple(dict.fromkeys(self.metric)))
         object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
         self.check_numbers("mask_diameter", "angpix")
@@ -105,4 +102,4 @@ class CompareParameters(RunOptions):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the measures that are used."""
-        return self.metric or DEFAULT_METRICS
+        return self.metric or tuple(name for name in measure_names() if measure_class(name).needs_extra is None)

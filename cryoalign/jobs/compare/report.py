@@ -14,7 +14,6 @@ from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
-from cryoalign.metrics.registry import in_words
 from cryoalign.report.compare import CompareReportData, MetricSummary, write_compare_report
 from cryoalign.run.rundir import RunDirectory
 
@@ -35,7 +34,7 @@ def write_report(
     summaries = [
         MetricSummary(
             metric=name,
-            words=in_words(name),
+            words=searches[name].measure.words,
             lower_is_better=searches[name].measure.lower_is_better,
             warning=searches[name].measure.warning,
             median_value=float(np.median(result.found[name].value)),

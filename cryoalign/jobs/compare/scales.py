@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.compare.geometry import Setting
 from cryoalign.metrics.measure import Matches, Measure, SearchLimits
-from cryoalign.metrics.mutual_information import MutualInformation
 
 _STEP_PX = 1.5
 _TOLERANCE_PX = 0.03
@@ -65,25 +64,6 @@ def scale_grid(setting: Setting, limit: float) -> ScaleGrid:
     return ScaleGrid(scales, reach / half, _TOLERANCE_PX / setting.mask_radius_px)
 
 
-def across_scales(
-    measure: Measure, reference: Any, images: Any, poses: Poses, values: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return what matches of images at different scales are compared by, (n,): their values, if no other is known.
-
-    Parameters
-    ----------
-    measure
-        Mutual information has a normalised form, which favours large copies less.
-    reference, images
-        Prepared, one and n.
-    poses, values
-        Of the n images.
-    """
-    if isinstance(measure, MutualInformation):
-        return measure.normalised(reference, images, poses)
-    return values
-
-
 def best_scales(values: NDArray[np.float64], *, lower: bool) -> NDArray[np.int64]:
     """Return which scale is best for each pair, from values (S, P)."""
     return np.argmin(values if lower else -values, axis=0)
@@ -107,8 +87,8 @@ def refined(
         factor = float(np.exp(change))
         moved = Poses(pose.psi, pose.dx * factor, pose.dy * factor, pose.mirror)
         image = search.image(row, start * factor)
-        there = measure.curve(reference, image, pose.psi, moved)
-        return sign * float(across_scales(measure, reference, image, moved, there)[0])
+        there = measure.at_poses(reference, image, moved)
+        return sign * float(measure.across_scales(reference, image, moved, there)[0])
 
     low = -grid.step if at > 0 else 0.0
     high = grid.step if at < len(grid.scales) - 1 else 0.0
@@ -119,6 +99,6 @@ def refined(
     near = SearchLimits(limits.max_shift_px, limits.mirror, pose.psi, _WINDOW_DEG)
     images = [search.image(row, start * np.exp(c)) for c in changes]
     matches = [measure.search(reference, image, near) for image in images]
-    worth = [across_scales(measure, reference, i, m.poses, m.score)[0] for i, m in zip(images, matches, strict=True)]
+    worth = [measure.across_scales(reference, i, m.poses, m.score)[0] for i, m in zip(images, matches, strict=True)]
     best = int(np.argmin(sign * np.array(worth)))
     return float(start * np.exp(changes[best])), matches[best]

@@ -21,7 +21,7 @@ from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
 from cryoalign.core.roomy_pool import RoomyPool
 from cryoalign.jobs.compare.geometry import Pairs, Setting
-from cryoalign.jobs.compare.scales import ScaleGrid, across_scales, best_scales, refined
+from cryoalign.jobs.compare.scales import ScaleGrid, best_scales, refined
 from cryoalign.metrics.measure import Matches, Measure, Preparation
 from cryoalign.metrics.sliced.wiener_split import known_of_stack
 
@@ -158,7 +158,7 @@ class PairSearch:
             matches = [self.measure.search(r, images, self.setting.limits) for r in references]
             tried.append(_found(matches, scale))
             compared = [
-                across_scales(self.measure, r, images, m.poses, m.score)
+                self.measure.across_scales(r, images, m.poses, m.score)
                 for r, m in zip(references, matches, strict=True)
             ]
             worth.append(np.stack(compared, axis=1).ravel())

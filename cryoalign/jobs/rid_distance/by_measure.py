@@ -19,12 +19,9 @@ from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.metrics.automatic import Automatic, choice
-from cryoalign.metrics.measure import Measure, PairTable, Preparation, Ranking, SearchLimits
-from cryoalign.metrics.registry import measure
-from cryoalign.metrics.sliced.neighbours import NeighbourSlicedWasserstein
+from cryoalign.metrics.measure import PairTable, Preparation, Ranking, SearchLimits
+from cryoalign.metrics.names import ranking
 from cryoalign.metrics.sliced.wiener_split import known_of_stack
-from cryoalign.passes.noisy_measures import warning_of_noise
 from cryoalign.passes.prepare.compared import neighbour_count
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared
@@ -32,18 +29,6 @@ from cryoalign.run.parts import PartRange
 from cryoalign.run.rundir import RunDirectory
 from cryoalign.run.work import PureWork, do_parts
 
-UNITS = {
-    "euclidean": "intensity", "ncc": "1 - correlation", "absolute-difference": "intensity",
-    "ssd": "squared intensity", "normalised-ssd": "squared standard deviations", "correntropy": "1 - correntropy",
-    "mutual-information": "nats", "sw": "pixels", "sw1": "pixels", "rfsw": "pixels",
-    "wavelet-emd": "intensity times pixels", "auto": "of the measure that was chosen",
-}  # fmt: skip
-_IN_PIXELS = ("sw", "sw1", "rfsw")
-_PAIR_MS = {
-    "euclidean": 1.8, "ncc": 1.8, "ssd": 1.8, "normalised-ssd": 1.8, "absolute-difference": 12.0, "correntropy": 13.0,
-    "mutual-information": 13.0, "wavelet-emd": 31.0, "sw": 0.06, "sw1": 0.25, "rfsw": 0.06, "auto": 1.8,
-}  # fmt: skip
-"""CPU time of one pair of noisy 64 px images with shifts, measured."""
 MOST_HOURS, MOST_PAIRS = 24.0, 20_000_000
 _TILE, _SAMPLE = 32, 512
 _CLEAN = 0.05
@@ -60,25 +45,25 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     """
     assert p.measure is not None
     plan, m, known = prepared.plan, len(prepared.rows), _known(prepared)
-    compare = _ranked_by(p.measure, known.snr, p.shifts)
+    compare = ranking(p.measure).for_ranking(known.snr, p.shifts)
     k = None if p.lists_pairs else neighbour_count(p, m, run, prepared.particles)
     of = None if k is None else queried(p, prepared)
     tiles = _compared_tiles(m, of)
-    _check_cost(p, m, tiles, plan.box, run)
-    said = warning_of_noise(compare, known.snr)
+    _check_cost(p, compare, m, tiles, plan.box, run)
+    said = compare.warning_in_noise(known.snr)
     if said is not None:
         run.warn(said)
     noise = "clean images" if known.snr is None else f"images with an SNR of {known.snr:.2g}"
-    run.log.info("comparing %s by %s; %s", noise, compare.title, compare.cost)
+    run.log.info("comparing %s by %s; %s", noise, compare.words, compare.cost_in_words)
     max_shift = _max_shift(p, plan.raw_box, plan.box)
     limits = SearchLimits(max_shift, mirror=p.mirror)
     value, poses = _all_pairs(compare, prepared, known, limits, tiles, run)
     if not compare.lower_is_better:
-        own = _own_values(measure(compare.name), prepared, known)
+        own = _own_values(compare, prepared, known)
         distance = np.maximum(0.5 * (own[:, None] + own) - value, 0.0)
     else:
-        distance = value * (plan.raw_per_prepared if compare.name in _IN_PIXELS else 1.0)
-    words = f"{compare.name} ({UNITS[compare.name]})"
+        distance = value * (plan.raw_per_prepared if compare.in_pixels else 1.0)
+    words = f"{compare.name} ({compare.unit})"
     sd = None if max_shift == 0 else max_shift * plan.raw_per_prepared / 2.5
     if k is None:
         return FoundGraph(_pairs(p, distance, poses, prepared, words), None, sd, 0)
@@ -88,13 +73,6 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
 
 
-def _ranked_by(name: str, snr: float | None, shifts: bool) -> Ranking:
-    """Return the measure that images are ranked by: what aligns deformed copies best is not what ranks views best."""
-    if name == Automatic.name and choice(np.inf if snr is None else snr, shifts) == NeighbourSlicedWasserstein.name:
-        name = NeighbourSlicedWasserstein.name
-    return NeighbourSlicedWasserstein() if name == NeighbourSlicedWasserstein.name else measure(name)
-
-
 def _compared_tiles(m: int, of: NDArray[np.int64] | None) -> NDArray[np.bool_]:
     """Return which tiles of rows are compared with which, (tiles, tiles): all, or those with images asked for."""
     count = -(-m // _TILE)
@@ -102,12 +80,13 @@ def _compared_tiles(m: int, of: NDArray[np.int64] | None) -> NDArray[np.bool_]:
     return asked[:, None] | asked
 
 
-def _check_cost(p: RidDistanceParameters, m: int, tiles: NDArray[np.bool_], box: int, run: RunDirectory) -> None:
+def _check_cost(
+    p: RidDistanceParameters, compare: Ranking, m: int, tiles: NDArray[np.bool_], box: int, run: RunDirectory
+) -> None:
     """Say how long the pairs take; refuse what takes days, or does not fit."""
-    assert p.measure is not None
     pairs = m * (m - 1) // 2
     # Half of the work is done on small copies of the images, whatever their box.
-    each = _PAIR_MS[p.measure] * (2 if p.mirror else 1) * (0.5 + 0.5 * (box / 64) ** 2)
+    each = compare.pair_ms * (2 if p.mirror else 1) * (0.5 + 0.5 * (box / 64) ** 2)
     hours = pairs * float(tiles.mean()) * each / 3.6e6
     if pairs > MOST_PAIRS or hours > MOST_HOURS:
         raise InputError(
@@ -210,12 +189,12 @@ def _all_pairs(
     return upper + upper.T, whole
 
 
-def _own_values(compare: Measure, prepared: Prepared, known: Preparation) -> NDArray[np.float64]:
+def _own_values(compare: Ranking, prepared: Prepared, known: Preparation) -> NDArray[np.float64]:
     """Return the measure of each image with itself, as it is, (m,)."""
     own = np.empty(len(prepared.rows))
     for i in range(len(own)):
         one = compare.prepare(np.array(prepared.images[i : i + 1], np.float32), known)
-        own[i] = compare.curve(one, one, np.zeros(1))[0]
+        own[i] = compare.own_value(one)
     return own
 
 

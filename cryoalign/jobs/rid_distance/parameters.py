@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import ranking
 from cryoalign.passes.prepare.settings import ComparisonParameters
 
 EXPORTS = ("csv", "star")
@@ -19,7 +19,7 @@ class RidDistanceParameters(ComparisonParameters):
     Attributes
     ----------
     measure
-        Measure of images, a name of ``cryoalign.metrics.registry``, in place of score and metric; None = by components.
+        Measure of images, a name of ``cryoalign.metrics.names``, in place of score and metric; None = by components.
     max_distance
         Keep pairs no further apart than this, in the distance's own unit; without k all such pairs.
     all_pairs
@@ -67,7 +67,7 @@ class RidDistanceParameters(ComparisonParameters):
 
     def _check_measure(self, name: str) -> None:
         """Refuse what says how components are compared; and a name that is wrong, or a package that is missing."""
-        measure(name)
+        ranking(name)
         if self.score != "llr":
             raise InputError(
                 f"--score and --metric {name} exclude each other", value=self.score, hint="scores compare components"

@@ -19,10 +19,10 @@ from cryoalign.classification.ordering import best_attainable
 from cryoalign.classification.pipeline import find_neighbours
 from cryoalign.classification.settings import Score
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.rid_distance.by_measure import UNITS as MEASURE_UNITS
 from cryoalign.jobs.rid_distance.by_measure import find_by_measure
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
+from cryoalign.metrics.names import ranking_class
 from cryoalign.passes.prepare.compared import UNITS, metric_in_words, neighbour_count, saying, search_settings
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared
@@ -34,7 +34,7 @@ MOST_PAIRS = 20_000_000
 
 def unit_of(p: RidDistanceParameters) -> str:
     """Return what distances are counted in."""
-    return UNITS[p.score] if p.measure is None else MEASURE_UNITS[p.measure]
+    return UNITS[p.score] if p.measure is None else ranking_class(p.measure).unit
 
 
 def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -17,24 +17,12 @@ from numpy.typing import NDArray
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.descent import DescentSettings, descend
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, masked, reference_pixels
+from cryoalign.metrics.pixels.masked_pixels import masked, reference_pixels
 from cryoalign.metrics.pixels.moving import MovingImages
 from cryoalign.metrics.pixels.pyramid import Level
 
-
-class Slope(Protocol):
-    """What is climbed: a measure of pixels that knows its derivatives."""
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether it is a distance."""
-        ...
-
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-        """See :meth:`cryoalign.metrics.pixels.pixel_measure.PixelMeasure.compare`."""
-        ...
+if TYPE_CHECKING:
+    from cryoalign.metrics.pixels.pixel_measure import PixelMeasure
 
 
 @dataclass(eq=False)
@@ -52,7 +40,7 @@ class Climbers:
 
 
 def climb(
-    measure: Slope,
+    measure: PixelMeasure,
     climbers: Climbers,
     level: Level,
     row: int,

@@ -98,7 +98,7 @@ def descend(
             break
         trial = limited(rows, x[rows] + step[rows, None] * direction[rows])
         new_value, new_slope = evaluate(rows, trial)
-        for at, i in enumerate(rows):
+        for at, i in enumerate(rows.tolist()):
             moved = trial[at] - x[i]
             length = float(np.sqrt((moved**2).sum()))
             if new_value[at] <= value[i] + _ENOUGH * min(float(slope[i] @ moved), 0.0) and length > 0:

@@ -6,16 +6,14 @@ pyramid they go downhill on the measure itself, and the worse ones are left behi
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.tiles import TILE
-from cryoalign.metrics.measure import APART_DEG, PairTable, SearchLimits, chosen_translation
+from cryoalign.metrics.measure import APART_DEG, PairTable, SearchLimits
 from cryoalign.metrics.pixels.climb import Climbers, climb
 from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, masked
 from cryoalign.metrics.pixels.moving import MovingImages
@@ -32,7 +30,8 @@ KEPT = 3
 class LadderMeasure(PixelMeasure):
     """A measure of pixels whose poses are found by the ladder."""
 
-    filters: ClassVar[bool] = True
+    cost = "a grid of all angles and shifts at a low band, then descents"
+    filters = True
 
     def grid(self, turned: MaskedPixels, shifted: MaskedPixels) -> NDArray[np.float64]:
         """Compare every turned copy of a reference with every shifted copy of an image, float64 (A, columns)."""
@@ -42,17 +41,11 @@ class LadderMeasure(PixelMeasure):
             rows.append(self.compare(one, shifted)[0])
         return np.stack(rows)
 
-    @abstractmethod
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-        """See :meth:`PixelMeasure.compare`; here the derivatives are needed too."""
-
     def pairs(
         self, references: PixelFeatures, images: PixelFeatures, limits: SearchLimits, *, margins: bool
     ) -> tuple[PairTable, NDArray[np.float64]]:
         """Climb for every pair, tile by tile of the images."""
-        if chosen_translation(self, limits) == "none":
+        if self.shifts_by(limits) == "none":
             limits = replace(limits, max_shift_px=0.0)
         table, runner_up = PairTable.empty(len(references), len(images)), np.zeros((len(references), len(images)))
         boxes = band_boxes(images.box)
@@ -121,9 +114,9 @@ def _fittest(climbers: Climbers) -> Climbers:
         mine = np.flatnonzero(climbers.image == image)
         mine = mine[np.argsort(climbers.cost[mine], kind="stable")]
         chosen: list[int] = []
-        for i in mine:
+        for i in mine.tolist():
             if all(_distinct(climbers, i, j) for j in chosen):
-                chosen.append(int(i))
+                chosen.append(i)
         apart = [i for i in chosen if _turned(climbers, i, chosen[0])]
         few = chosen[:KEPT]
         if apart and apart[0] not in few:
@@ -149,10 +142,10 @@ def _write(
     """Write the best of each image, and the cost of the best that is turned away from it."""
     for number, row in enumerate(rows):
         mine = np.flatnonzero(climbers.image == number)
-        best = mine[np.argmin(climbers.cost[mine])]
+        best = int(mine[np.argmin(climbers.cost[mine])])
         table.value[a, row] = climbers.cost[best]
         table.psi_deg[a, row] = wrap_degrees(climbers.pose[best, 0])
         table.dx[a, row], table.dy[a, row] = climbers.pose[best, 1:]
         table.mirror[a, row] = climbers.mirror[best]
-        others = [climbers.cost[i] for i in mine if _turned(climbers, i, best)]
+        others = [climbers.cost[i] for i in mine.tolist() if _turned(climbers, i, best)]
         runner_up[a, row] = min(others, default=np.inf)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from cryoalign.metrics.pixels.pyramid import Level
 
+Compared = tuple[NDArray[np.float64], NDArray[np.float32] | None]
+"""Values (m,), and their derivatives by every moving pixel, (m, P), where they are wanted."""
+
 
 class MaskedPixels(NamedTuple):
     """Pixels inside the mask of m images.
@@ -44,7 +47,7 @@ def reference_pixels(level: Level, row: int) -> MaskedPixels:
 
 def by_kernel(
     kernel: Callable[..., None], reference: MaskedPixels, moved: MaskedPixels, slopes: bool, *more: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+) -> Compared:
     """Run a compiled kernel, which writes values (m,) and, where there is room for them, slopes (m, P)."""
     value = np.empty(len(moved.pixels))
     slope = np.empty(moved.pixels.shape if slopes else (0, 0), np.float32)

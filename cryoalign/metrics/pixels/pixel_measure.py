@@ -7,19 +7,19 @@ it.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.metrics.measure import Matches, PairTable, Preparation, SearchLimits, Translation
+from cryoalign.metrics.measure import Matches, Measure, PairTable, Preparation, SearchLimits
 from cryoalign.metrics.pair_search import best_matches
 from cryoalign.metrics.pixels.climb import Climbers, climb
-from cryoalign.metrics.pixels.masked_pixels import MaskedPixels, masked, reference_pixels
+from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.pixels.moving import MovingImages
 from cryoalign.metrics.pixels.pyramid import Level, level_of
 from cryoalign.metrics.pixels.wiener import wiener_filtered
@@ -72,22 +72,13 @@ class PixelFeatures:
         return PixelFeatures(self.images[rows], self.background, noise)
 
 
-class PixelMeasure(ABC):
-    """A measure of pixels inside the reference's disc; see :class:`cryoalign.metrics.measure.Measure`."""
+class PixelMeasure(Measure):
+    """A measure of pixels inside the reference's disc."""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    lower_is_better: ClassVar[bool]
-    cost: ClassVar[str]
-    warning: ClassVar[str | None] = None
-    translations: ClassVar[tuple[Translation, ...]] = ("grid", "none")
-    filters: ClassVar[bool] = False
-    """Whether noisy images pass a Wiener filter before they are compared."""
+    translations = ("grid", "none")
 
     @abstractmethod
-    def compare(
-        self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    def compare(self, reference: MaskedPixels, moved: MaskedPixels, *, slopes: bool = False) -> Compared:
         """Return the measure of m moved images against one reference, and its derivatives.
 
         Parameters
@@ -146,30 +137,9 @@ class PixelMeasure(ABC):
         value = self.values_at(references, 0, images, everyone, found)
         return Matches(np.zeros(len(images), np.int64), found, value, np.zeros(len(images)))
 
-    def value(
-        self,
-        reference: NDArray[np.float32],
-        image: NDArray[np.float32],
-        poses: Poses,
-        background: Preparation | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the measure of one image (L, L), moved by each of m poses, against one reference (L, L): (m,).
-
-        The noise is that of the image; the reference is taken as it is.
-        """
-        known = background or Preparation()
-        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
-        moving = self.prepare(np.asarray(image, np.float32)[None], known)
-        return self.values_at(fixed, 0, moving, np.zeros(len(poses), np.int64), poses)
-
-    def curve(
-        self, reference: PixelFeatures, image: PixelFeatures, psi_deg: NDArray[np.float64], at: Poses | None = None
-    ) -> NDArray[np.float64]:
-        """Return the value of one image against one reference turned by each angle, with shift and mirror of ``at``."""
-        psi = np.asarray(psi_deg, dtype=np.float64)
-        still = at or Poses.identity(1)
-        dx, dy, mirror = (np.full(len(psi), column[0]) for column in (still.dx, still.dy, still.mirror))
-        return self.values_at(reference, 0, image, np.zeros(len(psi), np.int64), Poses(psi, dx, dy, mirror))
+    def at_poses(self, reference: PixelFeatures, image: PixelFeatures, poses: Poses) -> NDArray[np.float64]:
+        """Return the values of one image against one reference at each of m poses, (m,)."""
+        return self.values_at(reference, 0, image, np.zeros(len(poses), np.int64), poses)
 
     def values_at(
         self, references: PixelFeatures, row: int, images: PixelFeatures, rows: NDArray[np.int64], poses: Poses

@@ -55,7 +55,8 @@ def pose_grid(level: Level, limits: SearchLimits) -> PoseGrid:
     angles = 4 * int(np.ceil(2 * np.pi * 0.75 * radius / _STEP_PX / 4))
     spacing = _STEP_PX * level.scale
     shifts = shift_grid(limits.max_shift_px, spacing) if limits.max_shift_px > 0 else np.zeros((1, 2))
-    return PoseGrid(np.arange(angles) * (360.0 / angles), np.asarray(shifts, np.float64), limits.mirror, spacing)
+    psi = np.arange(angles, dtype=np.float64) * (360.0 / angles)
+    return PoseGrid(psi, np.asarray(shifts, np.float64), limits.mirror, float(spacing))
 
 
 def turned_references(level: Level, row: int, grid: PoseGrid) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ arXiv 2503.13756). Images are kept centred: the shift has a closed form (:mod:`c
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,14 +18,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses, rotate_points
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.metrics.measure import (
-    Matches,
-    PairTable,
-    Preparation,
-    SearchLimits,
-    Translation,
-    chosen_translation,
-)
+from cryoalign.metrics.measure import Matches, Measure, PairTable, Preparation, SearchLimits
 from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.sliced.angle_curve import Harmonics, harmonics, tiles_of_curves, values_at
 from cryoalign.metrics.sliced.features import SlicedFeatures, SlicedImage
@@ -38,8 +30,8 @@ from cryoalign.metrics.sliced.wiener_split import LineReader
 
 
 @dataclass(frozen=True)
-class SlicedMeasure(ABC):
-    """A sliced Wasserstein distance; see :class:`cryoalign.metrics.measure.Measure`.
+class SlicedMeasure(Measure):
+    """A sliced Wasserstein distance.
 
     Parameters
     ----------
@@ -52,12 +44,15 @@ class SlicedMeasure(ABC):
     p: int = 2
     quantiles: int = 32
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    cost: ClassVar[str]
-    warning: ClassVar[str | None]
-    lower_is_better: ClassVar[bool] = True
-    translations: ClassVar[tuple[Translation, ...]] = ("closed-form", "none")
+    unit = "pixels"
+    in_pixels = True
+    cost = "each image is transformed once, O(L^2 log L); a pair costs an FFT over the angle"
+    pair_ms = 0.06
+    loses_in_noise = "noise counts as mass that must be moved; euclidean, auto or the default is better"
+    filters = True
+    translations = ("closed-form", "none")
+    parts: ClassVar[int] = 1
+    """1: the positive part alone; 2: the negative one too."""
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -67,14 +62,9 @@ class SlicedMeasure(ABC):
             raise ValueError(f"the number of quantiles must be even, not {self.quantiles}")
 
     @property
-    @abstractmethod
-    def parts(self) -> int:
-        """1: the positive part alone; 2: the negative one too."""
-
-    @property
-    @abstractmethod
     def ramp(self) -> float:
         """Exponent of |k|; 0 for no filter."""
+        return 0.0
 
     def prepare(self, images: NDArray[np.float32], background: Preparation) -> SlicedFeatures:
         """Mask, filter and transform images, float32 (n, L, L), each on its own.
@@ -140,7 +130,7 @@ class SlicedMeasure(ABC):
         poses: Poses, limits: SearchLimits,
     ) -> Poses:  # fmt: skip
         """Return the poses of pairs of a reference and an image with shifts: in closed form, mended in noise."""
-        if chosen_translation(self, limits) != "closed-form":
+        if self.shifts_by(limits) != "closed-form":
             return poses
         dx, dy = closed_form_shift(references.centre[first], images.centre[second], poses.psi, poses.mirror)
         poses = Poses(poses.psi, dx, dy, poses.mirror)
@@ -154,7 +144,7 @@ class SlicedMeasure(ABC):
         self, references: SlicedFeatures, images: SlicedFeatures, limits: SearchLimits
     ) -> Callable[[bool], Curves]:
         """Return the curves of all pairs by the hand of the images."""
-        centred = chosen_translation(self, limits) == "closed-form"
+        centred = self.shifts_by(limits) == "closed-form"
         fixed = references.centred if centred else references.in_place()
 
         def tiles(mirror: bool) -> Curves:
@@ -176,33 +166,11 @@ class SlicedMeasure(ABC):
                 _absolute_curve(columns, one, curve[a, 0])
             yield np.array([i]), curve
 
-    def curve(
-        self, reference: SlicedFeatures, image: SlicedFeatures, psi_deg: NDArray[np.float64], at: Poses | None = None
-    ) -> NDArray[np.float64]:
-        """Return the distance in pixels of one pair at each angle (A,), with the shift and the mirror of ``at``."""
-        still = at if at is not None else Poses.identity(1)
-        psi = np.asarray(psi_deg, dtype=np.float64)
-        dx, dy, mirror = (np.full(len(psi), column[0]) for column in (still.dx, still.dy, still.mirror))
-        return self._at_poses(reference, image, Poses(psi, dx, dy, mirror))
+    def at_poses(self, reference: SlicedFeatures, image: SlicedFeatures, poses: Poses) -> NDArray[np.float64]:
+        """Return the distance in pixels of one image at each of m poses to one reference, (m,).
 
-    def value(
-        self,
-        reference: NDArray[np.float32],
-        image: NDArray[np.float32],
-        poses: Poses,
-        background: Preparation | None = None,
-    ) -> NDArray[np.float64]:
-        """Return the distance in pixels of one image, moved by each pose, to one reference: (m,).
-
-        The noise is that of the image. Nothing is resampled: turns are phases of the harmonics, and shifts are added to
-        the quantiles.
+        Nothing is resampled: turns are phases of the harmonics, and shifts are added to the quantiles.
         """
-        known = background or Preparation()
-        fixed = self.prepare(np.asarray(reference, np.float32)[None], replace(known, noise_spectrum=None))
-        moving = self.prepare(np.asarray(image, np.float32)[None], known)
-        return self._at_poses(fixed, moving, poses)
-
-    def _at_poses(self, reference: SlicedFeatures, image: SlicedFeatures, poses: Poses) -> NDArray[np.float64]:
         result = np.empty(len(poses))
         for mirror in (False, True):
             rows = np.flatnonzero(poses.mirror == mirror)
@@ -247,7 +215,7 @@ def _absolute_curve(reference, image, curve):  # type: ignore[no-untyped-def]
     """Average |U_{t + l}(q) - V_t(q)| for every l: there is no short cut. Sums of one angle are in single precision."""
     n, count = reference.shape
     for shift in range(n):
-        total = 0.0
+        total = np.float64(0.0)
         for t in range(n):
             other = t + shift if t + shift < n else t + shift - n
             part = np.float32(0.0)

@@ -14,10 +14,9 @@ from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.search.search import SearchPlan
 from cryoalign.core.tiles import TILE
 from cryoalign.metrics.measure import SearchLimits
-from cryoalign.metrics.registry import measure
+from cryoalign.metrics.names import measure
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.noise import ring_power_of
-from cryoalign.passes.noisy_measures import warning_of_noise
 from cryoalign.passes.sampling import spread
 
 _SAMPLE = 256
@@ -66,7 +65,7 @@ def warn_of_noise(plan: AlignPlan, warn: Callable[[str], None]) -> None:
     first: MeasurePlan = plan.geometries[0].measures[0]
     known = [one for g in plan.geometries for one in g.measures[0].known]
     snr = [one.snr for one in known if one.snr is not None]
-    said = warning_of_noise(first.measure, float(np.median(snr)) if snr else None)
+    said = first.measure.warning_in_noise(float(np.median(snr)) if snr else None)
     if said is not None:
         warn(said)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryoalign.metrics.names import measure_class
 from cryoalign.passes.settings import NoisyImageSettings, ResamplingSettings
 
-CORE_METRIC = "ncc"
-"""The measure of the search core, with CTF and noise weights."""
+CORE_METRIC = "weighted"
+"""The score of the search core, a correlation that CTF and noise weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class AlignSettings(NoisyImageSettings, ResamplingSettings):
     max_shift, max_shift_px
         Radius of the shift search round the input origin; both None = box / 12 pixels.
     metric
-        Measure by which references and poses are found, a name of ``cryoalign.metrics.registry``; "ncc" is the core's.
+        Measure by which references and poses are found: "weighted", the search core's, or a name of
+        ``cryoalign.metrics.names``.
     local, local_flip
         Half-width of the psi search round the input angle, None = full circle; with flip also round psi + 180.
     mirror
@@ -57,7 +59,7 @@ class AlignSettings(NoisyImageSettings, ResamplingSettings):
     @property
     def any_contrast(self) -> bool:
         """Whether particles may look like references with inverted contrast."""
-        return self.metric == "mutual-information"
+        return self.measured and measure_class(self.metric).any_contrast
 
     def max_shift_in(self, box: int, pixel_size_angstrom: float) -> float:
         """Return the radius of the shift search in pixels of a box."""

@@ -1,4 +1,4 @@
-"""Which images are nearest: the ramp-filtered distance, sharper, with a share of plain detail.
+"""What ranks views best: the ramp-filtered sliced Wasserstein distance, sharper, with a share of correlation.
 
 To turn a deformed copy back, mass that has to be moved says all. To rank many clean views it does not: every part of
 every line is brought to mass one, so that its strength is lost, and a few quite different views come out near. So
@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.measure import PairTable, Preparation, SearchLimits, chosen_translation
+from cryoalign.metrics.measure import PairTable, Preparation, Ranking, SearchLimits
 from cryoalign.metrics.pair_search import Curves, search_curves
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
 from cryoalign.metrics.sliced.angle_curve import Harmonics, harmonics, tiles_of_curves
@@ -36,7 +35,7 @@ _RFSW = RampFilteredSlicedWasserstein(exponent=1.5)
 
 
 @dataclass(frozen=True, eq=False)
-class NeighbourFeatures:
+class RfswNccFeatures:
     """Images ready to be ranked.
 
     Parameters
@@ -60,19 +59,20 @@ class NeighbourFeatures:
 
 
 @dataclass(frozen=True)
-class NeighbourSlicedWasserstein:
-    """The ramp-filtered distance as ``rid-distance`` ranks by it, in pixels; lower is better.
+class RfswWithCorrelation(Ranking):
+    """Ramp-filtered distance and correlation together, in pixels; lower is better. There is nothing to align."""
 
-    See :class:`cryoalign.metrics.measure.Ranking`; there is nothing to align.
-    """
+    name = "rfsw-ncc"
+    words = "ramp-filtered sliced Wasserstein distance with a share of correlation, to rank views"
+    unit = "pixels"
+    in_pixels = True
+    cost = "each image is transformed once, O(L^2 log L); a pair costs two FFTs over the angle"
+    pair_ms = 0.06
+    warning = "neighbours of raw noisy particles by steerable-pca or euclidean are better"
+    loses_in_noise = _RFSW.loses_in_noise
+    filters = True
 
-    name: ClassVar[str] = RampFilteredSlicedWasserstein.name
-    title: ClassVar[str] = "ramp-filtered sliced Wasserstein distance with a share of detail"
-    lower_is_better: ClassVar[bool] = True
-    cost: ClassVar[str] = "each image is transformed once, O(L^2 log L); a pair costs two FFTs over the angle"
-    warning: ClassVar[str | None] = "neighbours of raw noisy particles by steerable-pca or euclidean are better"
-
-    def prepare(self, images: NDArray[np.float32], background: Preparation) -> NeighbourFeatures:
+    def prepare(self, images: NDArray[np.float32], background: Preparation) -> RfswNccFeatures:
         """Mask, filter and transform images, float32 (n, L, L), each on its own."""
         reader = LineReader(images, background)
         layout, sliced, centred, still = reader.layout, [], [], []
@@ -84,13 +84,13 @@ class NeighbourSlicedWasserstein:
             still.append(_unit_columns(move_lines(lines, layout.box, -x, -y), layout))
         shape = layout.n_angles, layout.n_frequencies
         weight = (SHARE * background.radius(layout.box)) ** 2
-        return NeighbourFeatures(
+        return RfswNccFeatures(
             _RFSW.features_of(sliced, reader), harmonics(centred, shape), harmonics(still, shape), weight
         )
 
-    def table(self, a: NeighbourFeatures, b: NeighbourFeatures, limits: SearchLimits) -> PairTable:
+    def table(self, a: RfswNccFeatures, b: RfswNccFeatures, limits: SearchLimits) -> PairTable:
         """Compare all pairs."""
-        closed = chosen_translation(_RFSW, limits) == "closed-form"
+        closed = _RFSW.shifts_by(limits) == "closed-form"
         fixed, moving = (f.centred if closed else f.in_place for f in (a, b))
         sliced = _RFSW.curves_of(a.sliced, b.sliced, limits)
 

@@ -6,15 +6,15 @@ from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses
 from cryoalign.metrics.measure import Preparation, SearchLimits
+from cryoalign.metrics.names import measure
 from cryoalign.metrics.ramp_filtered import RampFilteredSlicedWasserstein
-from cryoalign.metrics.registry import measure
-from cryoalign.metrics.sliced.neighbours import SHARE, NeighbourSlicedWasserstein
+from cryoalign.metrics.rfsw_ncc import SHARE, RfswWithCorrelation
 from cryoalign.simulation.phantom import Phantom
 from helpers.blobs import random_blobs
 
 BOX = 48
 KNOWN = Preparation(mask_radius_px=19.0)
-RANK = NeighbourSlicedWasserstein()
+RANK = RfswWithCorrelation()
 
 
 @pytest.fixture(autouse=True, scope="module")
