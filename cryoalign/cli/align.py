@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
+from cryoalign.alignment.strategy import STRATEGIES
 from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
+    LateChoice,
     SuiteCommand,
-    all_particles,
     ctf_intact_first_peak_option,
     mask_diameter_option,
     output_option,
     particles_options,
     resampling_options,
+    run_command,
     run_options,
-    typed_words,
-    verbosity,
 )
 
 _EPILOG = """\b
@@ -64,7 +64,7 @@ Examples:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["references", "synchronized"]),
+    type=LateChoice(lambda: STRATEGIES),
     default="references",
     show_default=True,
     help="Align to --reference, or to averages that the particles make: angles between neighbours put into one frame.",
@@ -150,15 +150,7 @@ Examples:
 @click.option("--allow-no-signal", is_flag=True, help="Exit with 0, not 3, where no consistent signal was found.")
 @run_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    particles: tuple[Path, ...],
-    more_particles: tuple[Path, ...],
-    verbose: int,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Align PARTICLES (.star, .mrcs, .mrc, .cs) in plane to references, and write them so that RELION reads them.
 
     Every rotation and every shift in range is searched against every reference. Writes particles.star with the new
@@ -167,16 +159,4 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found (see --guard), 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.align.parameters import AlignParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = AlignParameters(inputs=all_particles(particles, more_particles), **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.align.job import run_align
-
-    return run_align(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "align", options)

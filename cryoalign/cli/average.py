@@ -10,15 +10,13 @@ import click
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
-    all_particles,
     ctf_intact_first_peak_option,
     mask_diameter_option,
     output_option,
     particles_options,
     resampling_options,
+    run_command,
     run_options,
-    typed_words,
-    verbosity,
 )
 
 _EPILOG = """\b
@@ -103,15 +101,7 @@ class ClassNumbers(click.ParamType):
 @click.option("--normalize/--no-normalize", default=False, show_default=True, help="Rescale every image's background.")
 @run_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    particles: tuple[Path, ...],
-    more_particles: tuple[Path, ...],
-    verbose: int,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Average PARTICLES (.star, .mrcs, .mrc, .cs) by class with the poses that they have.
 
     Images are weighted by their CTF, and the averages are Wiener-filtered by what two halves agree on. Writes
@@ -120,16 +110,4 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.average.parameters import AverageParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = AverageParameters(inputs=all_particles(particles, more_particles), **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.average.job import run_average
-
-    return run_average(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "average", options)

@@ -11,12 +11,10 @@ from cryoalign.cli.comparison_options import comparison_options, neighbours_opti
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
-    all_particles,
     output_option,
     particles_options,
+    run_command,
     run_options,
-    typed_words,
-    verbosity,
 )
 
 _EPILOG = """\b
@@ -86,15 +84,7 @@ Examples:
 @click.option("--allow-no-signal", is_flag=True, help="Exit with 0, not 3, where no consistent signal was found.")
 @run_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    particles: tuple[Path, ...],
-    more_particles: tuple[Path, ...],
-    verbose: int,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Make class averages of PARTICLES (.star, .mrcs, .mrc, .cs) from their nearest neighbours, without references.
 
     Writes two products into DIR. Views: averages.mrcs + averages.star with halves and frc.star, each the average of a
@@ -104,16 +94,4 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 3 done but no consistent signal found, 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.classavg.parameters import ClassavgParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = ClassavgParameters(inputs=all_particles(particles, more_particles), **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.classavg.job import run_classavg
-
-    return run_classavg(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "classavg", options)

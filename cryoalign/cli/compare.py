@@ -16,9 +16,8 @@ from cryoalign.cli.options import (
     output_option,
     overwrite_option,
     resume_option,
+    run_command,
     threads_option,
-    typed_words,
-    verbosity,
     verbosity_options,
 )
 
@@ -105,8 +104,6 @@ def command(
     b: str | None,
     more_a: str | None,
     more_b: str | None,
-    verbose: int,
-    quiet: bool,
     **options: Any,
 ) -> int:
     """Compare images B with images A (.mrc, .mrcs, .star, .cs; N@FILE for one of them) under several measures.
@@ -117,10 +114,6 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.compare.parameters import CompareParameters
-    from cryoalign.run.cpus import available_cpus
-
     if a is not None and b is None and (more_a is None) != (more_b is None):
         # One as an argument, the other as an option.
         a, b = (None, a) if more_a is not None else (a, None)
@@ -130,12 +123,4 @@ def command(
     a, b = a if a is not None else more_a, b if b is not None else more_b
     if a is None or b is None:
         raise click.UsageError("Missing images: name A and B, such as references.mrcs particles.star.", ctx)
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = CompareParameters(a=a, b=b, **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.compare.job import run_compare
-
-    return run_compare(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "compare", {"a": a, "b": b} | options)

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from cryoalign.cli.options import ctf_intact_first_peak_option, mask_diameter_option, together
+from cryoalign.cli.options import LateChoice, ctf_intact_first_peak_option, mask_diameter_option, together
 from cryoalign.metrics.names import measure_names, ranking_names
 
 Decorator = Callable[[Any], Any]
 COMPONENTS = ("steerable-pca", "fourier-bessel")
 
 
-class MeasureChoice(click.Choice):
-    """Names of measures as they are when they are asked for: one may be registered after this was imported.
+class MeasureChoice(LateChoice):
+    """Names of measures.
 
     Parameters
     ----------
@@ -26,12 +26,7 @@ class MeasureChoice(click.Choice):
     """
 
     def __init__(self, *others: str, rankings: bool = False) -> None:
-        self._others, self._rankings, self.case_sensitive = others, rankings, True
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
-        """All that can be chosen."""
-        return (*self._others, *(ranking_names() if self._rankings else measure_names()))
+        super().__init__(lambda: (*others, *(ranking_names() if rankings else measure_names())))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name that was chosen; what only ranks is told from a name that is unknown."""

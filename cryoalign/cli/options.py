@@ -6,7 +6,7 @@ Names are accepted with hyphens or underscores, since RELION writes ``--in_parts
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,24 @@ class PartOf(click.ParamType):
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             self.fail(f"{value!r} is not K/N with 1 <= K <= N", param, ctx)
         return int(match[1]), int(match[2])
+
+
+class LateChoice(click.Choice):
+    """Names as they are when they are asked for: one may be registered after the options were made.
+
+    Parameters
+    ----------
+    names
+        Returns all that can be chosen.
+    """
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self._names, self.case_sensitive = names, True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All that can be chosen."""
+        return tuple(self._names())
 
 
 class SuiteCommand(click.Command):
@@ -232,14 +250,27 @@ def verbosity(verbose: int, quiet: bool) -> int:
     return -1 if quiet else verbose
 
 
-def all_particles(particles: tuple[Path, ...], more: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return the particle files given by either spelling.
+def run_command(ctx: click.Context, command: str, options: dict[str, Any]) -> int:
+    """Run a command with the options of the line.
 
     Raises
     ------
     click.UsageError
-        If there are none.
+        If there are no particles where the command needs some, or options contradict each other.
     """
-    if not particles and not more:
-        raise click.UsageError("Missing particles: name a .star, .mrcs, .mrc or .cs file.")
-    return (*particles, *more)
+    from cryoalign.core.errors import InputError
+    from cryoalign.jobs.commands import parameters_class
+    from cryoalign.jobs.commands import run_command as run
+    from cryoalign.run.cpus import available_cpus
+
+    how = verbosity(options.pop("verbose"), options.pop("quiet"))
+    options["threads"] = options["threads"] or available_cpus()
+    if "more_particles" in options:
+        options["inputs"] = (*options.pop("particles"), *options.pop("more_particles"))
+        if not options["inputs"]:
+            raise click.UsageError("Missing particles: name a .star, .mrcs, .mrc or .cs file.")
+    try:
+        parameters = parameters_class(command)(**options)
+    except InputError as error:
+        raise click.UsageError(str(error), ctx) from None
+    return run(parameters, argv=typed_words(ctx), verbosity=how)

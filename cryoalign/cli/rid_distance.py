@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,12 +11,10 @@ from cryoalign.cli.comparison_options import COMPONENTS, distance_options, neigh
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
-    all_particles,
     output_option,
     particles_options,
+    run_command,
     run_options,
-    typed_words,
-    verbosity,
 )
 
 _EPILOG = """\b
@@ -60,15 +57,7 @@ Examples:
 )
 @run_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    particles: tuple[Path, ...],
-    more_particles: tuple[Path, ...],
-    verbose: int,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Find the nearest neighbours of each of PARTICLES (.star, .mrcs, .mrc, .cs) in rotation-invariant distance.
 
     Two particles are compared at their best in-plane angle, shift and handedness. Writes graph.npz (who is near whom,
@@ -76,11 +65,6 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
     by_measure = options["metric"] not in COMPONENTS
     if by_measure:
         options["measure"] = options.pop("metric")
@@ -89,11 +73,4 @@ def command(
     if options["whiten"] is None:
         options["whiten"] = not by_measure
     options["downsample"] = options["downsample"] or (64 if by_measure else 32)
-    try:
-        parameters = RidDistanceParameters(inputs=all_particles(particles, more_particles), **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.rid_distance.job import run_rid_distance
-
-    return run_rid_distance(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "rid-distance", options)

@@ -10,15 +10,13 @@ import click
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,
     SuiteCommand,
-    all_particles,
     output_option,
     overwrite_option,
     particle_tables_options,
     resume_option,
+    run_command,
     seed_option,
     threads_option,
-    typed_words,
-    verbosity,
     verbosity_options,
 )
 
@@ -93,15 +91,7 @@ Examples:
 @threads_option
 @verbosity_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    particles: tuple[Path, ...],
-    more_particles: tuple[Path, ...],
-    verbose: int,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Keep some of PARTICLES (.star, .cs, .mrcs, .mrc): every criterion must hold.
 
     Writes particles.star with the rows kept, as they were and in their order, removed.star with the others and the
@@ -109,16 +99,4 @@ def command(
 
     Criteria apply in the order of this list: classes, conditions, duplicates, the best, a random sample.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.select.parameters import SelectParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = SelectParameters(inputs=all_particles(particles, more_particles), **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.select.job import run_select
-
-    return run_select(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "select", options)

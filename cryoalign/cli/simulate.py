@@ -13,10 +13,9 @@ from cryoalign.cli.options import (
     output_option,
     overwrite_option,
     resume_option,
+    run_command,
     seed_option,
     threads_option,
-    typed_words,
-    verbosity,
     verbosity_options,
 )
 
@@ -100,7 +99,7 @@ Examples:
 @seed_option
 @verbosity_options
 @click.pass_context
-def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Make particles whose poses, views, CTF and noise are known.
 
     Each particle is a view of the map, rotated by -psi and then displaced by -d, so that (psi, d) is the pose that
@@ -110,19 +109,7 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     With noise its variance is 1 and the signal is scaled; without noise images keep the map's scale. The same options
     and seed give the same files.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.simulate.parameters import SimulateParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = SimulateParameters(**options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.simulate.job import run_simulate
-
-    return run_simulate(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "simulate", options)
 
 
 simulate = command

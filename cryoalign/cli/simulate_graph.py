@@ -12,10 +12,9 @@ from cryoalign.cli.options import (
     output_option,
     overwrite_option,
     resume_option,
+    run_command,
     seed_option,
     threads_option,
-    typed_words,
-    verbosity,
     verbosity_options,
 )
 
@@ -98,7 +97,7 @@ Examples:
 @seed_option
 @verbosity_options
 @click.pass_context
-def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> int:
+def command(ctx: click.Context, /, **options: Any) -> int:
     """Make a graph of pairwise in-plane angles whose truth is known, for `cryoalign sync`.
 
     Nodes have random true angles; a right edge (i, j) holds the pose that brings j onto i. Models: corruption, other
@@ -108,16 +107,4 @@ def command(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) ->
     Writes graph.npz, truth.star (the nodes), truth_edges.star (which edges are right), run.log and run.json into DIR.
     The same options and seed give the same files.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.simulate_graph.parameters import SimulateGraphParameters
-    from cryoalign.run.cpus import available_cpus
-
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = SimulateGraphParameters(**options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.simulate_graph.job import run_simulate_graph
-
-    return run_simulate_graph(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "simulate-graph", options)

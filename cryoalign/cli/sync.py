@@ -13,10 +13,9 @@ from cryoalign.cli.options import (
     output_option,
     overwrite_option,
     resume_option,
+    run_command,
     seed_option,
     threads_option,
-    typed_words,
-    verbosity,
     verbosity_options,
 )
 
@@ -74,9 +73,7 @@ Examples:
 @threads_option
 @verbosity_options
 @click.pass_context
-def command(
-    ctx: click.Context, /, graph: Path | None, more_graph: Path | None, verbose: int, quiet: bool, **options: Any
-) -> int:
+def command(ctx: click.Context, /, graph: Path | None, more_graph: Path | None, **options: Any) -> int:
     """Find the angle of every node of GRAPH so that the differences agree with its edges, of which many may be wrong.
 
     GRAPH is a graph.npz (rid-distance, classavg), or edges as CSV, TSV or STAR: columns i, j, angle_deg, optional
@@ -85,21 +82,9 @@ def command(
 
     Exit status: 0 done, 1 failed, 2 usage, 3 done but the edges do not agree, 130/143 interrupted.
     """
-    from cryoalign.core.errors import InputError
-    from cryoalign.jobs.sync.parameters import SyncParameters
-    from cryoalign.run.cpus import available_cpus
-
     if graph is not None and more_graph is not None:
         raise click.UsageError("GRAPH and --graph: give one of them.", ctx)
     graph = graph or more_graph
     if graph is None:
         raise click.UsageError("Missing graph: name a graph.npz, .csv, .tsv or .star file.", ctx)
-    options["threads"] = options["threads"] or available_cpus()
-    try:
-        parameters = SyncParameters(graph=graph, **options)
-    except InputError as error:
-        raise click.UsageError(str(error), ctx) from None
-
-    from cryoalign.jobs.sync.job import run_sync
-
-    return run_sync(parameters, argv=typed_words(ctx), verbosity=verbosity(verbose, quiet))
+    return run_command(ctx, "sync", {"graph": graph} | options)

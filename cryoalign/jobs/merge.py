@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.commands import parameters_class, run_command
+from cryoalign.run.parameters import PartOptions
 from cryoalign.run.parts import PartStore
 from cryoalign.run.record import RUN_JSON, WORK, read_record
 
-IN_PARTS = {
-    "align": "AlignParameters", "average": "AverageParameters", "classavg": "ClassavgParameters",
-    "rid-distance": "RidDistanceParameters",
-}  # fmt: skip
-"""Commands that work in parts, with their parameters; imported when they are asked for."""
 _NAMED = 10
 
 
@@ -56,16 +52,10 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
         "threads": threads,
         "output": str(directory),
     }
-    return _finish(record["command"], values, argv, verbosity)
-
-
-def _finish(command: str, values: dict[str, Any], argv: Sequence[str], verbosity: int) -> int:
-    if command not in IN_PARTS:
-        raise InputError("runs of this command have no parts to merge", value=command)
-    name = command.replace("-", "_")
-    parameters = getattr(import_module(f"cryoalign.jobs.{name}.parameters"), IN_PARTS[command])
-    run = getattr(import_module(f"cryoalign.jobs.{name}.job"), f"run_{name}")
-    return int(run(parameters.from_json(values), argv=argv, verbosity=verbosity))
+    kind = parameters_class(record["command"])
+    if not issubclass(kind, PartOptions):
+        raise InputError("runs of this command have no parts to merge", value=record["command"])
+    return run_command(kind.from_json(values), argv=argv, verbosity=verbosity)
 
 
 def _what_to_run(record: dict[str, Any], stores: Sequence[PartStore]) -> str:

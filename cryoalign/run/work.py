@@ -31,11 +31,6 @@ PartFunction = Callable[[PartRange], Mapping[str, NDArray]]
 class Work(Protocol):
     """A recipe for all parts of one stage; frozen, and no more inside than pickle can carry."""
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory that one worker takes besides the results, for ``--memory``."""
-        ...
-
     def open(self) -> AbstractContextManager[PartFunction]:
         """Enter the part function of one worker, with buffers and files of its own."""
         ...
@@ -43,11 +38,6 @@ class Work(Protocol):
 
 class PureWork:
     """A recipe that is its own part function: it needs no buffers or files. Subclasses have ``__call__``."""
-
-    @property
-    def worker_bytes(self) -> int:
-        """Memory that one worker takes besides the results: none worth counting."""
-        return 0
 
     def __call__(self, part: PartRange) -> Mapping[str, NDArray]:
         """Do one part."""
@@ -195,6 +185,7 @@ def do_parts(
     store: str,
     words: str,
     stage: str | None = None,
+    worker_bytes: int = 0,
     rows: Callable[[PartRange], int] = len,
 ) -> bool:
     """Do one stage of a run in parts: those of this task that are not finished, with progress on terminal and log.
@@ -211,6 +202,8 @@ def do_parts(
         What the progress says.
     stage
         Name of the stage in the timings; None = the words.
+    worker_bytes
+        Memory that one worker takes besides the results, for ``--memory``.
     rows
         Rows of a part that the progress counts.
 
@@ -232,7 +225,7 @@ def do_parts(
             ranges,
             work,
             parts,
-            workers=threads_within(run.threads, run.memory, work.worker_bytes, run.warn),
+            workers=threads_within(run.threads, run.memory, worker_bytes, run.warn),
             which=run.part,
             on_done=lambda part: None if part.index in done else counter.update(counted[part.index]),
             should_stop=run.aborted,

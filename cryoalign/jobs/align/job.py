@@ -27,29 +27,8 @@ from cryoalign.run.rundir import RunDirectory
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
 
 
-def run_align(parameters: AlignParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Align particles to references and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status: 0 done, 3 done but no consistent signal found.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Align particles to references and write a run directory."""
     with RunDirectory.begin_with(
         p, argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
     ) as run:

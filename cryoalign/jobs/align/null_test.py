@@ -104,7 +104,10 @@ def run_null_test(
         Of the noise.
     """
     noise = null_plan(plan, seed)
-    do_parts(run, AlignWork(noise), ranges, store="null-test", words="aligning noise", stage="null test")
+    do_parts(
+        run, AlignWork(noise), ranges, store="null-test", words="aligning noise", stage="align noise",
+        worker_bytes=plan.thread_bytes,
+    )  # fmt: skip
     aligned = merge_parts(noise, run.parts("null-test"), ranges)
     averages = finish_averages(
         aligned.totals, aligned.power, aligned.counts, mask_diameter_px=reference_mask_px(plan),

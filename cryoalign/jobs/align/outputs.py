@@ -65,7 +65,8 @@ def write_align_outputs(
     m = len(plan.references)
     write_average_files(
         run, averages, class_numbers=np.arange(m) + 1, pixel_size_angstrom=plan.reference_pixel_size,
-        extra_columns=class_scores(aligned.score[good], aligned.reference[good], m),
+        # Of the scores as the file holds them, so that `average` finds the same.
+        extra_columns=class_scores(updated.numbers("cryoalignScore"), aligned.reference[good], m),
     )  # fmt: skip
     nodes.append(("averages.star", "references2d"))
     files |= AVERAGE_FILES

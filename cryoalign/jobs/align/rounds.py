@@ -106,8 +106,9 @@ class Rounds:
         for number in range(1, START_ROUNDS + 1):
             store = f"start-{number:03d}"
             do_parts(
-                run, AlignWork(self.plan), self._ranges, store=store, words=f"settling, round {number}", stage="settle"
-            )
+                run, AlignWork(self.plan), self._ranges, store=store, words=f"settling, round {number}",
+                stage="settle", worker_bytes=self.plan.thread_bytes,
+            )  # fmt: skip
             aligned = merge_parts(self.plan, run.parts(store), self._ranges)
             moved = None if before is None else median_change_deg(before, aligned)
             said = "" if moved is None else f"; angles moved by {moved:.2f} deg"
@@ -142,7 +143,10 @@ class Rounds:
                 for place in (*outputs.aligned, *outputs.flipped):
                     stacks.enter_context(place.open())
             work = AlignWork(self.plan, outputs, guard)
-            return do_parts(run, work, self._ranges, store=_store_name(iteration), words=words, stage="align")
+            return do_parts(
+                run, work, self._ranges, store=_store_name(iteration), words=words, stage="align",
+                worker_bytes=self.plan.thread_bytes,
+            )  # fmt: skip
 
 
 def _store_name(iteration: int) -> str:

@@ -27,29 +27,8 @@ from cryoalign.passes.reading import read_table
 from cryoalign.run.rundir import RunDirectory
 
 
-def run_average(parameters: AverageParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Average particles by class and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status: 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Average particles by class and write a run directory."""
     with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if p.members is None else [p.members])]) as run:
         particles = read_table(p, run, whole=p.members is not None)
         with run.stage("read"):

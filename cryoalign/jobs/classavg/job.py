@@ -41,29 +41,8 @@ _SHIFT_SHARE = 20
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # threads of its own would only wait for each other here
-def run_classavg(parameters: ClassavgParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Make class averages and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status: 0 done, 3 done but no consistent signal found.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_classavg(p: ClassavgParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Make class averages and write a run directory."""
     named = [p.graph, None if p.rows is None else chosen_file(p.rows)]
     with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *(path for path in named if path is not None)]) as run:
         particles = read_table(p, run)

@@ -178,7 +178,7 @@ def _aligned(
     """Align some rows and return the columns of all, zeros elsewhere."""
     ranges = plan_parts(len(plan.particles), p.block_size or _PART_ROWS)
     do_parts(
-        run, _PartitionWork(plan, usable), ranges, store=name, words="partition",
+        run, _PartitionWork(plan, usable), ranges, store=name, words="partition", worker_bytes=plan.thread_bytes,
         rows=lambda part: int(usable[part.start : part.stop].sum()),
     )  # fmt: skip
     columns = {label: np.zeros(len(usable), dtype) for label, dtype in _COLUMNS.items()}
@@ -194,11 +194,6 @@ class _PartitionWork:
 
     plan: AlignPlan
     usable: NDArray[np.bool_]
-
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
 
     @contextmanager
     def open(self) -> Iterator[PartFunction]:

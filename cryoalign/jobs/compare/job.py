@@ -29,29 +29,8 @@ from cryoalign.run.rundir import RunDirectory
 from cryoalign.run.runlog import progress
 
 
-def run_compare(parameters: CompareParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Compare two images or stacks and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status: 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Compare two images or stacks and write a run directory."""
     with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             measures = {name: measure(name) for name in p.metrics}

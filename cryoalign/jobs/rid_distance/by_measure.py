@@ -145,11 +145,6 @@ class _PairPart(PureWork):
     tiles: NDArray[np.bool_]
     m: int
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return 64 * _TILE * self.m
-
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Return values and poses of a tile's rows, (rows, images from the first of them on) each."""
         rows: dict[str, list[NDArray]] = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}
@@ -179,7 +174,7 @@ def _all_pairs(
         limits, tiles, m,
     )  # fmt: skip
     ranges = [PartRange(index, int(s), int(min(s + _TILE, m))) for index, s in enumerate(starts)]
-    do_parts(run, work, ranges, store="pairs", words="comparing", stage="pairs")
+    do_parts(run, work, ranges, store="pairs", words="comparing", stage="pairs", worker_bytes=64 * _TILE * m)
     whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi_deg", "dx", "dy")}
     whole["mirror"] = np.zeros((m, m), bool)
     for part, arrays in run.parts("pairs").load_all(ranges):

@@ -18,29 +18,8 @@ from cryoalign.passes.reading import read_table
 from cryoalign.run.rundir import RunDirectory
 
 
-def run_rid_distance(parameters: RidDistanceParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Find neighbours and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status, 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Find neighbours and write a run directory."""
     named = None if p.queries is None else chosen_file(p.queries)
     with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if named is None else [named])]) as run:
         particles = read_table(p, run)

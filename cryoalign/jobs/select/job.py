@@ -20,29 +20,8 @@ REASON = "cryoalignReason"
 INVERTED = "passes all (--invert-selection)"
 
 
-def run_select(parameters: SelectParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Select particles and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status, 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend; also where no particle is left.
-    """
-    p = parameters
+def run_select(p: SelectParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Select particles and write a run directory."""
     with RunDirectory.begin_with(p, argv, verbosity, p.inputs) as run:
         table_path = needed_class_table(p)
         run.add_inputs(path for path in (table_path, p.classes_from) if path is not None)

@@ -26,29 +26,8 @@ _PART_PIXELS = 1 << 21
 _TRUTH_ROWS = 1 << 14
 
 
-def run_simulate(parameters: SimulateParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Simulate particles and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status, 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_simulate(p: SimulateParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Simulate particles and write a run directory."""
     inputs = [path for path in (p.map, p.views_file, p.noise_file) if path is not None]
     with RunDirectory.begin_with(p, argv, verbosity, inputs) as run:
         with run.stage("plan"):
@@ -147,7 +126,6 @@ class _Simulating:
     simulation: Simulation
     layout: _Layout
     places: tuple[StackPlace, ...]
-    worker_bytes = 0
 
     @contextmanager
     def open(self) -> Iterator[PartFunction]:

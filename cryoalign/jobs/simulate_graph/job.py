@@ -22,29 +22,9 @@ METRIC = "simulated"
 _EDGE_ROWS = 1 << 18
 
 
-def run_simulate_graph(parameters: SimulateGraphParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Simulate a graph and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status, 0.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend, such as a graph without edges.
-    """
-    p, recipe = parameters, parameters.recipe()
+def run_simulate_graph(p: SimulateGraphParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Simulate a graph and write a run directory."""
+    recipe = p.recipe()
     with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("simulate"):
             simulated = simulate_graph(recipe)

@@ -29,29 +29,8 @@ from cryoalign.synchronization.robust_shifts import RobustShifts, robust_shifts
 from cryoalign.synchronization.synchronise import Synchronization, synchronise
 
 
-def run_sync(parameters: SyncParameters, *, argv: Sequence[str], verbosity: int = 0) -> int:
-    """Find the angle of every node and write a run directory.
-
-    Parameters
-    ----------
-    parameters
-        Every option.
-    argv
-        The command line as typed, for the record.
-    verbosity
-        Below 0 quiet, above 0 more.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 3 where there is no signal.
-
-    Raises
-    ------
-    InputError
-        For anything the user can mend.
-    """
-    p = parameters
+def run_sync(p: SyncParameters, argv: Sequence[str], verbosity: int) -> int:
+    """Find the angle of every node and write a run directory."""
     with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             table = read_edge_table(p.graph)

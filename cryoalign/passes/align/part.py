@@ -64,11 +64,6 @@ class AlignWork:
     outputs: PartOutputs = field(default_factory=PartOutputs)
     guard: GuardPlan | None = None
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
-
     @contextmanager
     def open(self) -> Iterator[AlignPart]:
         """Enter the part function, with aligners and stacks of its own."""

@@ -143,11 +143,6 @@ class SumPart(PureWork):
 
     plan: AveragePlan
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
-
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Add the memberships at positions ``part.start`` .. ``part.stop`` of the plan's order.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,13 +61,13 @@ class Passes:
         if plan.settings.robust is not None:
             store, ranges = f"{name}-robust", class_ranges(plan)
             work = RobustPart(plan, self.run.scratch("classes"))
-            if not do_parts(self.run, work, ranges, store=store, words="averaging", rows=work.members_of):
+            if not self._do(plan, work, ranges, store, "averaging", work.members_of):
                 return None
             with self.run.stage("merge"):
                 sums, averages = merge_robust(plan, self.run.parts(store), ranges)
             return AverageResult(plan, sums, averages)
         store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        if not do_parts(self.run, SumPart(plan), ranges, store=store, words="averaging"):
+        if not self._do(plan, SumPart(plan), ranges, store, "averaging"):
             return None
         with self.run.stage("merge"):
             sums = merge_sums(plan, self.run.parts(store), ranges)
@@ -75,8 +76,14 @@ class Passes:
     def second(self, plan: AveragePlan, name: str, work: Work) -> tuple[PartStore, list[PartRange]]:
         """Do a second pass, and say where its parts are."""
         store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        do_parts(self.run, work, ranges, store=store, words=name)
+        self._do(plan, work, ranges, store, name)
         return self.run.parts(store), ranges
+
+    def _do(
+        self, plan: AveragePlan, work: Work, ranges: list[PartRange], store: str, words: str,
+        rows: Callable[[PartRange], int] = len,
+    ) -> bool:  # fmt: skip
+        return do_parts(self.run, work, ranges, store=store, words=words, worker_bytes=plan.thread_bytes, rows=rows)
 
     @staticmethod
     def _name(plan: AveragePlan, name: str) -> str:

@@ -56,11 +56,6 @@ class RobustPart(PureWork):
     plan: AveragePlan
     scratch: Path
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
-
     @cached_property
     def _by_class(self) -> NDArray[np.int64]:
         """Memberships, those of a class together."""

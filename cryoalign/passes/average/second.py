@@ -109,11 +109,6 @@ class _SecondPass(PureWork):
     plan: AveragePlan
     filters: NDArray[np.float32]
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
-
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """Noise group of each particle, (n,)."""

@@ -38,11 +38,6 @@ class PrepareWork:
     plan: PreparePlan
     place: StackPlace
 
-    @property
-    def worker_bytes(self) -> int:
-        """Memory of one worker in bytes."""
-        return self.plan.thread_bytes
-
     @contextmanager
     def open(self) -> Iterator[PartFunction]:
         """Enter the part function, with the stack open."""

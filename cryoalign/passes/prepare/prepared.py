@@ -96,7 +96,10 @@ def prepare(
     with exclusive(run.work):
         writer = place.open()
     with writer:
-        there = do_parts(run, PrepareWork(plan, place), ranges, store=_STORE, words="preparing", stage="prepare")
+        there = do_parts(
+            run, PrepareWork(plan, place), ranges, store=_STORE, words="preparing", stage="prepare",
+            worker_bytes=plan.thread_bytes,
+        )  # fmt: skip
     if not there:
         return None
     arrays = [arrays for _, arrays in store.load_all(ranges)]
