@@ -1,30 +1,21 @@
-"""Where references come from: what a strategy is, what it sees, and the strategies by the names that users type.
+"""Where references come from: what a strategy is, and what it sees.
 
 A strategy says what the first round aligns to, and what the next one does, seeing arrays alone. A new one is a file
-with a subclass of `Strategy` and one line in `STRATEGIES`, or a call of `register`.
+with a subclass of `Strategy` and one line in :mod:`cryoalign.alignment.names`, or a call of its ``register``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.errors import InputError
-
 if TYPE_CHECKING:
     from cryoalign.averaging.class_averages import ClassAverages
     from cryoalign.core.poses import Poses
-
-STRATEGIES: dict[str, str] = {
-    "references": "cryoalign.alignment.given:GivenReferences",
-    "synchronized": "cryoalign.alignment.synchronized:Synchronized",
-}
-"""Module and class of each strategy; imported when it is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,23 +220,3 @@ class Strategy:
         from cryoalign.alignment.given import low_passed_averages
 
         return References(low_passed_averages(done)[None])
-
-
-def register(name: str, where: str) -> None:
-    """Add a strategy: the name that users type, and ``module:Class``."""
-    STRATEGIES[name] = where
-
-
-def strategy(name: str) -> type[Strategy]:
-    """Return the class of a strategy by its name.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
-    if name not in STRATEGIES:
-        raise InputError(f"--strategy must be one of {', '.join(STRATEGIES)}", value=name)
-    module, _, kind = STRATEGIES[name].partition(":")
-    found: type[Strategy] = getattr(import_module(module), kind)
-    return found

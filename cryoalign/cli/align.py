@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cryoalign.alignment.strategy import STRATEGIES
+from cryoalign.alignment.names import STRATEGIES
 from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
     CONTEXT_SETTINGS,

@@ -20,7 +20,7 @@ def called(request, monkeypatch):
 
     calls = Calls()
 
-    def run_job(parameters, *, argv, verbosity, merge_only=False):
+    def run_job(parameters, argv, verbosity):
         calls.append((parameters, list(argv), verbosity))
         if isinstance(calls.outcome, Exception):
             raise calls.outcome

@@ -43,7 +43,7 @@ def finishing(monkeypatch) -> list[tuple]:
     calls = []
     module = types.ModuleType("cryoalign.jobs.align.job")
 
-    def run_align(parameters, *, argv, verbosity):
+    def run_align(parameters, argv, verbosity):
         calls.append((parameters, list(argv), verbosity))
         return 3
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from cryoalign.alignment.strategy import STRATEGIES, Strategy, strategy
+from cryoalign.alignment.names import STRATEGIES, strategy
+from cryoalign.alignment.strategy import Strategy
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import measure
 from cryoalign.passes.align.settings import AlignSettings
