@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.poses import PosedEdges
+
 
 @dataclass(frozen=True, eq=False)
-class NeighbourLists:
+class NeighbourLists(PosedEdges):
     """For each of n images up to k others, best first; entry (i, s) is the edge (i, j = index[i, s]).
 
     The pose of an edge brings image j onto image i, in RELION's sense (`cryoalign.core.poses`): mirror first, then

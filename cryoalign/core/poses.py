@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,3 +130,36 @@ class Poses:
         pixel = np.asarray(pixel_size_angstrom, dtype=np.float64)
         x, y = np.round(self.dx * pixel, 6) / pixel, np.round(self.dy * pixel, 6) / pixel
         return Poses(np.round(self.psi, 6), x, y, self.mirror)
+
+
+class PosedEdges:
+    """What all edges (i, j) have in common: the pose that brings image j onto image i.
+
+    Attributes
+    ----------
+    angle_deg
+        psi in degrees, any shape S.
+    shift_px
+        (dx, dy) in pixels, (*S, 2); None = no shifts.
+    mirror
+        Whether j is mirrored, S; None = no mirrors.
+    """
+
+    angle_deg: NDArray[np.floating]
+    shift_px: NDArray[np.floating] | None
+    mirror: NDArray[np.bool_] | None
+
+    def poses(self, at: Any = slice(None), *, scale: float = 1.0) -> Poses:
+        """Return the poses of some edges, in a row.
+
+        Parameters
+        ----------
+        at
+            Which edges, as an index of ``angle_deg``.
+        scale
+            What shifts are multiplied by.
+        """
+        angle = self.angle_deg[at].ravel()
+        shift = np.zeros((len(angle), 2)) if self.shift_px is None else self.shift_px[at].reshape(-1, 2)
+        mirror = None if self.mirror is None else self.mirror[at].ravel()
+        return Poses(angle, shift[:, 0] * scale, shift[:, 1] * scale, mirror)

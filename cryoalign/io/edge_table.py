@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.poses import PosedEdges
 from cryoalign.io.columns import numbers
 from cryoalign.io.edge_columns import EdgeCells, fields_of, meaning_of
 from cryoalign.io.edge_text import looks_like_star, read_edge_text
@@ -28,7 +29,7 @@ _STACKS = (".mrc", ".mrcs", ".mrc:mrcs")
 
 
 @dataclass(frozen=True, eq=False)
-class EdgeTable:
+class EdgeTable(PosedEdges):
     """E edges between n nodes.
 
     Parameters

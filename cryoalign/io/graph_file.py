@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.poses import PosedEdges
 from cryoalign.io.npz import write_npz
 
 FORMAT_VERSION = 1
@@ -28,7 +29,7 @@ _EDGE_TYPES: dict[str, Any] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(PosedEdges):
     """E edges between n particles.
 
     Parameters

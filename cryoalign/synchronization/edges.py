@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.core.poses import PosedEdges, Poses, wrap_degrees
 
 
 @dataclass(frozen=True, eq=False)
-class EdgeList:
+class EdgeList(PosedEdges):
     """Undirected edges between n images, sorted by (i, j); make one with `undirected` or `every_edge`.
 
     Parameters

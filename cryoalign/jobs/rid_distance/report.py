@@ -77,7 +77,7 @@ def _examples(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -
 def _example(p: RidDistanceParameters, graph: Graph, prepared: Prepared, first: int, count: int) -> NeighbourExample:
     edges = np.arange(first, first + min(count, _AVERAGED))
     row, others = int(graph.i[first]), graph.j[edges]
-    poses = Poses(graph.angle_deg[edges], *graph.shift_px[edges].T, graph.mirror[edges])
+    poses = graph.poses(edges)
     every = _images(prepared, np.concatenate([[row], others]), Poses.concatenate([Poses.identity(1), poses]))
     return NeighbourExample(
         name=str(graph.name[row]), query=every[0], neighbours=every[1 : 1 + _SHOWN],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.classification.list_edges import list_weights, pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
@@ -35,7 +36,7 @@ def graph_of_lists(
     lists
         Of the usable images, (m, k); entries with index -1 are left out.
     distance, weight
-        Of each entry, (m, k).
+        Of each entry, (m, k); None = weighted by how near it is in its list.
     prepared
         What the lists speak of.
     metric
@@ -62,9 +63,10 @@ def graph_of_lists(
         )  # fmt: skip
     here, place = np.nonzero(there)
     i = chosen[here]
+    weight = list_weights(lists) if weight is None else weight
     return graph_of_edges(
         i, index[here, place], far[here, place], lists.angle_deg[i, place], lists.shift_px[i, place],
-        lists.mirror[i, place], prepared, metric, weight=None if weight is None else weight[i, place],
+        lists.mirror[i, place], prepared, metric, weight=weight[i, place],
         score=lists.score[i, place],
     )  # fmt: skip
 
@@ -82,7 +84,10 @@ def graph_of_edges(
     weight: NDArray[np.floating] | None = None,
     score: NDArray[np.floating] | None = None,
 ) -> Graph:
-    """Return the graph of edges between usable images; shifts are in prepared pixels."""
+    """Return the graph of edges between usable images; shifts are in prepared pixels.
+
+    Edges without a weight are pairs, weighted by how near they are among those of either image.
+    """
     plan, rows = prepared.plan, prepared.rows
     angle = np.asarray(angle_deg, np.float32)
     return Graph(
@@ -91,7 +96,7 @@ def graph_of_edges(
         shift_px=(np.asarray(shift_px) * plan.raw_per_prepared).astype(np.float32),
         mirror=np.asarray(mirror, np.bool_), name=np.asarray(plan.particles.image_names(), dtype=np.str_),
         box=plan.raw_box, pixel_size_angstrom=plan.raw_pixel_size, metric=metric,
-        weight=None if weight is None else np.asarray(weight, np.float32),
+        weight=np.asarray(pair_weights(i, j, distance) if weight is None else weight, np.float32),
         score=None if score is None else np.asarray(score, np.float32),
     )  # fmt: skip
 
@@ -110,7 +115,7 @@ def lists_of_graph(graph: Graph, prepared: Prepared) -> NeighbourLists:
     place = np.full(graph.n, -1, np.int64)
     place[prepared.rows] = np.arange(len(prepared.rows))
     scale = prepared.plan.box / (graph.box or prepared.plan.raw_box)
-    poses = Poses(graph.angle_deg, graph.shift_px[:, 0] * scale, graph.shift_px[:, 1] * scale, graph.mirror)
+    poses = graph.poses(scale=scale)
     score = (-graph.distance if graph.score is None else graph.score).astype(np.float32)
     i, j = place[graph.i], place[graph.j]
     if graph.each_pair_once:
