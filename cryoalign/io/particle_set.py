@@ -229,3 +229,14 @@ class ParticleSet:
         """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
         return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)
+
+
+def particles_in_memory(count: int, box: int, pixel_size_angstrom: float) -> ParticleSet:
+    """Return a table of images that are in memory: names and nothing else."""
+    names = [f"{row + 1:06d}@memory.mrcs" for row in range(count)]
+    rows, zeros = np.arange(count), np.zeros(count, np.int32)
+    return ParticleSet(
+        None, pd.DataFrame({IMAGE_NAME: names}), None, {}, "stack", [], [Path("memory.mrcs")], zeros, rows, zeros,
+        np.full(count, float(pixel_size_angstrom)), np.full(count, box, np.int32), None, [Path("memory.mrcs")], zeros,
+        rows + 1,
+    )  # fmt: skip

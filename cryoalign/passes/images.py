@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
-from cryoalign.core.source import ImageSource
+from cryoalign.core.source import ArraySource, ImageSource
 from cryoalign.core.tiles import TILE
 from cryoalign.io.ctf_columns import NO_CTF, read_ctf
-from cryoalign.io.particles import ParticleSet
+from cryoalign.io.particle_set import ParticleSet, particles_in_memory
 from cryoalign.io.stacks import StackSource, bad_images, usable
 from cryoalign.passes.bad_rows import reason_code, unusable_image
 from cryoalign.passes.halves import half_sets
@@ -179,6 +180,34 @@ class ParticleImages:
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
         images.most.background()
         return images
+
+    @classmethod
+    def of_array(
+        cls,
+        images: NDArray[np.floating],
+        settings: ImageSettings,
+        pixel_size_angstrom: float,
+        ctf: CtfParameters | None,
+    ) -> ParticleImages:  # fmt: skip
+        """Take images (n, L, L) that are in memory, with their CTF if they have one.
+
+        Raises
+        ------
+        InputError
+            If the mask leaves no background, or there is not one CTF for each image.
+        """
+        if images.ndim != 3 or images.shape[1] != images.shape[2] or not len(images):
+            raise InputError("images are an array of shape (n, L, L)", value=images.shape)
+        particles = particles_in_memory(len(images), images.shape[-1], pixel_size_angstrom)
+        if ctf is not None and len(ctf.voltage_kv) != len(images):
+            raise InputError(f"{len(images)} images need as many CTFs", value=len(ctf.voltage_kv))
+        diameter = settings.mask_diameter or MASK_SHARE * images.shape[-1] * pixel_size_angstrom
+        rows = np.arange(len(images))
+        source = ArraySource(-images if settings.invert else images)
+        group = ImageGroup(images.shape[-1], pixel_size_angstrom, rows, source, diameter / pixel_size_angstrom)
+        group.background()
+        used = ctf if settings.uses_ctf else None
+        return cls(particles, settings, (group,), np.zeros_like(rows), rows, used, diameter)
 
     def __len__(self) -> int:
         """Count the particles."""

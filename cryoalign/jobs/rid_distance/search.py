@@ -14,16 +14,21 @@ from threadpoolctl import threadpool_limits
 from cryoalign.classification.all_pairs import pairs_above
 from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.llr import pair_weights
-from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import best_attainable
 from cryoalign.classification.pipeline import find_neighbours
-from cryoalign.classification.settings import Score
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.rid_distance.by_measure import find_by_measure
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.metrics.names import ranking_class
-from cryoalign.passes.prepare.compared import UNITS, metric_in_words, neighbour_count, saying, search_settings
+from cryoalign.passes.prepare.compared import (
+    UNITS,
+    list_distances,
+    metric_in_words,
+    neighbour_count,
+    saying,
+    search_settings,
+)
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.run.rundir import RunDirectory
@@ -35,25 +40,6 @@ MOST_PAIRS = 20_000_000
 def unit_of(p: RidDistanceParameters) -> str:
     """Return what distances are counted in."""
     return UNITS[p.score] if p.measure is None else ranking_class(p.measure).unit
-
-
-def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the distance of each entry of neighbour lists (n, k) from scores; inf where there is no neighbour.
-
-    Parameters
-    ----------
-    lists
-        With their scores.
-    score
-        What a score is.
-    best_attainable
-        E of each image, (n,).
-    """
-    if score == "euclidean":
-        distance = np.sqrt(np.maximum(-2.0 * lists.score.astype(np.float64), 0.0))
-    else:
-        distance = np.maximum(np.asarray(best_attainable, np.float64)[:, None] - lists.score, 0.0)
-    return np.where(lists.index >= 0, distance, np.inf).astype(np.float32)
 
 
 def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory) -> FoundGraph:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.settings import Score, SearchSettings
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
@@ -51,3 +55,22 @@ def neighbour_count(p: ComparisonSettings, usable: int, run: RunDirectory, parti
 def saying(run: RunDirectory, what: str) -> Callable[[str], None]:
     """Return a function that logs the name of each stage of a method when it begins."""
     return lambda stage: run.log.info("%s: %s", what, stage)
+
+
+def list_distances(lists: NeighbourLists, score: Score, best_attainable: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the distance of each entry of neighbour lists (n, k) from scores; inf where there is no neighbour.
+
+    Parameters
+    ----------
+    lists
+        With their scores.
+    score
+        What a score is.
+    best_attainable
+        E of each image, (n,).
+    """
+    if score == "euclidean":
+        distance = np.sqrt(np.maximum(-2.0 * lists.score.astype(np.float64), 0.0))
+    else:
+        distance = np.maximum(np.asarray(best_attainable, np.float64)[:, None] - lists.score, 0.0)
+    return np.where(lists.index >= 0, distance, np.inf).astype(np.float32)

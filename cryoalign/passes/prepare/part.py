@@ -58,15 +58,31 @@ class PrepareWork:
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        plan, rows = self.plan, np.arange(part.start, part.stop)
         skipped, digest = np.zeros(len(part), np.int8), np.zeros(len(part), np.uint64)
-        for where, tiles in plan.images.tiles(rows, skipped):
-            prepared = np.zeros((where.stop - where.start, plan.box, plan.box), np.float32)
-            for tile in tiles:
-                digest[where][tile.at] = [_digest(image) for image in tile.images]
-                prepared[tile.at] = prepare_images(plan, plan.geometries[tile.g], tile.rows, tile.images)
-            writer.write(part.start + where.start, prepared)
+        for start, prepared in prepared_tiles(self.plan, part.start, part.stop, skipped, digest):
+            writer.write(start, prepared)
         return {"skipped": skipped, "digest": digest}
+
+
+def prepared_tiles(
+    plan: PreparePlan, start: int, stop: int, skipped: NDArray[np.int8], digest: NDArray[np.uint64]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the first row of each tile, and its prepared images; those that cannot be used are 0.
+
+    Parameters
+    ----------
+    plan, start, stop
+        The plan, and the rows that are wanted.
+    skipped, digest
+        For each row, filled here: the reason why it cannot be used, and the digest of its pixels.
+    """
+    rows = np.arange(start, stop)
+    for where, tiles in plan.images.tiles(rows, skipped):
+        prepared = np.zeros((where.stop - where.start, plan.box, plan.box), np.float32)
+        for tile in tiles:
+            digest[where][tile.at] = [_digest(image) for image in tile.images]
+            prepared[tile.at] = prepare_images(plan, plan.geometries[tile.g], tile.rows, tile.images)
+        yield start + where.start, prepared
 
 
 def prepare_images(
