@@ -20,6 +20,12 @@ _MAX_BARS = 60
 _MAX_POINTS = 400
 _MAX_CLASSES = 400
 """Beyond these, classes have no mark of their own in a chart."""
+_MAX_DRAWN = 4_000_000
+
+
+def thinned(values: NDArray) -> NDArray:
+    """Leave out so many of very many values, evenly, that no picture would change: for what belongs to edges."""
+    return values[:: max(1, -(-len(values) // _MAX_DRAWN))]
 
 
 def bin_edges(values: NDArray, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
@@ -270,19 +276,19 @@ def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "ps
         return svg_uri(figure)
 
 
-def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequence[str]) -> str:
-    """Draw power per ring (groups, L // 2 + 1) against spatial frequency; ring 0 (the mean) is left out.
+def spectra(groups: Sequence[tuple[str, NDArray, float]]) -> str:
+    """Draw power per ring against spatial frequency: name, power (rings,), side of the box in A; ring 0 is left out.
 
     The axis is logarithmic only where the powers span more than a factor 20.
     """
-    rings = np.arange(power.shape[1])
-    many = len(power) > len(CYCLE)
+    many = len(groups) > len(CYCLE)
     highest, shown = 0.0, []
     with style():
         figure = new_figure(2 * WIDTH, 310)
         axes = new_axes(figure, left=84, bottom=48, right=20, top=50)
-        for index, (row, pixel, name) in enumerate(zip(power, pixel_sizes_angstrom, names, strict=True)):
-            frequency = rings / (2 * max(1, len(rings) - 1) * pixel)
+        for index, (name, row, width_angstrom) in enumerate(groups):
+            rings = np.arange(len(row))
+            frequency = rings / width_angstrom
             good = np.isfinite(row) & (row > 0) & (rings > 0)
             colour, strength = (BLUE, 0.3) if many else (CYCLE[index], 1.0)
             axes.plot(frequency[good], row[good], color=colour, linewidth=1.8, alpha=strength, label=name)
@@ -298,7 +304,7 @@ def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequen
         else:
             axes.set_ylim(0, 1.1 * values.max() if len(values) else 1.0)
             axes.yaxis.set_major_formatter("{x:g}")
-        if len(power) > 1 and not many:
+        if len(groups) > 1 and not many:
             axes.legend(frameon=False, fontsize=11, ncols=3)
         resolution_axis(axes, highest)
         return svg_uri(figure)

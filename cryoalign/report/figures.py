@@ -190,6 +190,11 @@ def draw_bar(square: NDArray[np.uint8], length: int) -> None:
     square[top : top + thick, left : left + length] = 255
 
 
+def display_cutoff(pixel_size_angstrom: float) -> float:
+    """Return how far single particles are smoothed for the eye: to 25 A or five pixels, whichever is longer."""
+    return max(25.0, 5 * pixel_size_angstrom)
+
+
 def display_lowpass(images: NDArray, pixel_size_angstrom: float, cutoff_angstrom: float) -> NDArray[np.float32]:
     """Smooth images (k, l, l) for the eye: a Gaussian that passes half the amplitude at `cutoff_angstrom`."""
     box = images.shape[-1]

@@ -59,8 +59,8 @@ def project(directions: NDArray[np.float64]) -> NDArray[np.float64]:
     return directions[:, :2] / np.sqrt(1 + directions[:, 2:])
 
 
-def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int], *, antipodal: bool = False) -> list[HalfSphere]:
-    """Lay particles and views out on one or two discs.
+def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int]) -> list[HalfSphere]:
+    """Lay particles and views out on two discs.
 
     Parameters
     ----------
@@ -68,28 +68,21 @@ def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int], *, antipoda
         (n, 3) directions of any length.
     view_rows
         View -> row of its seed.
-    antipodal
-        Whether opposite directions are one view: then the far half is folded onto the near one.
 
     Returns
     -------
     list
-        The near half (z >= 0) and, unless folded, the far half as seen from its own side (turned about the y axis).
+        The near half (z >= 0), and the far half as seen from its own side (turned about the y axis).
     """
     directions = unit_directions(embedding)
     good = np.isfinite(directions[:, 0])
     far = directions[:, 2] < 0
-    if antipodal:
-        directions = np.where(far[:, None], -directions, directions)
-        far = np.zeros_like(far)
-    else:
-        directions[far] *= (-1, 1, -1)
+    directions[far] *= (-1, 1, -1)
     place = np.full((len(directions), 2), np.nan)
     place[good] = project(directions[good])
-    sides = [False] if antipodal else [False, True]
-    even = np.count_nonzero(good) / len(sides) / np.pi
+    even = np.count_nonzero(good) / 2 / np.pi
     halves = []
-    for side in sides:
+    for side in (False, True):
         views = {
             view: (float(place[row, 0]), float(place[row, 1]))
             for view, row in view_rows.items()
