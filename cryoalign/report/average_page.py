@@ -170,8 +170,8 @@ def _classes(data: AverageReportData) -> str:
 
 
 def _scale(data: AverageReportData) -> str:
-    values = finite(data.scale) if data.scale is not None else np.zeros(0)
-    if not len(values):
+    values = np.zeros(0) if data.scale is None else finite(data.scale)
+    if data.scale is None or not len(values):
         return ""
     middle, (low, high) = median(values), np.percentile(values, (5, 95))
     lost = np.size(data.scale) - len(values)

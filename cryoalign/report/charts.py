@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis
+from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis, ticks
 from cryoalign.report.figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
 from cryoalign.report.numbers import finite, text_number, text_percent
 
@@ -50,7 +50,7 @@ def whole_bin_edges(values: NDArray) -> NDArray[np.float64]:
     """Choose bin edges for counts (n,), halfway between whole numbers, from 0 on; each bin holds equally many."""
     highest = int(np.percentile(values, 99.8)) if len(values) >= 1000 else int(np.max(values))
     step = -(-(highest + 1) // _MAX_BARS)
-    return np.arange(0, highest + 1 + step, step) - 0.5
+    return np.arange(0, highest + 1 + step, step, dtype=np.float64) - 0.5
 
 
 def histogram(
@@ -175,7 +175,7 @@ def _class_levels(values: NDArray, class_number: NDArray, classes: int) -> NDArr
 
 def _class_axis(axes: Axes, classes: int) -> None:
     axes.set_xlim(0.4, classes + 0.6)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ticks(axes.xaxis, integer=True, min_n_ticks=1)
     if classes <= 12:
         axes.set_xticks(np.arange(1, classes + 1))
 
@@ -196,7 +196,7 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: 
         axes = new_axes(figure, left=76, bottom=48, right=110, top=18)
         if on_pattern:
             area = 1400 * counts / counts.max()
-            axes.scatter(*places.T, s=area, color=BLUE, alpha=0.8, linewidths=0)
+            axes.scatter(places[:, 0], places[:, 1], s=area, color=BLUE, alpha=0.8, linewidths=0)
             reach *= 1.15  # room for words
             axes.text(1, 1.005, f"share of {things} at each place", transform=axes.transAxes, ha="right", color=MUTED,
                       fontsize=11)  # fmt: skip
@@ -205,19 +205,20 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: 
                 axes.annotate(text_percent(count, len(shift)), place, below, textcoords="offset points", ha="center",
                               va="top", fontsize=10.5)  # fmt: skip
         elif len(shift) <= _MAX_POINTS:
-            axes.scatter(*shift.T, s=14 if len(shift) > 50 else 36, color=BLUE, alpha=0.55, linewidths=0)
+            size = 14 if len(shift) > 50 else 36
+            axes.scatter(shift[:, 0], shift[:, 1], s=size, color=BLUE, alpha=0.55, linewidths=0)
         else:
             cells = int(np.clip(np.sqrt(len(shift) / 6), 16, 60))
             edges = np.linspace(-reach, reach, cells + 1)
-            counts, _, _ = np.histogram2d(shift[:, 1], shift[:, 0], bins=(edges, edges))
+            cell_counts, _, _ = np.histogram2d(shift[:, 1], shift[:, 0], bins=(edges, edges))
             extent = (-reach, reach, reach, -reach)
             picture = axes.imshow(
-                np.ma.masked_equal(counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
+                np.ma.masked_equal(cell_counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
             )
             bar = figure.colorbar(picture, cax=new_axes(figure, left=428, bottom=48, right=80, top=18))
             bar.set_label(f"{things} per {2 * reach / cells:.2g} × {2 * reach / cells:.2g} Å cell")
             bar.outline.set_visible(False)
-            bar.ax.yaxis.get_major_locator().set_params(integer=True)
+            ticks(bar.ax.yaxis, integer=True)
         axes.axhline(0, color=MUTED, linewidth=0.6)
         axes.axvline(0, color=MUTED, linewidth=0.6)
         if limit_angstrom:
@@ -248,7 +249,7 @@ def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "ps
 
     with style():
         figure = new_figure(WIDTH, 400)
-        axes = new_axes(figure, left=100, bottom=40, right=100, top=40, projection="polar")
+        axes: Any = new_axes(figure, left=100, bottom=40, right=100, top=40, projection="polar")
         axes.set_theta_direction(-1)
         axes.bar(
             np.deg2rad(edges[:-1]), counts, width=2 * np.pi / bars, align="edge", color=BLUE, alpha=0.75, edgecolor="w"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
+from cryoalign.metrics.measure import Ranking
 from cryoalign.report.numbers import expect_shapes, two
 
 
@@ -166,12 +167,8 @@ class MetricSummary:
 
     Parameters
     ----------
-    metric, words
-        Name, and what it is.
-    lower_is_better
-        Whether it is a distance.
-    warning
-        Where it loses; None if nothing is known.
+    measure
+        The measure.
     median_value, median_correlation
         Over all pairs; the correlation is that of the images inside the mask, at this measure's poses.
     with_most
@@ -180,14 +177,16 @@ class MetricSummary:
         How often it says what of the given poses; empty where that was not asked.
     """
 
-    metric: str
-    words: str
-    lower_is_better: bool
-    warning: str | None
+    measure: Ranking
     median_value: float
     median_correlation: float
     with_most: int
     verdicts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str:
+        """Name of the measure."""
+        return self.measure.name
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -75,8 +75,8 @@ def _facts(data: CompareReportData) -> Iterator[tuple[str, str, str]]:
 def _measures(data: CompareReportData) -> str:
     rows = [
         (
-            s.metric, s.words, "lower" if s.lower_is_better else "higher", value_words(s.median_value),
-            text_number(s.median_correlation), text_percent(s.with_most, data.pairs), s.warning or "",
+            s.metric, s.measure.words, "lower" if s.measure.lower_is_better else "higher", value_words(s.median_value),
+            text_number(s.median_correlation), text_percent(s.with_most, data.pairs), s.measure.warning or "",
         )
         for s in data.summaries
     ]  # fmt: skip

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cryoalign.metrics.measure import Ranking
 from cryoalign.report.compare_charts import registration_figure
-from cryoalign.report.compare_data import CompareReportData, MetricSummary, PairDrawing
+from cryoalign.report.compare_data import CompareReportData, PairDrawing
 from cryoalign.report.figures import display_tile
 from cryoalign.report.html import caption, cards, escape, table, tiles
 from cryoalign.report.numbers import two, value_words
@@ -26,7 +27,7 @@ _READ = (
 
 def pair_section(data: CompareReportData, drawing: PairDrawing) -> str:
     """Return all that is drawn and said of one pair, as HTML."""
-    by_name = {summary.metric: summary for summary in data.summaries}
+    measures = {summary.metric: summary.measure for summary in data.summaries}
     count = len(drawing.registrations)
     width = len(drawing.a) * data.pixel_size_angstrom
     shown = [(display_tile(drawing.a), drawing.words_a), (display_tile(drawing.b), drawing.words_b)]
@@ -52,31 +53,31 @@ def pair_section(data: CompareReportData, drawing: PairDrawing) -> str:
         )
         for r in drawing.registrations
     ]  # fmt: skip
-    content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8)) + _each_at_each(drawing, by_name)
+    content += table(header, rows, numeric=(1, 2, 3, 4, 5, 7, 8)) + _each_at_each(drawing, measures)
     content += _given_table(drawing)
     figures = []
     for row, r in enumerate(drawing.registrations):
-        summary = by_name[r.metric]
+        measure = measures[r.metric]
         first = drawing.poses[0] if drawing.poses and own_pose(drawing, row) != 0 else None
         uri = registration_figure(
-            drawing.a, r, data.mask_radius_px, lower_is_better=summary.lower_is_better, value_label=r.metric,
+            drawing.a, r, data.mask_radius_px, lower_is_better=measure.lower_is_better, value_label=r.metric,
             first_psi_deg=first.psi_deg if first is not None and first.mirror == r.mirror else None,
         )  # fmt: skip
-        name = escape(f"{r.metric}: {summary.words}")
-        words = escape(finding(drawing, row, lower_is_better=summary.lower_is_better))
+        name = escape(f"{r.metric}: {measure.words}")
+        words = escape(finding(drawing, row, lower_is_better=measure.lower_is_better))
         figures.append(f'<h4>{name}</h4><img src="{uri}" alt="{name}. {words}"><p>{words}</p><br>')
     aid = f'<figcaption class="above">{caption("", _READ)}</figcaption>'
     return content + f'<figure class="grid"><h3>Under each measure</h3>{aid}{"".join(figures)}</figure>'
 
 
-def _each_at_each(drawing: PairDrawing, by_name: Mapping[str, MetricSummary]) -> str:
+def _each_at_each(drawing: PairDrawing, measures: Mapping[str, Ranking]) -> str:
     """Return a table of the value of each measure at each pose found, where there are several or one found none."""
     if not drawing.poses or (len(drawing.poses) == 1 and all(r.agreeing for r in drawing.registrations)):
         return ""
     rows = []
     for row, r in enumerate(drawing.registrations):
         own = own_pose(drawing, row)
-        best = best_pose(drawing, row, lower_is_better=by_name[r.metric].lower_is_better)
+        best = best_pose(drawing, row, lower_is_better=measures[r.metric].lower_is_better)
         cells = [
             value_words(float(value)) + (" ●" if k == best else "") + (" ◂" if k == own else "")
             for k, value in enumerate(drawing.values[row])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ from cryoalign.report.numbers import plural, text_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SSNR_FLOOR = 0.01
 """What lies below, drawn at the floor, says no more than the floor."""
@@ -225,7 +226,7 @@ def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[flo
         return svg_uri(figure)
 
 
-_SMALL = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
+_SMALL: dict[str, Any] = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
 
 
 def _lowest(frc: NDArray) -> float:
@@ -233,7 +234,7 @@ def _lowest(frc: NDArray) -> float:
     return max(-1.0, min(-0.3, float(np.floor(10 * np.nanmin(frc, initial=0.0) - 0.4)) / 10))
 
 
-def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
+def _frc_axes(figure: Figure, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
     left, bottom, right, top = _MARGINS
     axes = new_axes(figure, left=left, bottom=bottom, right=right, top=top)
     highest = float(frequency[-1])
@@ -278,9 +279,7 @@ def _no_resolution(axes: Axes) -> None:
               fontsize=14, fontweight="bold")  # fmt: skip
 
 
-def _line(
-    axes: Axes, x: NDArray, y: NDArray, where: NDArray, colour: str, label: str | None, **options: object
-) -> None:
+def _line(axes: Axes, x: NDArray, y: NDArray, where: NDArray, colour: str, label: str | None, **options: Any) -> None:
     if np.count_nonzero(where) == 1:
         options = {"marker": "o", "markersize": 4} | options
     if where.any():

@@ -8,7 +8,7 @@ import numpy as np
 
 from cryoalign.averaging.guard import LEAST_Z, GuardVerdict
 from cryoalign.averaging.verdict import Verdict
-from cryoalign.report.axes import finish_axes, legend_below
+from cryoalign.report.axes import finish_axes, legend_below, ticks
 from cryoalign.report.charts import WIDTH, histogram
 from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new_figure, style, svg_uri
 from cryoalign.report.html import abreast, escape, facts, picture, table
@@ -116,11 +116,11 @@ def z_chart(classes: Mapping[int, GuardVerdict]) -> str:
         z = np.array([one.z for one in classes.values()])
         low, high = min(-3.0, 1.3 * float(z.min())), max(8.0, 1.3 * float(z.max()))
         axes.set_ylim(low, high)
-        ticks = [t for t in (-1000, -100, -10, -5, 0, 5, 10, 30, 100, 300, 1000, 3000) if low <= t <= high]
-        axes.set_yticks(ticks, [f"{t:,}".replace("-", MINUS) for t in ticks], minor=False)
+        at = [t for t in (-1000, -100, -10, -5, 0, 5, 10, 30, 100, 300, 1000, 3000) if low <= t <= high]
+        axes.set_yticks(at, [f"{t:,}".replace("-", MINUS) for t in at], minor=False)
         axes.set_yticks([], minor=True)
         axes.set_xlim(min(classes) - 0.6, max(classes) + 0.6)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ticks(axes.xaxis, integer=True, min_n_ticks=1)
         finish_axes(axes, "class number", "z (standard errors)")
         legend_below(axes)
         return svg_uri(figure)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,9 +171,10 @@ def _line(words: str, size: int, bold: bool) -> tuple[NDArray[np.uint8], float]:
     from matplotlib import ft2font
 
     font = _font(size, bold)
-    flags = getattr(ft2font, "LoadFlags", None)  # matplotlib below 3.10 has numbers
+    # matplotlib below 3.10 has numbers.
+    names: Any = getattr(ft2font, "LoadFlags", ft2font)
     # Hinting takes five times as long as all the rest.
-    font.set_text(words, 0.0, flags=ft2font.LOAD_NO_HINTING if flags is None else flags.NO_HINTING)
+    font.set_text(words, 0.0, flags=getattr(names, "NO_HINTING", None) or names.LOAD_NO_HINTING)
     font.draw_glyphs_to_bitmap(antialiased=True)
     return np.array(font.get_image(), np.uint8), font.get_descent() / 64
 

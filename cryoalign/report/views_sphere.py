@@ -19,6 +19,7 @@ from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
 _CELLS = 160
 _FEW = 400
@@ -89,7 +90,7 @@ def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int]) -> list[Hal
             if good[row] and far[row] == side
         }
         points = place[good & (far == side)]
-        halves.append(HalfSphere(points, _density(points, even, smoothing_radius(np.count_nonzero(good))), views))
+        halves.append(HalfSphere(points, _density(points, even, smoothing_radius(int(np.count_nonzero(good)))), views))
     return halves
 
 
@@ -133,7 +134,7 @@ def half_sphere_chart(half: HalfSphere, *, highest: float, views: int) -> str:
         rim = _graticule(axes)
         few = not highest > 0
         if few:
-            axes.scatter(*half.points.T, s=14, color=BLUE, alpha=0.55, linewidths=0)
+            axes.scatter(half.points[:, 0], half.points[:, 1], s=14, color=BLUE, alpha=0.55, linewidths=0)
         else:
             shown = axes.imshow(
                 half.density, cmap="Blues", vmin=0, vmax=highest, origin="lower", extent=(-1, 1, -1, 1), zorder=0,
@@ -159,7 +160,7 @@ def highest_density(halves: list[HalfSphere]) -> float:
     return max(2.0, float(np.percentile(levels, 99.5)))
 
 
-def _graticule(axes: Axes) -> object:
+def _graticule(axes: Axes) -> Patch:
     """Draw the rim, and circles at 30 and 60 degrees from the middle; return the rim."""
     from matplotlib.patches import Circle
 

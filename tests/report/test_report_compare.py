@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -46,10 +48,8 @@ def found_pose(*metrics: str, psi: float = 31.25) -> FoundPose:
 
 def summary(metric: str, **changes) -> MetricSummary:
     """Return a measure over all pairs."""
-    fields = {
-        "metric": metric, "words": f"words on {metric}", "lower_is_better": metric == "sw", "warning": "loses here",
-        "median_value": 0.75, "median_correlation": 0.5, "with_most": 1,
-    }  # fmt: skip
+    facts = {"name": metric, "words": f"words on {metric}", "lower_is_better": metric == "sw", "warning": "loses here"}
+    fields = {"measure": SimpleNamespace(**facts), "median_value": 0.75, "median_correlation": 0.5, "with_most": 1}
     return MetricSummary(**fields | changes)
 
 

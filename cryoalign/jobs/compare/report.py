@@ -34,10 +34,7 @@ def write_report(
     with_most = ((result.agreeing == largest) & (largest > 1)).sum(axis=1)
     summaries = [
         MetricSummary(
-            metric=name,
-            words=searches[name].measure.words,
-            lower_is_better=searches[name].measure.lower_is_better,
-            warning=searches[name].measure.warning,
+            measure=searches[name].measure,
             median_value=float(np.median(result.found[name].value)),
             median_correlation=float(np.median(result.correlation[row])),
             with_most=int(with_most[row]),
