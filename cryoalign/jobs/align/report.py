@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import origin_change
 from cryoalign.averaging.class_averages import ClassAverages
@@ -81,7 +81,7 @@ def write_report(
     run.staged("montage.png").write_bytes(draw_align_montage(facts, data))
 
 
-def _where_known(error: NDArray[np.float64], unknown: ArrayLike) -> NDArray[np.float64]:
+def _where_known(error: NDArray[np.float64], unknown: float | NDArray) -> NDArray[np.float64]:
     """Replace the value that stands for an unknown error by NaN, which charts leave out."""
     return np.where(error < unknown, error, np.nan)
 

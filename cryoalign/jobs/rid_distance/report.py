@@ -58,7 +58,8 @@ def _examples(found: FoundGraph, prepared: Prepared) -> list[NeighbourExample]:
 def _example(graph: Graph, prepared: Prepared, first: int, count: int) -> NeighbourExample:
     edges = np.arange(first, first + min(count, _AVERAGED))
     row, others = int(graph.i[first]), graph.j[edges]
-    poses = Poses(graph.angle_deg[edges], *graph.shift_px[edges].T, graph.mirror[edges])
+    dx, dy = graph.shift_px[edges].T
+    poses = Poses(graph.angle_deg[edges], dx, dy, graph.mirror[edges])
     every = _images(prepared, np.concatenate([[row], others]), Poses.concatenate([Poses.identity(1), poses]))
     return NeighbourExample(
         name=str(graph.name[row]), images=every[: 1 + _SHOWN], distance=graph.distance[edges[:_SHOWN]],
