@@ -6,7 +6,7 @@ M. Shatsky, R. J. Hall, S. E. Brenner and R. M. Glaeser, J. Struct. Biol. 166:67
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,36 @@ from cryoalign.core.tiles import TILE
 
 FEWEST, MOST = 128, 2048
 _SSNR = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class NullTest:
+    """What noise became that went the way of the particles.
+
+    Parameters
+    ----------
+    references
+        What it was aligned to, (m, L, L).
+    averages
+        Of each class, at the references' box and pixel size, zeros where it has no noise images, (m, L, L).
+    members
+        Noise images of each class, (m,).
+    curve_class
+        1-based class with the most noise images, whose curve this is.
+    counts
+        Numbers of images, (p,).
+    noise_correlation, real_correlation
+        Correlation with the reference, inside the mask and over all frequencies, of the average of so many noise
+        images, and of so many particles of that class (NaN where it has fewer), (p,).
+    """
+
+    references: NDArray[np.float32]
+    averages: NDArray[np.float32]
+    members: NDArray[np.int64]
+    curve_class: int
+    counts: tuple[int, ...]
+    noise_correlation: NDArray[np.float64]
+    real_correlation: NDArray[np.float64]
 
 
 def curve_counts(members: int) -> list[int]:

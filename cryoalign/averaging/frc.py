@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
 
+INDEPENDENT, COMMON = "independent", "frc_common_reference"
+"""Kinds of an FRC: halves that were aligned apart, and halves that saw the same reference."""
 NO_RESOLUTION_ANGSTROM = 999.0
 """Written where the halves say nothing about resolution; never infinity, which some programs cannot read."""
 THRESHOLD, THRESHOLD_HALF = 0.143, 0.5
@@ -188,6 +190,38 @@ class ClassFrc:
     shared_ring: int
     resolution_angstrom: float
     resolution_half_angstrom: float
+
+    @property
+    def independent(self) -> bool:
+        """Whether any ring is independent; if not, nothing here is a resolution."""
+        return self.shared_ring < len(self.frc) - 1
+
+    @property
+    def kind(self) -> str:
+        """The word that files use."""
+        return INDEPENDENT if self.independent else COMMON
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there is a resolution to state."""
+        return self.independent and self.resolution_angstrom < NO_RESOLUTION_ANGSTROM
+
+    def bound_angstrom(self, width_angstrom: float) -> float | None:
+        """Return what the resolution is no finer than, where halves fall apart on rings that they share.
+
+        Sharing can only make halves more alike, so they resolve nothing beyond the last ring before the first fall
+        below the threshold or the noise curve. None if the curve does not fall on a shared ring, or falls at once.
+
+        Parameters
+        ----------
+        width_angstrom
+            Box times pixel size.
+        """
+        pooled = pool_rings(self.frc) / pool_rings(np.ones(len(self.frc)))
+        below = np.flatnonzero(pooled < np.maximum(THRESHOLD, self.noise_curve / np.sqrt(SMOOTHING_RINGS)))
+        # Ring 1 and those beside it hold too few pixels to tell anything.
+        below = below[below >= 3]
+        return width_angstrom / float(below[0] - 1) if len(below) and below[0] <= self.shared_ring else None
 
 
 def class_frc(

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.neighbours import NeighbourLists
 
+LEAST_Z, LEAST_SHARE = 5.0, 0.03
+"""What the test for a signal wants of both: pure noise reaches neither."""
+
 
 @dataclass(frozen=True)
 class SignalTest:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.all_pairs import all_neighbours
-from cryoalign.classification.classification import SignalTest
+from cryoalign.classification.classification import LEAST_SHARE, LEAST_Z, SignalTest
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.steerable.coefficients import multiplicity
@@ -20,7 +20,6 @@ NEIGHBOURS = 5
 """Neighbours of each image that are tested."""
 MOST_IMAGES = 3000
 """Images tested, evenly spaced; more would say the same."""
-LEAST_Z, LEAST_SHARE = 5.0, 0.03
 
 
 def measure_signal(

@@ -6,25 +6,18 @@ Classes without members have no image and no row; the others keep their numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.averaging.class_averages import ClassAverages
+from cryoalign.averaging.frc import COMMON, INDEPENDENT, NO_RESOLUTION_ANGSTROM, ClassFrc
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import Loop, write_star, write_star_blocks
 from cryoalign.run.rundir import RunDirectory
-
-if TYPE_CHECKING:
-    from cryoalign.averaging.class_averages import ClassAverages
-    from cryoalign.averaging.frc import ClassFrc
-
-INDEPENDENT, COMMON = "independent", "frc_common_reference"
-"""Kinds of an FRC: halves that were aligned apart, and halves that saw the same reference."""
-NO_RESOLUTION_ANGSTROM = 999.0
 
 AVERAGE_FILES = {
     "averages.mrcs, averages.star": "the average of each class",
@@ -82,7 +75,7 @@ def write_average_files(
         "cryoalignCount": counts[present].astype(np.int64),
         "rlnEstimatedResolution": [_resolution(f, "resolution_angstrom") for f in frc],
         "cryoalignResolutionAtHalf": [_resolution(f, "resolution_half_angstrom") for f in frc],
-        "cryoalignFrcKind": [COMMON if f is None or f.shared_ring >= len(f.frc) - 1 else INDEPENDENT for f in frc],
+        "cryoalignFrcKind": [COMMON if f is None else f.kind for f in frc],
     }
     for label, values in (extra_columns or {}).items():
         cells = np.asarray(values)

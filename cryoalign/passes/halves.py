@@ -13,6 +13,12 @@ SHARED_RESOLUTION = "cryoalignSharedResolution"
 """Column of particles whose halves were refined apart: at finer resolution (A) than this they share nothing."""
 
 
+def parted_by(particles: ParticleSet) -> str:
+    """Say in words by what `half_sets` parts particles."""
+    by_name = "a hash of the tube" if TUBE in particles.particles else "a hash of the image name"
+    return "rlnRandomSubset" if "rlnRandomSubset" in particles.particles else by_name
+
+
 def half_sets(particles: ParticleSet) -> NDArray[np.int8]:
     """Return the half set (0 or 1) of each particle: rlnRandomSubset, else by name; segments of a tube stay together.
 

@@ -1,4 +1,4 @@
-"""The page of `align`, section by section; summary, classes, evidence, scores, poses, particles, noise."""
+"""The page and the montage of `align`: summary, classes, evidence, scores, poses, particles, noise."""
 
 from __future__ import annotations
 
@@ -6,34 +6,39 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cryoalign.averaging.frc import THRESHOLD
 from cryoalign.report import charts
-from cryoalign.report.align_classes import class_section
 from cryoalign.report.align_data import AlignReportData
-from cryoalign.report.figures import display_lowpass, display_tile
+from cryoalign.report.figures import display_cutoff, display_lowpass, display_tile
 from cryoalign.report.frc_section import frc_section
-from cryoalign.report.guard_section import guard_section, share_text, z_text
-from cryoalign.report.html import caption, cards, picture, table, tiles
-from cryoalign.report.null_test_section import null_test_section
-from cryoalign.report.numbers import angle_uniformity, finite, median, plural, signed, text_number, text_percent
-from cryoalign.report.page_parts import whole_page
-from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM
+from cryoalign.report.gallery import GalleryEntry, class_sheet, class_sizes, gallery
+from cryoalign.report.html import abreast, caption, cards, picture, table, tiles
+from cryoalign.report.numbers import (
+    angle_uniformity,
+    finite,
+    masked_correlation,
+    median,
+    plural,
+    share_text,
+    signed,
+    text_number,
+    text_percent,
+    z_text,
+)
+from cryoalign.report.run_facts import RunFacts, whole_page
 
-MAX_EXAMPLES = 12
 
-
-def build_align_page(data: AlignReportData) -> str:
+def build_align_page(run: RunFacts, data: AlignReportData) -> str:
     """Return report.html as text."""
-    box, pixel = data.references.shape[-1], data.pixel_size_angstrom
-    members = {number: int(count) for number, count in enumerate(data.class_counts, start=1)}
     return whole_page(
-        data,
-        summary=summary_sentence(data),
-        fact_boxes=_facts(data),
+        run,
+        summary=summary_sentence(run, data),
+        fact_boxes=_facts(run, data),
         sections=(
             ("classes", "Classes", class_section(data)),
-            ("guard", "Guard against model bias", guard_section(data.guard)),
-            ("null", "Noise on the same path", null_test_section(data.null_test, pixel, data.mask_diameter_angstrom)),
-            ("frc", "Halves and resolution", frc_section(data.frc, members, box, pixel, data.halves, data.growth)),
+            ("guard", "Guard against model bias", _guard(data)),
+            ("null", "Noise on the same path", _null_test(data)),
+            ("frc", "Halves and resolution", frc_section(data.classes, data.growth)),
             ("scores", "Scores", _scores(data)),
             ("poses", "Shifts and angles", _poses(data)),
             ("particles", "Particles", _examples(data)),
@@ -43,62 +48,135 @@ def build_align_page(data: AlignReportData) -> str:
     )
 
 
-def summary_sentence(data: AlignReportData) -> str:
+def draw_align_montage(run: RunFacts, data: AlignReportData) -> bytes:
+    """Return montage.png: every class, or the 400 largest."""
+    legend = f"Left: {_reference_words(data)}. Right: average. corr.: correlation of both inside the mask."
+    return class_sheet(data.classes, _entries(data), run.title, legend)
+
+
+def summary_sentence(run: RunFacts, data: AlignReportData) -> str:
     """Say in one breath what came out."""
     n, m = len(data), len(data.references)
     used = int(np.count_nonzero(data.class_counts))
     empty = f" ({m - used:,} without members)" if used < m else ""
     error = ""
-    if _has_errors(data):
+    if data.has_errors:
         psi, shift = text_number(median(data.psi_error_deg), 2), text_number(median(data.shift_error_angstrom), 2)
         error = f"estimated error {psi}° and {shift} Å (medians); "
     return (
         f"{n:,} {plural(n, 'particle')} aligned to {m:,} {plural(m, 'reference')}{empty}: "
-        f"median score {text_number(median(data.scores))}, "
+        f"median score {text_number(median(data.score))}, "
         f"median shift {text_number(median(data.shift_length_angstrom))} Å, "
-        f"{error}{len(data.warnings) or 'no'} {plural(len(data.warnings), 'warning')}."
+        f"{error}{run.warned}."
     )
 
 
-def _has_errors(data: AlignReportData) -> bool:
-    """Tell whether the measure gives standard errors; only the search core's does."""
-    return bool(np.isfinite(data.psi_error_deg).any())
-
-
-def _facts(data: AlignReportData) -> Iterator[tuple[str, str, str]]:
-    pixel, n, m = data.pixel_size_angstrom, len(data), len(data.references)
+def _facts(run: RunFacts, data: AlignReportData) -> Iterator[tuple[str, str, str]]:
+    pixel, n, m = data.classes.pixel_size_angstrom, len(data), len(data.references)
     shift, used = median(data.shift_length_angstrom), int(np.count_nonzero(data.class_counts))
-    read = data.counts.get("read")
-    yield "Particles", f"{n:,}", f"of {read:,} read" if isinstance(read, int) else ""
+    yield "Particles", f"{n:,}", run.of_read()
     yield "References", f"{m:,}", "all have members" if used == m else f"{used:,} have members"
-    yield "Median score", text_number(median(data.scores)), f"margin {text_number(median(data.score_margin), 2)}"
+    yield "Median score", text_number(median(data.score)), f"margin {text_number(median(data.margin), 2)}"
     yield "Median shift", f"{text_number(shift)} Å", f"{text_number(shift / pixel, 2)} pixels of {pixel:g} Å"
-    if _has_errors(data):
+    if data.has_errors:
         yield (
             "Estimated error",
             f"{text_number(median(data.psi_error_deg), 2)}°",
             f"{text_number(median(data.shift_error_angstrom), 2)} Å in shift (medians)",
         )
     if data.guard is not None:
-        yield "Guard", data.guard.verdict, f"z {z_text(data.guard.z)}, share {share_text(data.guard.share)}"
-    best = [
-        curve.resolution_angstrom for curve in data.frc.values() if curve.resolution_angstrom < NOT_RESOLVED_ANGSTROM
-    ]
-    if best:
-        yield "Best resolution", f"{text_number(min(best))} Å", "independent halves, 0.143"
-    flagged = 0 if data.flags is None else int(np.count_nonzero(data.flags))
+        found = data.guard.overall
+        yield "Guard", found.verdict, f"z {z_text(found.z)}, share {share_text(found.share)}"
+    if data.classes.resolved:
+        yield "Best resolution", f"{text_number(min(data.classes.resolved))} Å", f"independent halves, {THRESHOLD:g}"
+    flagged = int(np.count_nonzero(data.flag))
     yield "Flagged", f"{flagged:,}", text_percent(flagged, n)
-    if data.mirror is not None:
-        mirrored = int(np.count_nonzero(data.mirror))
+    if data.mirrors:
+        mirrored = int(np.count_nonzero(data.poses.mirror))
         yield "Mirrored", f"{mirrored:,}", text_percent(mirrored, n)
 
 
+def class_section(data: AlignReportData) -> str:
+    """Return the gallery of classes, their sizes and scores, as HTML."""
+    body = gallery(
+        data.classes,
+        _entries(data),
+        finding=f"Left: {_reference_words(data)}; right: {data.classes.kind} of its members.",
+        large_finding=" Correlation: between the two, inside the mask (dashed circle).",
+        aid="the average should be as sharp as its reference and show detail of its own. Likeness alone proves "
+        "nothing: pure noise aligned to a reference also averages to that reference.",
+    )
+    return body + ("" if len(data.references) == 1 else _class_pictures(data))
+
+
+def _reference_words(data: AlignReportData) -> str:
+    """Say what the references that are shown are."""
+    if data.references_filtered_to_angstrom is None:
+        return "reference"
+    return f"reference, low-passed to {text_number(data.references_filtered_to_angstrom)} Å as it was aligned to"
+
+
+def _entries(data: AlignReportData) -> list[GalleryEntry]:
+    """Return reference and average of every class, in order of number."""
+    classes, entries = data.classes, []
+    diameter_px = classes.mask_diameter_angstrom / classes.pixel_size_angstrom
+    quality = classes.by_number(classes.averages.quality)
+    for number, reference in enumerate(data.references, start=1):
+        average = classes.images.get(number)
+        if average is None:
+            entries.append(GalleryEntry(number, [(reference, "reference"), (None, "no members")]))
+            continue
+        alike = f"{masked_correlation(reference, average, diameter_px):.3f}"
+        remarks = [
+            f"correlation {alike}",
+            f"median score {text_number(data.median_score[number - 1])}",
+            f"quality {text_number(quality[number])}",
+        ]
+        pictures = [(reference, "reference"), (average, "average")]
+        entries.append(GalleryEntry(number, pictures, remarks, [f"corr. {alike}"]))
+    return entries
+
+
+def _class_pictures(data: AlignReportData) -> str:
+    middle = data.median_score
+    best, worst = int(np.nanargmax(middle)), int(np.nanargmin(middle))
+    sizes = class_sizes(
+        data.classes,
+        "one class that takes nearly all, or a reference that attracts few particles: a poor reference, or a view that "
+        "is rare.",
+    )
+    scores = picture(
+        charts.class_spread(data.score, data.reference + 1, len(middle), y_label="score (correlation)"),
+        "Score by class",
+        f"Highest median: class {best + 1} with {text_number(middle[best])}; "
+        f"lowest: class {worst + 1} with {text_number(middle[worst])}.",
+        "a class far below the others: its reference may be wrong, or its members junk.",
+    )
+    return abreast(sizes, scores)
+
+
+def _guard(data: AlignReportData) -> str:
+    if data.guard is None:
+        return ""
+    from cryoalign.report.guard_section import guard_section
+
+    return guard_section(data.guard)
+
+
+def _null_test(data: AlignReportData) -> str:
+    if data.null_test is None:
+        return ""
+    from cryoalign.report.null_test_section import null_test_section
+
+    return null_test_section(data.null_test, data.classes)
+
+
 def _scores(data: AlignReportData) -> str:
-    score, margin = median(data.scores), median(data.score_margin)
-    low = int(np.count_nonzero(finite(data.scores) <= 0))
+    score, margin = median(data.score), median(data.margin)
+    low = int(np.count_nonzero(finite(data.score) <= 0))
     first = picture(
         charts.histogram(
-            data.scores,
+            data.score,
             x_label="score (correlation)",
             marks=[(score, f"median {text_number(score)}")],
             width=charts.WIDTH,
@@ -110,7 +188,7 @@ def _scores(data: AlignReportData) -> str:
     )
     second = picture(
         charts.histogram(
-            data.score_margin,
+            data.margin,
             x_label="score margin (correlation)",
             marks=[(margin, f"median {text_number(margin, 2)}")],
             width=charts.WIDTH,
@@ -119,16 +197,15 @@ def _scores(data: AlignReportData) -> str:
         f"Best score minus the best of another pose or class: median {text_number(margin, 2)}.",
         "particles piled up at 0 have two poses, or two classes, that fit equally well.",
     )
-    return f'<div class="charts">{first}{second}</div>'
+    return abreast(first, second)
 
 
 def _poses(data: AlignReportData) -> str:
-    first = f'<div class="charts">{_shift_map(data)}{_rose(data)}</div>'
-    return first + f'<div class="charts three">{_shift_length(data)}{"".join(_error_pictures(data))}</div>'
+    return abreast(_shift_map(data), _rose(data)) + abreast(_shift_length(data), *_error_pictures(data), three=True)
 
 
 def _shift_length(data: AlignReportData) -> str:
-    length, limit, pixel = data.shift_length_angstrom, data.max_shift_angstrom, data.pixel_size_angstrom
+    length, limit, pixel = data.shift_length_angstrom, data.max_shift_angstrom, data.classes.pixel_size_angstrom
     middle = median(length)
     marks = [(middle, f"median {text_number(middle)} Å")]
     finding = f"Median {text_number(middle)} Å ({text_number(middle / pixel, 2)} pixels)."
@@ -161,21 +238,18 @@ def _shift_map(data: AlignReportData) -> str:
 
 
 def _rose(data: AlignReportData) -> str:
-    found = angle_uniformity(data.psi_deg)
-    n = len(data)
-    lobes = "" if found.fold == 1 else f", {found.fold} lobes"
-    strength = f"strongest mean vector {found.strength:.3f} (0 = even, 1 = all alike{lobes})"
-    if n < 20:
-        finding = f"Too few particles to judge evenness; {strength}."
+    found = angle_uniformity(data.poses.psi)
+    if len(data) < 20:
+        finding = f"Too few particles to judge evenness; {found.in_words}."
     elif found.even:
-        finding = f"Even within what chance or a mild preference gives; {strength}."
+        finding = f"Even within what chance or a mild preference gives; {found.in_words}."
     else:
         chance = "less than once in a million" if found.probability < 1e-6 else f"with p = {found.probability:.1g}"
-        finding = f"Not even; {strength}, which chance gives {chance}."
+        finding = f"Not even; {found.in_words}, which chance gives {chance}."
     if data.local_search_deg is not None:
         finding += f" Searched only within {text_number(data.local_search_deg)}° of the input angle."
     return picture(
-        charts.angle_rose(data.psi_deg),
+        charts.angle_rose(data.poses.psi),
         "In-plane angle psi",
         finding,
         "particles lie on the grid at any angle, so bars should reach the dashed circle all round. Lobes tell of "
@@ -184,7 +258,7 @@ def _rose(data: AlignReportData) -> str:
 
 
 def _error_pictures(data: AlignReportData) -> Iterator[str]:
-    if not _has_errors(data):
+    if not data.has_errors:
         return
     for values, name, unit in (
         (data.psi_error_deg, "Estimated error of psi", "°"),
@@ -208,22 +282,14 @@ def _error_pictures(data: AlignReportData) -> Iterator[str]:
 
 
 def _examples(data: AlignReportData) -> str:
-    stacks = [
-        (s[:MAX_EXAMPLES], name)
-        for s, name in ((data.example_raw, "raw"), (data.example_aligned, "aligned"))
-        if s is not None and len(s)
-    ]
-    if not stacks:
-        return ""
-    pixel = data.pixel_size_angstrom
-    cutoff = data.display_lowpass_angstrom or max(25.0, 5 * pixel)
-    shown = [(display_lowpass(stack, pixel, cutoff), name) for stack, name in stacks]
-    columns = 4 if len(shown) == 2 else 6
+    pixel = data.classes.pixel_size_angstrom
+    cutoff = display_cutoff(pixel)
+    raw, aligned = (display_lowpass(stack, pixel, cutoff) for stack in (data.example_raw, data.example_aligned))
     entries = []
-    for index, name in enumerate(data.example_names[:MAX_EXAMPLES]):
+    for before, after, name in zip(raw, aligned, data.example_names, strict=True):
         svg = tiles(
-            [(display_tile(stack[index]), kind) for stack, kind in shown],
-            shown[0][0].shape[-1] * pixel,
+            [(display_tile(before), "raw"), (display_tile(after), "aligned")],
+            raw.shape[-1] * pixel,
             description=f"particle {name}",
             font_size=17,
         )
@@ -233,35 +299,30 @@ def _examples(data: AlignReportData) -> str:
         "Results are not filtered.",
         "aligned particles of one class should be centred and turned alike; dark or bright streaks are ice or carbon.",
     )
-    return f"<figure>{cards(entries, columns=columns)}<figcaption>{text}</figcaption></figure>"
+    return f"<figure>{cards(entries, columns=4)}<figcaption>{text}</figcaption></figure>"
 
 
 def _noise(data: AlignReportData) -> str:
-    if data.noise_power is None or not len(data.noise_power):
+    if not data.noise:
         return ""
-    groups = len(data.noise_power)
-    names = list(data.noise_group_names) or [f"group {i + 1}" for i in range(groups)]
-    pixels = list(data.noise_pixel_size_angstrom) or [data.pixel_size_angstrom] * groups
-    uri = charts.spectra(np.asarray(data.noise_power, np.float64), pixels, names)
-    return (
-        '<div class="charts">'
-        + picture(
-            uri,
+    groups = len(data.noise)
+    return abreast(
+        picture(
+            charts.spectra(data.noise),
             "Noise spectrum",
             f"Power of the noise per ring, {groups:,} {plural(groups, 'group')}.",
             "smooth curves of like shape. A fall to nothing at high frequency means filtered or resampled input, "
             "spikes mean a periodic artefact, one group off from the rest means other normalisation or optics.",
             wide=True,
         )
-        + "</div>"
     )
 
 
 def _flags(data: AlignReportData) -> str:
-    """Count the flags of particles; nothing where there are none."""
-    if data.flags is None or not data.flag_meanings:
+    """Count the flags of particles; nothing where none has a meaning."""
+    if not data.flag_meanings:
         return ""
-    bits = np.asarray(data.flags, np.int64)
+    bits = data.flag
     rows = [(str(bit), words, f"{np.count_nonzero(bits & bit):,}") for bit, words in sorted(data.flag_meanings.items())]
     rows.insert(0, ("0", "good", f"{np.count_nonzero(bits == 0):,}"))
     return "<h3>Flags</h3>" + table(("Bit", "Meaning", "Particles"), rows, numeric=(2,))

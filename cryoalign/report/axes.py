@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,8 +19,14 @@ def finish_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.grid(axis="y")
     axes.tick_params(length=3)
     if y_label.startswith(("particles", "pairs", "memberships")):
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        ticks(axes.yaxis, integer=True)
         axes.yaxis.set_major_formatter("{x:,.0f}")
+
+
+def ticks(axis: Axis, **options: int) -> None:
+    """Set how ticks are chosen; `options` are those of matplotlib's MaxNLocator, such as ``integer=True``."""
+    locator: Any = axis.get_major_locator()
+    locator.set_params(**options)
 
 
 def resolution_axis(axes: Axes, highest: float, *, apart: float = 1 / 12) -> None:
@@ -101,10 +107,11 @@ def legend_below(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    width = axes.figure.get_size_inches()[0] * 72
+    figure: Any = axes.figure
+    width = figure.get_size_inches()[0] * 72
     columns = max(1, min(len(labels), int((width - 40) / (34 + 6.2 * max(map(len, labels))))))
     columns = -(-len(labels) // -(-len(labels) // columns))  # rows of like length
-    axes.figure.legend(
+    figure.legend(
         handles, labels, loc="lower center", ncols=columns, frameon=False, fontsize=10.5, borderaxespad=0,
         columnspacing=1.2, handlelength=2.2, handletextpad=0.5, labelspacing=0.25,
     )  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis
+from cryoalign.report.axes import decade_axis, finish_axes, resolution_axis, ticks
 from cryoalign.report.figures import BLUE, CYCLE, INK, MUTED, RULE, VERMILLION, new_axes, new_figure, style, svg_uri
 from cryoalign.report.numbers import finite, text_number, text_percent
 
@@ -20,6 +20,12 @@ _MAX_BARS = 60
 _MAX_POINTS = 400
 _MAX_CLASSES = 400
 """Beyond these, classes have no mark of their own in a chart."""
+_MAX_DRAWN = 4_000_000
+
+
+def thinned(values: NDArray) -> NDArray:
+    """Leave out so many of very many values, evenly, that no picture would change: for what belongs to edges."""
+    return values[:: max(1, -(-len(values) // _MAX_DRAWN))]
 
 
 def bin_edges(values: NDArray, *, low: float | None = None, high: float | None = None) -> NDArray[np.float64]:
@@ -44,7 +50,7 @@ def whole_bin_edges(values: NDArray) -> NDArray[np.float64]:
     """Choose bin edges for counts (n,), halfway between whole numbers, from 0 on; each bin holds equally many."""
     highest = int(np.percentile(values, 99.8)) if len(values) >= 1000 else int(np.max(values))
     step = -(-(highest + 1) // _MAX_BARS)
-    return np.arange(0, highest + 1 + step, step) - 0.5
+    return np.arange(0, highest + 1 + step, step, dtype=np.float64) - 0.5
 
 
 def histogram(
@@ -169,7 +175,7 @@ def _class_levels(values: NDArray, class_number: NDArray, classes: int) -> NDArr
 
 def _class_axis(axes: Axes, classes: int) -> None:
     axes.set_xlim(0.4, classes + 0.6)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ticks(axes.xaxis, integer=True, min_n_ticks=1)
     if classes <= 12:
         axes.set_xticks(np.arange(1, classes + 1))
 
@@ -190,7 +196,7 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: 
         axes = new_axes(figure, left=76, bottom=48, right=110, top=18)
         if on_pattern:
             area = 1400 * counts / counts.max()
-            axes.scatter(*places.T, s=area, color=BLUE, alpha=0.8, linewidths=0)
+            axes.scatter(places[:, 0], places[:, 1], s=area, color=BLUE, alpha=0.8, linewidths=0)
             reach *= 1.15  # room for words
             axes.text(1, 1.005, f"share of {things} at each place", transform=axes.transAxes, ha="right", color=MUTED,
                       fontsize=11)  # fmt: skip
@@ -199,19 +205,20 @@ def shift_map(shift_angstrom: NDArray, limit_angstrom: float | None, *, things: 
                 axes.annotate(text_percent(count, len(shift)), place, below, textcoords="offset points", ha="center",
                               va="top", fontsize=10.5)  # fmt: skip
         elif len(shift) <= _MAX_POINTS:
-            axes.scatter(*shift.T, s=14 if len(shift) > 50 else 36, color=BLUE, alpha=0.55, linewidths=0)
+            size = 14 if len(shift) > 50 else 36
+            axes.scatter(shift[:, 0], shift[:, 1], s=size, color=BLUE, alpha=0.55, linewidths=0)
         else:
             cells = int(np.clip(np.sqrt(len(shift) / 6), 16, 60))
             edges = np.linspace(-reach, reach, cells + 1)
-            counts, _, _ = np.histogram2d(shift[:, 1], shift[:, 0], bins=(edges, edges))
+            cell_counts, _, _ = np.histogram2d(shift[:, 1], shift[:, 0], bins=(edges, edges))
             extent = (-reach, reach, reach, -reach)
             picture = axes.imshow(
-                np.ma.masked_equal(counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
+                np.ma.masked_equal(cell_counts, 0), cmap="Blues", vmin=0, extent=extent, interpolation="none"
             )
             bar = figure.colorbar(picture, cax=new_axes(figure, left=428, bottom=48, right=80, top=18))
             bar.set_label(f"{things} per {2 * reach / cells:.2g} × {2 * reach / cells:.2g} Å cell")
             bar.outline.set_visible(False)
-            bar.ax.yaxis.get_major_locator().set_params(integer=True)
+            ticks(bar.ax.yaxis, integer=True)
         axes.axhline(0, color=MUTED, linewidth=0.6)
         axes.axvline(0, color=MUTED, linewidth=0.6)
         if limit_angstrom:
@@ -242,7 +249,7 @@ def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "ps
 
     with style():
         figure = new_figure(WIDTH, 400)
-        axes = new_axes(figure, left=100, bottom=40, right=100, top=40, projection="polar")
+        axes: Any = new_axes(figure, left=100, bottom=40, right=100, top=40, projection="polar")
         axes.set_theta_direction(-1)
         axes.bar(
             np.deg2rad(edges[:-1]), counts, width=2 * np.pi / bars, align="edge", color=BLUE, alpha=0.75, edgecolor="w"
@@ -270,19 +277,19 @@ def angle_rose(psi_deg: ArrayLike, *, things: str = "particles", name: str = "ps
         return svg_uri(figure)
 
 
-def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequence[str]) -> str:
-    """Draw power per ring (groups, L // 2 + 1) against spatial frequency; ring 0 (the mean) is left out.
+def spectra(groups: Sequence[tuple[str, NDArray, float]]) -> str:
+    """Draw power per ring against spatial frequency: name, power (rings,), side of the box in A; ring 0 is left out.
 
     The axis is logarithmic only where the powers span more than a factor 20.
     """
-    rings = np.arange(power.shape[1])
-    many = len(power) > len(CYCLE)
+    many = len(groups) > len(CYCLE)
     highest, shown = 0.0, []
     with style():
         figure = new_figure(2 * WIDTH, 310)
         axes = new_axes(figure, left=84, bottom=48, right=20, top=50)
-        for index, (row, pixel, name) in enumerate(zip(power, pixel_sizes_angstrom, names, strict=True)):
-            frequency = rings / (2 * max(1, len(rings) - 1) * pixel)
+        for index, (name, row, width_angstrom) in enumerate(groups):
+            rings = np.arange(len(row))
+            frequency = rings / width_angstrom
             good = np.isfinite(row) & (row > 0) & (rings > 0)
             colour, strength = (BLUE, 0.3) if many else (CYCLE[index], 1.0)
             axes.plot(frequency[good], row[good], color=colour, linewidth=1.8, alpha=strength, label=name)
@@ -298,7 +305,7 @@ def spectra(power: NDArray, pixel_sizes_angstrom: Sequence[float], names: Sequen
         else:
             axes.set_ylim(0, 1.1 * values.max() if len(values) else 1.0)
             axes.yaxis.set_major_formatter("{x:g}")
-        if len(power) > 1 and not many:
+        if len(groups) > 1 and not many:
             axes.legend(frameon=False, fontsize=11, ncols=3)
         resolution_axis(axes, highest)
         return svg_uri(figure)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.report.axes import ticks
 from cryoalign.report.compare_data import Registration
 from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new_figure, resize, style, svg_uri
 
@@ -111,7 +112,7 @@ def _joint_histogram(axes: Axes, a: NDArray, b: NDArray) -> None:
     axes.set_ylabel("B", labelpad=0)
     axes.tick_params(length=3)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(nbins=5, integer=True)
+        ticks(axis, nbins=5, integer=True)
 
 
 def _curve(axes: Axes, r: Registration, lower_is_better: bool, first_psi_deg: float | None) -> None:
@@ -123,7 +124,7 @@ def _curve(axes: Axes, r: Registration, lower_is_better: bool, first_psi_deg: fl
     axes.set_xlim(-180, 180)
     axes.set_xticks([-180, -90, 0, 90, 180], ["−180", "−90", "0", "90", "180"])
     axes.set_xlabel("psi (degrees)", labelpad=2)
-    axes.yaxis.get_major_locator().set_params(nbins=6)
+    ticks(axes.yaxis, nbins=6)
     axes.grid(axis="y")
     axes.tick_params(length=3)
     better = "lower" if lower_is_better else "higher"

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.report.quality_data import expect_shape
+from cryoalign.core.poses import Poses
+from cryoalign.metrics.measure import Ranking
+from cryoalign.report.numbers import expect_shapes, two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,52 @@ class GivenPose:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Registration:
+class Placed:
+    """How B was laid onto A.
+
+    Parameters
+    ----------
+    pose
+        The pose, (1,).
+    scale
+        What B was magnified by before.
+    """
+
+    pose: Poses
+    scale: float = 1.0
+
+    @property
+    def psi_deg(self) -> float:
+        """In-plane angle."""
+        return float(self.pose.psi[0])
+
+    @property
+    def shift_px(self) -> tuple[float, float]:
+        """(dx, dy)."""
+        return float(self.pose.dx[0]), float(self.pose.dy[0])
+
+    @property
+    def mirror(self) -> bool:
+        """Whether B is turned over."""
+        return bool(self.pose.mirror[0])
+
+    @property
+    def in_words(self) -> str:
+        """The pose as a reader wants it."""
+        dx, dy = self.shift_px
+        words = f"psi {two(self.psi_deg)}°, shift ({two(dx)}, {two(dy)}) px" + (", mirrored" if self.mirror else "")
+        return words if self.scale == 1.0 else f"{words}, scale {self.scale:.4f}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoundPose(Placed):
+    """One registration of a pair as one of the measures found it; `metrics` are the names of all that did."""
+
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Registration(Placed):
     """What one measure says of one pair.
 
     Parameters
@@ -42,8 +89,6 @@ class Registration:
         Name of the measure.
     value, margin
         At the best pose, and by how much that is better than another peak.
-    psi_deg, dx_px, dy_px, mirror, scale
-        The pose, and what the image was magnified by before.
     correlation
         Of the two images inside the mask, at this pose.
     agreeing
@@ -61,11 +106,6 @@ class Registration:
     metric: str
     value: float
     margin: float
-    psi_deg: float
-    dx_px: float
-    dy_px: float
-    mirror: bool
-    scale: float
     correlation: float
     agreeing: int
     aligned: NDArray
@@ -76,27 +116,7 @@ class Registration:
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
-        expect_shape("curve", self.curve, np.shape(self.curve_psi_deg))
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundPose:
-    """One registration of a pair, and the measures that found it.
-
-    Parameters
-    ----------
-    metrics
-        Their names.
-    psi_deg, dx_px, dy_px, mirror, scale
-        The pose that one of them found.
-    """
-
-    metrics: tuple[str, ...]
-    psi_deg: float
-    dx_px: float
-    dy_px: float
-    mirror: bool
-    scale: float
+        expect_shapes(self, np.shape(self.curve_psi_deg), "curve")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,14 +150,15 @@ class PairDrawing:
     values: NDArray
     words_a: str = "A"
     words_b: str = "B, as it is"
-    given: FoundPose | None = None
+    given: Placed | None = None
     as_given: NDArray | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
-        for name, image in (("b", self.b), *((r.metric, r.aligned) for r in self.registrations)):
-            expect_shape(name, image, np.shape(self.a))
-        expect_shape("values", self.values, (len(self.registrations), len(self.poses)))
+        expect_shapes(self, np.shape(self.a), "b", "as_given")
+        for registration in self.registrations:
+            expect_shapes(registration, np.shape(self.a), "aligned")
+        expect_shapes(self, (len(self.registrations), len(self.poses)), "values")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +167,8 @@ class MetricSummary:
 
     Parameters
     ----------
-    metric, words
-        Name, and what it is.
-    lower_is_better
-        Whether it is a distance.
-    warning
-        Where it loses; None if nothing is known.
+    measure
+        The measure.
     median_value, median_correlation
         Over all pairs; the correlation is that of the images inside the mask, at this measure's poses.
     with_most
@@ -160,14 +177,16 @@ class MetricSummary:
         How often it says what of the given poses; empty where that was not asked.
     """
 
-    metric: str
-    words: str
-    lower_is_better: bool
-    warning: str | None
+    measure: Ranking
     median_value: float
     median_correlation: float
     with_most: int
     verdicts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str:
+        """Name of the measure."""
+        return self.measure.name
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -176,8 +195,6 @@ class CompareReportData:
 
     Parameters
     ----------
-    title, command_line, version
-        Heading; as typed; of cryoalign.
     paired
         How images were paired, in words.
     pairs
@@ -190,13 +207,8 @@ class CompareReportData:
         Pairs that are drawn.
     mask_radius_px, pixel_size_angstrom
         Of all images.
-    parameters, counts, warnings, timings_s, files, notes
-        As on every page.
     """
 
-    title: str
-    command_line: str
-    version: str
     paired: str
     pairs: int
     all_agree: int
@@ -204,12 +216,6 @@ class CompareReportData:
     drawings: Sequence[PairDrawing]
     mask_radius_px: float
     pixel_size_angstrom: float
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, int | str] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
-    timings_s: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ CYCLE = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 INK, MUTED, RULE, PAPER = "#1c2733", "#566473", "#dde4ea", "#ffffff"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cryoalign",
     "text.hinting": "none",  # letters are the reader's own: here they are only measured
@@ -72,7 +72,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
-def new_axes(figure: Figure, *, left: float, bottom: float, right: float, top: float, **options: object) -> Axes:
+def new_axes(figure: Figure, *, left: float, bottom: float, right: float, top: float, **options: Any) -> Axes:
     """Add axes with margins given in the figure's units, so that text never needs a layout engine."""
     width, height = figure.get_size_inches() * 72
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
@@ -112,13 +112,13 @@ def png_bytes(grey: NDArray[np.uint8], *, quick: bool = False) -> bytes:
     if quick:
         rows[:, 0] = 2
         rows[1:, 1:] -= grey[:-1]
-        packed = zlib.compress(rows, 1)
+        packed = zlib.compress(rows.data, 1)
     else:
         framed = np.zeros((height + 1, width + 1), np.int16)
         framed[1:, 1:] = grey
         smooth = np.full((height, width + 1), 3, np.uint8)
         smooth[:, 1:] = framed[1:, 1:] - (framed[1:, :-1] + framed[:-1, 1:]) // 2
-        packed = zlib.compress(min(rows, smooth, key=_entropy), 6)
+        packed = zlib.compress(min(rows, smooth, key=_entropy).data, 6)
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
         (b"IDAT", packed),
@@ -188,6 +188,11 @@ def draw_bar(square: NDArray[np.uint8], length: int) -> None:
     top, left = size - margin - thick, margin
     square[top - 1 : top + thick + 1, left - 1 : left + length + 1] = 30
     square[top : top + thick, left : left + length] = 255
+
+
+def display_cutoff(pixel_size_angstrom: float) -> float:
+    """Return how far single particles are smoothed for the eye: to 25 A or five pixels, whichever is longer."""
+    return max(25.0, 5 * pixel_size_angstrom)
 
 
 def display_lowpass(images: NDArray, pixel_size_angstrom: float, cutoff_angstrom: float) -> NDArray[np.float32]:

@@ -1,22 +1,26 @@
 """Pictures of Fourier ring correlations: one class, all classes, SSNR, resolution against size.
 
 Rings on which both halves were aligned to the same thing are drawn grey and dashed, and never count as a resolution.
+Charts of single classes have their frame in common: curves are written straight into the SVG of axes drawn before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.averaging.frc import NO_RESOLUTION_ANGSTROM, THRESHOLD, THRESHOLD_HALF, ClassFrc
 from cryoalign.report.axes import decade_axis, finish_axes, legend_below, plain_log_axis, resolution_axis
 from cryoalign.report.charts import NARROW, WIDTH
 from cryoalign.report.figures import (
     BLUE,
     CYCLE,
+    FONTS,
     GREEN,
     INK,
     MUTED,
@@ -30,32 +34,74 @@ from cryoalign.report.figures import (
     svg_text,
     svg_uri,
 )
-from cryoalign.report.frame import Frame
 from cryoalign.report.numbers import plural, text_number
-from cryoalign.report.quality_data import NOT_RESOLVED_ANGSTROM, FrcCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-THRESHOLD, THRESHOLD_HALF = 0.143, 0.5
 SSNR_FLOOR = 0.01
 """What lies below, drawn at the floor, says no more than the floor."""
-_MARGINS, _HIGHEST = (50, 88, 42, 50), 1.3
-"""Of charts of FRC: left, bottom, right, top in pixels; the upper end of the axis."""
+_HEIGHT, _MARGINS, _HIGHEST = 320, (50, 88, 42, 50), 1.3
+"""Of pictures, in pixels; of charts of FRC: left, bottom, right, top in pixels, and the upper end of the axis."""
 _DASHED, _DOTTED = (0, (4, 2.5)), (0, (1, 1.6))
 _INDEPENDENT, _SHARED, _NOISE = "independent halves", "shared reference: no evidence", "noise alone, 3 sigma"
 
 
-def ring_frequencies(rings: int, box: int, pixel_size_angstrom: float) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Frame:
+    """The axes of an FRC as they lie in its picture.
+
+    Parameters
+    ----------
+    highest_x
+        Right end of the axes in 1/A; they begin at 0.
+    low
+        Lower end of the axes.
+    """
+
+    highest_x: float
+    low: float
+
+    def place(self, x: NDArray | float, y: NDArray | float) -> tuple[NDArray, NDArray]:
+        """Return pixels from the left and from the top."""
+        left, bottom, right, top = _MARGINS
+        across = left + np.asarray(x) / self.highest_x * (NARROW - left - right)
+        up = (np.asarray(y) - self.low) / (_HIGHEST - self.low) * (_HEIGHT - bottom - top)
+        return across, _HEIGHT - bottom - up
+
+    def line(self, x: NDArray, y: NDArray, colour: str, width: float, *, dashed: bool = False) -> str:
+        """Return a curve as SVG, a dot where it has one point only; empty where it has none."""
+        if not len(x):
+            return ""
+        points = np.stack(self.place(x, y), axis=1)
+        if len(points) == 1:
+            across, down = points[0]
+            return f'<circle cx="{across:.2f}" cy="{down:.2f}" r="2" fill="{colour}"/>'
+        way = " ".join(f"{across:.2f},{down:.2f}" for across, down in points.tolist())
+        dashes = f' stroke-dasharray="{4 * width:g} {2.5 * width:g}"' if dashed else ""
+        return f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="{width:g}"{dashes}/>'
+
+    def text(self, x: float, y: float, words: str, colour: str, *, end: bool = False) -> str:
+        """Return words as SVG that begin at (x, y), or `end` there."""
+        across, down = self.place(x, y)
+        anchor = "end" if end else "start"
+        return (
+            f'<text x="{across:.2f}" y="{down:.2f}" fill="{colour}" text-anchor="{anchor}" '
+            f'style="font: 11px {FONTS}">{words}</text>'
+        )
+
+
+def ring_frequencies(rings: int, width_angstrom: float) -> NDArray[np.float64]:
     """Return the spatial frequency of rings 0 .. rings - 1 in 1/A."""
-    return np.arange(rings) / (box * pixel_size_angstrom)
+    return np.arange(rings) / width_angstrom
 
 
-def frc_chart(curve: FrcCurve, box: int, pixel_size_angstrom: float) -> str:
+def frc_chart(curve: ClassFrc, width_angstrom: float) -> str:
     """Draw the FRC of one class with its noise curve, thresholds and resolutions."""
-    frequency = ring_frequencies(len(curve.frc), box, pixel_size_angstrom)
+    frequency = ring_frequencies(len(curve.frc), width_angstrom)
     frc = np.nan_to_num(np.asarray(curve.frc, np.float64))
-    frame = Frame(NARROW, 320, *_MARGINS, float(frequency[-1]), _lowest(frc[1:]), _HIGHEST)
+    frame = Frame(float(frequency[-1]), _lowest(frc[1:]))
     ring = np.arange(len(frequency))
     shared = (ring >= 1) & (ring <= curve.shared_ring)
     # The step from the last shared ring to the first independent one belongs to neither: it is drawn as shared.
@@ -79,9 +125,9 @@ def _frc_frame(frame: Frame, shared_ring: int, independent: bool, noise: bytes) 
     frequency = np.linspace(0, frame.highest_x, len(curve))
     ring = np.arange(len(curve))
     with style():
-        figure = new_figure(frame.width, frame.height)
+        figure = new_figure(NARROW, _HEIGHT)
         axes = _frc_axes(figure, frequency, np.full(1, frame.low), apart=0.14)
-        axes.set_ylim(frame.low, frame.high)
+        axes.set_ylim(frame.low, _HIGHEST)
         if shared_ring > 0:
             axes.plot([], [], color=MUTED, label=_SHARED, linestyle=_DASHED, linewidth=1.6)
             axes.axvspan(0, frequency[min(shared_ring, ring[-1])], color=RULE, alpha=0.45, linewidth=0)
@@ -94,14 +140,14 @@ def _frc_frame(frame: Frame, shared_ring: int, independent: bool, noise: bytes) 
         return svg_text(figure)
 
 
-def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float, *, word: str = "class") -> str:
+def frc_summary(curves: Sequence[ClassFrc], width_angstrom: float, *, word: str = "class") -> str:
     """Draw the FRC of many classes: median and the range of the middle 80 percent, shared and independent apart."""
     frc = np.array([curve.frc for curve in curves], np.float64)
     ring = np.arange(frc.shape[1])
-    frequency = ring_frequencies(frc.shape[1], box, pixel_size_angstrom)
+    frequency = ring_frequencies(frc.shape[1], width_angstrom)
     last_shared = np.array([curve.shared_ring for curve in curves])[:, None]
     with style():
-        figure = new_figure(WIDTH, 320)
+        figure = new_figure(WIDTH, _HEIGHT)
         axes = _frc_axes(figure, frequency, frc[:, 1:], apart=1 / 12)
         for inside, colour, label, options in (
             (ring <= last_shared, MUTED, _SHARED, {"linestyle": _DASHED, "linewidth": 1.6}),
@@ -124,17 +170,17 @@ def frc_summary(curves: Sequence[FrcCurve], box: int, pixel_size_angstrom: float
         return svg_uri(figure)
 
 
-def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: float, *, word: str = "class") -> str:
+def ssnr_chart(curves: Mapping[int, ClassFrc], width_angstrom: float, *, word: str = "class") -> str:
     """Draw the SSNR of the full average of at most six classes (or what `word` calls them) on a logarithmic scale.
 
     Shared rings are dashed; what follows the first fall of the FRC below its noise curve is pale, as it is chance.
     """
     with style():
-        figure = new_figure(WIDTH, 320)
+        figure = new_figure(WIDTH, _HEIGHT)
         axes = new_axes(figure, left=66, bottom=74, right=16, top=52)
         highest, frequency = 10.0, np.zeros(1)
         for colour, (number, curve) in zip(CYCLE, curves.items(), strict=False):
-            frequency = ring_frequencies(len(curve.ssnr), box, pixel_size_angstrom)
+            frequency = ring_frequencies(len(curve.ssnr), width_angstrom)
             ring = np.arange(len(frequency))
             ssnr = np.maximum(np.nan_to_num(curve.ssnr, nan=0.0, posinf=0.0, neginf=0.0), SSNR_FLOOR)
             own = ring > curve.shared_ring
@@ -161,12 +207,14 @@ def ssnr_chart(curves: Mapping[int, FrcCurve], box: int, pixel_size_angstrom: fl
 def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[float], *, word: str = "class") -> str:
     """Draw the resolution of each class against its size; classes that are not resolved stand on top as crosses."""
     size, length = np.asarray(members, np.float64), np.asarray(resolution_angstrom, np.float64)
-    known = length < NOT_RESOLVED_ANGSTROM
+    known = length < NO_RESOLUTION_ANGSTROM
     with style():
-        figure = new_figure(WIDTH, 320)
+        figure = new_figure(WIDTH, _HEIGHT)
         axes = new_axes(figure, left=66, bottom=74, right=16, top=14)
         top = 1.25 * float(length[known].max(initial=10.0))
-        axes.scatter(size[known], length[known], s=26, color=BLUE, alpha=0.65, linewidths=0, label="resolved (0.143)")
+        axes.scatter(
+            size[known], length[known], s=26, color=BLUE, alpha=0.65, linewidths=0, label=f"resolved ({THRESHOLD:g})"
+        )
         if not known.all():
             level = np.full(np.count_nonzero(~known), 0.94 * top)
             axes.scatter(size[~known], level, s=30, marker="x", color=VERMILLION, linewidths=1.4, label="not resolved")
@@ -178,7 +226,7 @@ def resolution_by_size(members: Sequence[int], resolution_angstrom: Sequence[flo
         return svg_uri(figure)
 
 
-_SMALL = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
+_SMALL: dict[str, Any] = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 11}
 
 
 def _lowest(frc: NDArray) -> float:
@@ -186,7 +234,7 @@ def _lowest(frc: NDArray) -> float:
     return max(-1.0, min(-0.3, float(np.floor(10 * np.nanmin(frc, initial=0.0) - 0.4)) / 10))
 
 
-def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
+def _frc_axes(figure: Figure, frequency: NDArray, frc: NDArray, *, apart: float) -> Axes:
     left, bottom, right, top = _MARGINS
     axes = new_axes(figure, left=left, bottom=bottom, right=right, top=top)
     highest = float(frequency[-1])
@@ -206,7 +254,7 @@ def _frc_axes(figure: object, frequency: NDArray, frc: NDArray, *, apart: float)
     return axes
 
 
-def _resolutions(frame: Frame, curve: FrcCurve) -> list[str]:
+def _resolutions(frame: Frame, curve: ClassFrc) -> list[str]:
     highest = frame.highest_x
     # Words go to the side with room, and the line on the other side is the taller one: so no line crosses them.
     left = 1 / curve.resolution_angstrom < 0.6 * highest
@@ -216,7 +264,7 @@ def _resolutions(frame: Frame, curve: FrcCurve) -> list[str]:
         (low, THRESHOLD, curve.resolution_angstrom),
         (high, THRESHOLD_HALF, curve.resolution_half_angstrom),
     ):
-        if not length < NOT_RESOLVED_ANGSTROM:
+        if not length < NO_RESOLUTION_ANGSTROM:
             marks.append(frame.text(0.99 * highest, height, f"{threshold:g}: not resolved", VERMILLION, end=True))
             continue
         x = 1 / length
@@ -231,9 +279,7 @@ def _no_resolution(axes: Axes) -> None:
               fontsize=14, fontweight="bold")  # fmt: skip
 
 
-def _line(
-    axes: Axes, x: NDArray, y: NDArray, where: NDArray, colour: str, label: str | None, **options: object
-) -> None:
+def _line(axes: Axes, x: NDArray, y: NDArray, where: NDArray, colour: str, label: str | None, **options: Any) -> None:
     if np.count_nonzero(where) == 1:
         options = {"marker": "o", "markersize": 4} | options
     if where.any():

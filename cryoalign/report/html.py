@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.report.figures import FONTS, INK, MUTED, RULE, data_uri, png_bytes, scale_bar_angstrom
 
 __all__ = [
+    "abreast",
     "caption",
     "cards",
     "definition_table",
@@ -157,6 +158,12 @@ def picture_grid(
         f'<figure class="grid"><h3>{escape(heading)}</h3><div class="{kind}">{boxes}</div>'
         f"<figcaption>{caption(finding, aid)}</figcaption></figure>"
     )
+
+
+def abreast(*pictures: str, three: bool = False) -> str:
+    """Return pictures two or three abreast; empty ones are left out, and nothing where there are none."""
+    content = "".join(pictures)
+    return f'<div class="charts{" three" if three else ""}">{content}</div>' if content else ""
 
 
 def caption(finding: str, aid: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers that reports state in words: plain statistics of arrays, and how numbers are written."""
+"""Numbers that reports state in words: plain statistics of arrays, their shapes, and how numbers are written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+MINUS = "\N{MINUS SIGN}"
 
 
 def text_number(value: float, digits: int = 3) -> str:
@@ -20,10 +22,41 @@ def text_number(value: float, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text and decimals > digits else text
 
 
-def signed(value: float) -> str:
-    """Write a length with one decimal and a proper minus sign; what rounds to zero has none."""
-    text = f"{round(float(value), 1) + 0.0:.1f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+def number_text(value: float, digits: int = 3) -> str:
+    """Write a number as `text_number` does, with a proper minus sign."""
+    return text_number(value, digits).replace("-", MINUS)
+
+
+def fixed(value: float, decimals: int) -> str:
+    """Write a number with so many decimals and a proper minus sign; what rounds to zero has none."""
+    if not np.isfinite(value):
+        return "none"
+    return f"{round(float(value), decimals) + 0.0:,.{decimals}f}".replace("-", MINUS)
+
+
+def two(value: float) -> str:
+    """Write two decimals; what rounds to zero has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+def value_words(value: float) -> str:
+    """Write a value of any size; tiny ones as powers of ten, since some measures are 0 for equal images."""
+    return text_number(value) if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
+
+
+def signed(length: float) -> str:
+    """Write a length with one decimal."""
+    return fixed(length, 1)
+
+
+def z_text(z: float) -> str:
+    """Write z with one decimal."""
+    return fixed(z, 1)
+
+
+def share_text(share: float) -> str:
+    """Write a share with two decimals."""
+    return fixed(share, 2)
 
 
 def text_percent(part: float, whole: float) -> str:
@@ -38,9 +71,25 @@ def text_percent(part: float, whole: float) -> str:
     return f"{percent:.1f} %"
 
 
+def shift_fact(sd_angstrom: float | None, pixel_size_angstrom: float) -> tuple[str, str, str]:
+    """Return a box on how far particles lie off their centres; None where shifts were not searched."""
+    if sd_angstrom is None:
+        return "Shift", "not searched", "particles are taken as centred"
+    pixels = text_number(sd_angstrom / pixel_size_angstrom, 2)
+    return "Shift", f"{text_number(sd_angstrom, 2)} Å", f"standard deviation, {pixels} px"
+
+
 def plural(count: int, word: str) -> str:
     """Return the word as it stands after a count."""
     return word if count == 1 else "classes" if word == "class" else f"{word}s"
+
+
+def expect_shapes(owner: object, shape: tuple[int, ...], *names: str) -> None:
+    """Raise ValueError where an attribute of these names has not the shape that it should have; None may be."""
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None and np.shape(value) != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {np.shape(value)}")
 
 
 def finite(values: ArrayLike) -> NDArray[np.float64]:
@@ -83,6 +132,12 @@ class AngleUniformity:
     strength: float
     fold: int
     probability: float
+
+    @property
+    def in_words(self) -> str:
+        """Say how strong the clumping is."""
+        lobes = "" if self.fold == 1 else f", {self.fold} lobes"
+        return f"strongest mean vector {self.strength:.3f} (0 = even, 1 = all alike{lobes})"
 
     @property
     def even(self) -> bool:

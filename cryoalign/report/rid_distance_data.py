@@ -1,17 +1,16 @@
-"""What the report of `rid-distance` is told: plain arrays and words, checked once."""
+"""What the page of `rid-distance` is told: the graph, how it was made, and a few particles with their neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.report.quality_data import expect_shape
-
-GraphKind = Literal["nearest", "threshold", "all-pairs"]
+from cryoalign.io.graph_file import Graph
+from cryoalign.report.numbers import expect_shapes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,16 +21,12 @@ class NeighbourExample:
     ----------
     name
         Of the particle, such as 000012@stack.mrcs.
-    query
-        (L, L).
-    neighbours
-        (m, L, L), nearest first, after their poses: turned, shifted and mirrored onto the particle.
-    distance
-        (m,).
-    mirror
-        (m,) bool, or None where mirrors were not searched.
+    images
+        (1 + m, L, L): the particle, then its neighbours, nearest first, after their poses.
+    distance, mirror
+        (m,) of the neighbours.
     mean
-        (L, L) average of the particle and its neighbours after their poses, or None.
+        (L, L) average of the particle and its neighbours after their poses.
     mean_of
         Images in `mean`.
 
@@ -42,22 +37,16 @@ class NeighbourExample:
     """
 
     name: str
-    query: NDArray
-    neighbours: NDArray
+    images: NDArray
     distance: NDArray
-    mirror: NDArray | None = None
-    mean: NDArray | None = None
-    mean_of: int = 0
+    mirror: NDArray[np.bool_]
+    mean: NDArray
+    mean_of: int
 
     def __post_init__(self) -> None:
         """Refuse what does not belong together."""
-        m, shape = len(self.neighbours), np.shape(self.query)
-        expect_shape("neighbours", self.neighbours, (m, *shape))
-        expect_shape("distance", self.distance, (m,))
-        if self.mirror is not None:
-            expect_shape("mirror", self.mirror, (m,))
-        if self.mean is not None:
-            expect_shape("mean", self.mean, shape)
+        expect_shapes(self, (len(self.images) - 1,), "distance", "mirror")
+        expect_shapes(self, self.images.shape[1:], "mean")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,100 +55,46 @@ class RidDistanceReportData:
 
     Parameters
     ----------
-    title
-        Heading of the page.
-    command_line, version
-        As typed, and of cryoalign.
-    pixel_size_angstrom
-        Of the particles as read, and of the pictures of `examples`.
-    particles
-        Number n of particles.
-    i, j
-        (E,) 0-based rows of the two ends of each edge, as in graph.npz. "nearest": grouped by i, nearest first.
-    distance
-        (E,), >= 0.
-    angle_deg
-        (E,) in-plane angle of each edge.
+    graph
+        The graph; "nearest": edges grouped by i, nearest first.
     kind
         How edges were chosen: the nearest of each particle, all below a distance, or all pairs; these two list i < j.
     distance_unit
         What a distance is counted in, for axis labels.
-    metric
-        As typed, in words.
+    mirrors
+        Whether mirrors were searched.
     queries
         Particles that lists were asked for; None = all.
     k
         Length of the lists ("nearest"), or None.
     max_distance
         The limit ("threshold"), or None.
-    shift_angstrom
-        (E, 2) shift of each edge, x and y in A; None where none were searched.
-    mirror
-        (E,) bool; None where mirrors were not searched.
-    shift_sd_angstrom
+    shift_sd_px
         Estimated (or given) standard deviation of either coordinate of the centres; None where not searched.
     examples
         Some particles with their neighbours.
-    display_lowpass_angstrom
-        How far pictures of single particles are smoothed for the eye; None chooses.
-    parameters
-        Name -> value as a user would type it.
-    counts
-        Name -> number, such as read, compared, skipped.
-    warnings
-        One sentence each.
-    timings_s
-        Stage -> seconds.
-    files
-        File name in the run directory -> what it holds.
-    notes
-        Remarks on how the numbers were made, one sentence each.
-
-    Raises
-    ------
-    ValueError
-        If lengths or shapes do not belong together.
     """
 
-    title: str
-    command_line: str
-    version: str
-    pixel_size_angstrom: float
-    particles: int
-    i: NDArray
-    j: NDArray
-    distance: NDArray
-    angle_deg: NDArray
-    kind: GraphKind = "nearest"
-    distance_unit: str = "no unit"
-    metric: str = ""
+    graph: Graph
+    kind: Literal["nearest", "threshold", "all-pairs"]
+    distance_unit: str
+    mirrors: bool
     queries: int | None = None
     k: int | None = None
     max_distance: float | None = None
-    shift_angstrom: NDArray | None = None
-    mirror: NDArray | None = None
-    shift_sd_angstrom: float | None = None
+    shift_sd_px: float | None = None
     examples: Sequence[NeighbourExample] = ()
-    display_lowpass_angstrom: float | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, int | str] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
-    timings_s: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what does not belong together."""
-        if not self.pixel_size_angstrom > 0:
-            raise ValueError(f"pixel_size_angstrom must be positive, not {self.pixel_size_angstrom}")
-        for name, shape in (("j", ()), ("distance", ()), ("angle_deg", ()), ("shift_angstrom", (2,)), ("mirror", ())):
-            if getattr(self, name) is not None:
-                expect_shape(name, getattr(self, name), (len(self), *shape))
-        for name in ("i", "j"):
-            rows = np.asarray(getattr(self, name))
-            if len(rows) and not 0 <= rows.min() <= rows.max() < self.particles:
-                raise ValueError(f"{name} must hold rows of {self.particles} particles")
 
     def __len__(self) -> int:
         """Count the edges."""
-        return int(np.size(self.i))
+        return len(self.graph)
+
+    @property
+    def shift_sd_angstrom(self) -> float | None:
+        """`shift_sd_px` in A."""
+        return None if self.shift_sd_px is None else self.shift_sd_px * self.graph.pixel_size_angstrom
+
+    @property
+    def mirrored(self) -> int:
+        """How many edges are mirrored."""
+        return int(np.count_nonzero(self.graph.mirror))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.report.axes import decade_axis, finish_axes
+from cryoalign.report.axes import decade_axis, finish_axes, ticks
 from cryoalign.report.charts import HEIGHT, WIDTH
 from cryoalign.report.figures import BLUE, INK, MUTED, new_axes, new_figure, style, svg_uri
 
@@ -52,6 +52,6 @@ def eigenvalues(values: Mapping[int, NDArray]) -> str:
                   fontsize=11)  # fmt: skip
         axes.set_ylim(min(0.0, *(float(np.min(v)) for v in values.values())), 1.08 * max(max(first), 1e-9))
         axes.set_xlim(min(frequencies) - 0.6, max(frequencies) + 0.6)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ticks(axes.xaxis, integer=True, min_n_ticks=1)
         finish_axes(axes, "frequency k", "eigenvalue")
         return svg_uri(figure)

@@ -4,118 +4,143 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cryoalign.report import charts
-from cryoalign.report.html import escape, picture, table
+from cryoalign.report.html import abreast, escape, picture, table
 from cryoalign.report.numbers import median, plural, text_number, text_percent
-from cryoalign.report.page_parts import whole_page
+from cryoalign.report.run_facts import RunFacts, whole_page
 from cryoalign.report.sync_charts import eigenvalues, residual_density
-from cryoalign.report.sync_data import SyncReportData
+from cryoalign.synchronization.edges import EdgeList
+from cryoalign.synchronization.robust_shifts import RobustShifts
+from cryoalign.synchronization.synchronise import Synchronization
 
 MAX_COMPONENTS = 20
-MAX_DRAWN = 4_000_000
-"""More edges than these are thinned evenly before they are drawn: no picture would change."""
 
 
-def build_sync_page(data: SyncReportData) -> str:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SyncReportData:
+    """Everything that report.html shows of a run of `sync`.
+
+    Parameters
+    ----------
+    sync, edges
+        Angles of n nodes, and the edges that they were found from.
+    algorithm
+        As asked for.
+    mirrors
+        Whether edges may be mirrored.
+    shifts, pixel_size_angstrom
+        Origins, and the size of their pixels; None where the edges have no shifts, or that is not known.
+    things
+        What nodes are called, such as particles.
+    """
+
+    sync: Synchronization
+    edges: EdgeList
+    algorithm: str
+    mirrors: bool
+    shifts: RobustShifts | None = None
+    pixel_size_angstrom: float | None = None
+    things: str = "nodes"
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Nodes of each component, the largest first."""
+        return np.bincount(self.sync.component)[1:]
+
+    @property
+    def likely(self) -> float:
+        """How many edges are likely right."""
+        return float(np.sum(self.sync.inlier, dtype=np.float64))
+
+    def counted(self, count: int) -> str:
+        """Return what nodes are called after a count."""
+        return plural(count, self.things.removesuffix("s"))
+
+
+def build_sync_page(run: RunFacts, data: SyncReportData) -> str:
     """Return report.html as text."""
     alarm = None
-    if not data.signal:
+    if not data.sync.signal:
         alarm = (
             "No signal",
             "Edges that took no part in finding the angles agree with them no better than by chance. Angles were "
             "written, but there is no reason to believe them: more good edges, or fewer wrong ones, are needed.",
         )
     return whole_page(
-        data,
-        summary=summary_sentence(data),
+        run,
+        summary=summary_sentence(run, data),
         fact_boxes=_facts(data),
         alarm=alarm,
         sections=(
-            ("edges", "Do the edges agree?", _charts(_edges(data))),
-            ("nodes", data.things.capitalize(), _charts(_nodes(data))),
-            ("eigenvalues", "Eigenvalues", _charts(_eigenvalues(data))),
+            ("edges", "Do the edges agree?", abreast(*_edges(data))),
+            ("nodes", data.things.capitalize(), abreast(*_nodes(data))),
+            ("eigenvalues", "Eigenvalues", abreast(*_eigenvalues(data))),
             ("components", "Components", _components(data)),
         ),
     )
 
 
-def summary_sentence(data: SyncReportData) -> str:
+def summary_sentence(run: RunFacts, data: SyncReportData) -> str:
     """Say in one breath what came out."""
-    n, edges, parts = len(data.psi_deg), len(data.i), _sizes(data)
+    n, edges, parts = len(data.sync.psi_deg), len(data.edges), data.sizes
     several = int((parts > 1).sum())
-    start = f"{n:,} {_things(data, n)}, {edges:,} {plural(edges, 'edge')}, {several:,} {plural(several, 'component')}: "
-    if not data.signal:  # residuals of the edges that made the angles would flatter them
+    start = f"{n:,} {data.counted(n)}, {edges:,} {plural(edges, 'edge')}, {several:,} {plural(several, 'component')}: "
+    if not data.sync.signal:  # residuals of the edges that made the angles would flatter them
         return start + "the edges agree no better than by chance."
     return start + (
-        f"{text_percent(_likely(data), edges)} of the edges are likely right, half of these within "
-        f"{text_number(data.median_residual_deg)} degrees; {len(data.warnings) or 'no'} "
-        f"{plural(len(data.warnings), 'warning')}."
+        f"{text_percent(data.likely, edges)} of the edges are likely right, half of these within "
+        f"{text_number(data.sync.median_residual_deg)} degrees; {run.warned}."
     )
 
 
-def _things(data: SyncReportData, count: int) -> str:
-    return plural(count, data.things.removesuffix("s"))
-
-
-def _sizes(data: SyncReportData) -> np.ndarray:
-    return np.bincount(np.asarray(data.component))[1:]
-
-
-def _likely(data: SyncReportData) -> float:
-    return float(np.sum(data.inlier, dtype=np.float64))
-
-
 def _facts(data: SyncReportData) -> Iterator[tuple[str, str, str]]:
-    parts = _sizes(data)
-    yield data.things.capitalize(), f"{len(data.psi_deg):,}", f"{int(np.sum(data.isolated)):,} without edges"
-    yield "Edges", f"{len(data.i):,}", "all different ones, each once"
+    parts = data.sizes
+    yield data.things.capitalize(), f"{len(data.sync.psi_deg):,}", f"{int(np.sum(data.sync.isolated)):,} without edges"
+    yield "Edges", f"{len(data.edges):,}", "all different ones, each once"
     yield "Components", f"{int((parts > 1).sum()):,}", f"the largest: {int(parts.max()):,} {data.things}"
-    if data.signal:
-        yield "Likely right", text_percent(_likely(data), len(data.i)), "share of the edges"
-        yield "Residual", f"{text_number(data.median_residual_deg)}°", "median of edges that are likely right"
+    if data.sync.signal:
+        yield "Likely right", text_percent(data.likely, len(data.edges)), "share of the edges"
+        yield "Residual", f"{text_number(data.sync.median_residual_deg)}°", "median of edges that are likely right"
     yield (
-        "Held-out edges", text_number(data.held_out_log_likelihood),
-        "log-likelihood of one, against chance" + ("" if data.signal else ": no signal"),
+        "Held-out edges", text_number(data.sync.held_out_log_likelihood),
+        "log-likelihood of one, against chance" + ("" if data.sync.signal else ": no signal"),
     )  # fmt: skip
-    if data.shift_scale_angstrom is not None:
-        yield "Shifts", f"{text_number(data.shift_scale_angstrom, 2)} Å", "error of a good edge, x or y"
-    if data.mirror is not None:
-        share = text_percent(int(np.count_nonzero(data.mirror)), len(data.mirror))
+    if data.shifts is not None and data.pixel_size_angstrom is not None:
+        error = text_number(data.shifts.scale_px * data.pixel_size_angstrom, 2)
+        yield "Shifts", f"{error} Å", "error of a good edge, x or y"
+    if data.mirrors:
+        share = text_percent(int(np.count_nonzero(data.sync.mirror)), len(data.sync.mirror))
         yield "Mirrored", share, f"of the {data.things}"
 
 
-def _charts(pictures: Iterator[str]) -> str:
-    content = "".join(pictures)
-    return f'<div class="charts">{content}</div>' if content else ""
-
-
 def _edges(data: SyncReportData) -> Iterator[str]:
-    thin = slice(None, None, max(1, -(-len(data.i) // MAX_DRAWN)))
-    words = f"Held-out edges: log-likelihood {text_number(data.held_out_log_likelihood)} each, 0 being chance."
+    words = f"Held-out edges: log-likelihood {text_number(data.sync.held_out_log_likelihood)} each, 0 being chance."
     yield picture(
-        residual_density(data.density_centres_deg, data.density),
+        residual_density(data.sync.density.centres_deg, data.sync.density.density),
         "Density of residuals",
         words,
         "one narrow peak at 0 on a level floor: right edges and random ones. No peak: nothing was found. A second peak "
         "elsewhere: edges that are wrong all in the same way, such as a particle that looks alike after a turn.",
     )
     yield picture(
-        charts.histogram(np.asarray(data.inlier)[thin], x_label="probability to be right (no unit)", y_label="edges",
+        charts.histogram(charts.thinned(data.sync.inlier), x_label="probability to be right (no unit)", y_label="edges",
                          low=0, high=1, width=charts.WIDTH),
         "How likely edges are right",
-        f"In all {text_number(_likely(data))} of {len(data.i):,} edges are likely right.",
+        f"In all {text_number(data.likely)} of {len(data.edges):,} edges are likely right.",
         "most edges near 0 or near 1. What lies between cannot be told apart by the angle alone.",
     )  # fmt: skip
 
 
 def _nodes(data: SyncReportData) -> Iterator[str]:
-    joined = ~np.asarray(data.isolated, bool)
+    joined = ~data.sync.isolated
     if not joined.any():
         return
-    sure = np.asarray(data.confidence)[joined]
+    sure = data.sync.confidence[joined]
     middle = median(sure)
     yield picture(
         charts.histogram(sure, x_label="confidence (no unit)", y_label=data.things, low=0, high=1, width=charts.WIDTH,
@@ -124,16 +149,16 @@ def _nodes(data: SyncReportData) -> Iterator[str]:
         f"Median {text_number(middle)}; below 0.5: {int(np.sum(sure < 0.5)):,} of {len(sure):,}.",
         "most near 1. Low ones have few edges, or edges that contradict each other: another view, or junk.",
     )  # fmt: skip
-    largest = joined & (np.asarray(data.component) == 1)
+    largest = joined & (data.sync.component == 1)
     yield picture(
-        charts.angle_rose(np.asarray(data.psi_deg)[largest], things=data.things),
+        charts.angle_rose(data.sync.psi_deg[largest], things=data.things),
         "Angles of the largest component",
         f"{int(largest.sum()):,} {data.things}.",
         "even for particles on a support that favours no in-plane angle. Only differences mean anything, unless the "
         "frame was fixed by --anchor or by the input.",
     )
-    if data.shift_angstrom is not None:
-        shift = np.asarray(data.shift_angstrom)[joined]
+    if data.shifts is not None and data.pixel_size_angstrom is not None:
+        shift = data.shifts.origin_px[joined] * data.pixel_size_angstrom
         length = median(np.hypot(*shift.T))
         yield picture(
             charts.shift_map(shift, None, things=data.things),
@@ -144,7 +169,7 @@ def _nodes(data: SyncReportData) -> Iterator[str]:
 
 
 def _eigenvalues(data: SyncReportData) -> Iterator[str]:
-    known = {k: np.asarray(v) for k, v in data.eigenvalues.items() if len(v)}
+    known = {k: np.asarray(v) for k, v in data.sync.eigenvalues.items() if len(v)}
     if not known:
         return
     gap = [k for k, v in known.items() if len(v) > 1 and v[1] < 0.9 * v[0]]
@@ -159,25 +184,25 @@ def _eigenvalues(data: SyncReportData) -> Iterator[str]:
 
 
 def _components(data: SyncReportData) -> str:
-    parts = _sizes(data)
+    parts = data.sizes
     several = int((parts > 1).sum())
-    component = np.asarray(data.component)
-    of_edge = component[np.asarray(data.i)]
+    component = data.sync.component
+    of_edge = component[data.edges.i]
     edges = np.bincount(of_edge, minlength=len(parts) + 1)
-    likely = np.bincount(of_edge, np.asarray(data.inlier, np.float64), minlength=len(parts) + 1)
+    likely = np.bincount(of_edge, data.sync.inlier, minlength=len(parts) + 1)
     rows = []
     for number in range(1, min(several, MAX_COMPONENTS) + 1):
-        used = data.algorithm_used[number - 1] if number <= len(data.algorithm_used) else ""
+        used = data.sync.algorithm_used[number - 1] if number <= len(data.sync.algorithm_used) else ""
         rows.append((
             str(number), f"{parts[number - 1]:,}", f"{edges[number]:,}", text_percent(likely[number], edges[number]),
-            text_number(median(np.asarray(data.confidence)[component == number])), used,
+            text_number(median(data.sync.confidence[component == number])), used,
         ))  # fmt: skip
     words = [_how(data)]
     if several > MAX_COMPONENTS:
         words.append(f"The {MAX_COMPONENTS} largest of {several:,} components are listed; angles.star has all.")
-    alone = int(np.sum(data.isolated))
+    alone = int(np.sum(data.sync.isolated))
     if alone:
-        words.append(f"{alone:,} {_things(data, alone)} without edges: each a component of its own, without an angle.")
+        words.append(f"{alone:,} {data.counted(alone)} without edges: each a component of its own, without an angle.")
     header = ("Component", data.things.capitalize(), "Edges", "Likely right", "Median confidence", "Solved by")
     content = "".join(f'<p class="section-note">{escape(text)}</p>' for text in words)
     return content + table(header, rows, numeric=(0, 1, 2, 3, 4))
@@ -185,7 +210,7 @@ def _components(data: SyncReportData) -> str:
 
 def _how(data: SyncReportData) -> str:
     """Say what was asked for, what gave the angles, and what a fallback means."""
-    counts = Counter(data.algorithm_used)
+    counts = Counter(data.sync.algorithm_used)
     listed = "; ".join(f"{word}: {count:,} {plural(count, 'component')}" for word, count in counts.items())
     text = f"Asked for: {data.algorithm}. Angles of different components cannot be compared. Solved by {listed}."
     if any("fallback" in word for word in counts):

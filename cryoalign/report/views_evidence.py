@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cryoalign.classification.classification import LEAST_SHARE, LEAST_Z, SignalTest
 from cryoalign.report import charts
-from cryoalign.report.classavg_data import ClassavgReportData, ViewMembers
-from cryoalign.report.guard_section import number_text, z_text
-from cryoalign.report.html import escape, facts, picture, picture_grid
-from cryoalign.report.numbers import angle_uniformity, finite, median, plural, text_number, text_percent
-from cryoalign.report.views_gallery import view_spread_deg
+from cryoalign.report.classavg_data import ClassavgReportData
+from cryoalign.report.html import abreast, escape, facts, picture, picture_grid
+from cryoalign.report.numbers import (
+    angle_uniformity,
+    finite,
+    median,
+    number_text,
+    plural,
+    text_number,
+    text_percent,
+    z_text,
+)
 from cryoalign.report.views_sphere import (
     MAX_MARKED,
     MAX_NUMBERED,
@@ -25,14 +34,11 @@ JUNK_SIGMA = 3.0
 """Particles so far below the median score, in standard deviations of the upper half, are counted as the tail."""
 
 
-def signal_section(data: ClassavgReportData) -> str:
-    """Return what the test for a signal says, as HTML; empty where it did not run."""
-    test = data.signal
-    if test is None:
-        return ""
+def signal_section(test: SignalTest) -> str:
+    """Return what the test for a signal says, as HTML."""
     boxes = [
         ("Verdict", "signal" if test.signal else "no signal",
-         f"needs z ≥ {test.z_threshold:g} and share ≥ {test.share_threshold:g}"),
+         f"needs z ≥ {LEAST_Z:g} and share ≥ {LEAST_SHARE:g}"),
         ("z", z_text(test.z), "standard errors above chance; noise gives 0 ± 1"),
         ("Share", number_text(test.share, 2), "1 = neighbours show the same, 0 = nothing in common"),
     ]  # fmt: skip
@@ -42,8 +48,7 @@ def signal_section(data: ClassavgReportData) -> str:
     )
     if test.signal:
         words += "They are alike there too: the averages are not made by the search."
-        weak = test.share < 0.6
-        if weak:
+        if test.share < 0.6:
             words += " The share is low: signal is weak, or many neighbours are not of the same view."
     else:
         words += NO_SIGNAL
@@ -58,14 +63,13 @@ NO_SIGNAL = (
 
 
 def sphere_section(data: ClassavgReportData) -> str:
-    """Return the picture of viewing directions, as HTML; empty without an embedding."""
-    if data.embedding is None:
-        return ""
-    halves = half_spheres(data.embedding, data.view_rows, antipodal=data.embedding_antipodal)
+    """Return the picture of viewing directions, as HTML; empty where no particle has one."""
+    rows = data.views.by_number(data.seeds)
+    halves = half_spheres(data.classification.embedding, rows)
     placed = sum(len(half.points) for half in halves)
     if not placed:
         return ""
-    highest, views = highest_density(halves), len(data.view_rows)
+    highest, views = highest_density(halves), len(rows)
     fuller, empty = evenness(halves)
     finding = f"{placed:,} {plural(placed, 'particle')}"
     if placed < data.particles:
@@ -78,9 +82,6 @@ def sphere_section(data: ClassavgReportData) -> str:
     finding += "."
     if 0 < views <= MAX_MARKED:
         finding += " Numbers: views." if views <= MAX_NUMBERED else " Dots: the particles that views are made round."
-    if data.embedding_antipodal:
-        finding += " Opposite directions show mirror images of each other and count as one: half a sphere holds all."
-    names = ["All directions, folded onto one half"] if len(halves) == 1 else ["Near half", "Far half"]
     entries = [
         (
             half_sphere_chart(half, highest=highest, views=views),
@@ -88,7 +89,7 @@ def sphere_section(data: ClassavgReportData) -> str:
             f"{len(half.points):,} {plural(len(half.points), 'particle')}, {len(half.views):,} "
             f"{plural(len(half.views), 'view')}.",
         )
-        for half, name in zip(halves, names, strict=True)
+        for half, name in zip(halves, ("Near half", "Far half"), strict=True)
     ]
     return picture_grid(
         entries,
@@ -103,14 +104,12 @@ def sphere_section(data: ClassavgReportData) -> str:
 
 def member_section(data: ClassavgReportData) -> str:
     """Return histograms over the memberships of views, as HTML; empty where there are none."""
-    pictures = "".join(_members(data))
-    return f'<div class="charts">{pictures}</div>' if pictures else ""
+    return abreast(*_members(data))
 
 
 def particle_section(data: ClassavgReportData) -> str:
     """Return quality and shifts of particles, as HTML; empty where neither is known."""
-    pictures = "".join([*_quality(data), *_shifts(data)])
-    return f'<div class="charts">{pictures}</div>' if pictures else ""
+    return abreast(*_quality(data), *_shifts(data))
 
 
 def junk_limit(scores: np.ndarray) -> float:
@@ -121,38 +120,38 @@ def junk_limit(scores: np.ndarray) -> float:
 
 
 def _members(data: ClassavgReportData) -> Iterator[str]:
-    members = data.members
-    if members is None or not len(members):
+    if not len(data.poses):
         return
-    middle = median(members.distance)
+    middle, shown = median(data.distance), finite(data.distance)
+    near_zero = bool(len(shown)) and float(shown.min()) < 0.3 * float(shown.max())
     yield picture(
-        charts.histogram(members.distance, x_label=f"distance ({data.distance_unit})", y_label="memberships",
-                         marks=[(middle, f"median {text_number(middle)}")], low=0.0 if _near_zero(members) else None,
+        charts.histogram(data.distance, x_label=f"distance ({data.distance_unit})", y_label="memberships",
+                         marks=[(middle, f"median {text_number(middle)}")], low=0.0 if near_zero else None,
                          width=charts.WIDTH),
         "Distances of members",
-        f"Median {text_number(middle)}, {len(members):,} {plural(len(members), 'membership')}.",
+        f"Median {text_number(middle)}, {len(data.poses):,} {plural(len(data.poses), 'membership')}.",
         "one hump. Noise sets where it lies, the views its width: a long right tail means views with too few true "
         "neighbours for so large a -k.",
     )  # fmt: skip
-    if members.viewing_angle_deg is not None and len(finite(members.viewing_angle_deg)):
-        yield from _viewing_angles(data, members)
-    found = angle_uniformity(members.angle_deg)
-    even = "Even within chance" if found.even else "Not even"
-    lobes = "" if found.fold == 1 else f", {found.fold} lobes"
+    if data.viewing_angle_deg is not None and len(finite(data.viewing_angle_deg)):
+        yield from _viewing_angles(data, data.viewing_angle_deg)
+    found = angle_uniformity(data.poses.psi)
+    mirrored = " Mirrors were not searched."
+    if data.mirrored is not None:
+        mirrored = f" {data.mirrored:.1f} % are mirrored; about 50 % if all views occur."
     yield picture(
-        charts.angle_rose(members.angle_deg, things="memberships", name="in-plane angle"),
+        charts.angle_rose(data.poses.psi, things="memberships", name="in-plane angle"),
         "In-plane angles of members",
-        f"{even}: strongest mean vector {found.strength:.3f} (0 = even, 1 = all alike{lobes})."
-        + _mirror_words(members),
+        f"{'Even within chance' if found.even else 'Not even'}: {found.in_words}.{mirrored}",
         "bars that reach the dashed circle all round. A spike at 0° means particles that are alike without being "
         "turned: duplicates, overlapping picks, or a pattern fixed to the camera.",
     )
 
 
-def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[str]:
-    middle = median(members.viewing_angle_deg)
+def _viewing_angles(data: ClassavgReportData, angles: NDArray) -> Iterator[str]:
+    middle = median(angles)
     yield picture(
-        charts.histogram(members.viewing_angle_deg, x_label="angle between viewing directions (°)",
+        charts.histogram(angles, x_label="angle between viewing directions (°)",
                          y_label="memberships", marks=[(middle, f"median {text_number(middle, 2)}°")], low=0.0,
                          width=charts.WIDTH),
         "Viewing angles of members",
@@ -160,14 +159,12 @@ def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[
         "the narrower, the less an average blurs. Detail of size d stays sharp within about d / diameter of the "
         "particle, in radians: 6° for a tenth.",
     )  # fmt: skip
-    spread = view_spread_deg(data)
+    spread = data.spread
     if len(spread) < 2:
         return
     narrow, wide = min(spread, key=spread.__getitem__), max(spread, key=spread.__getitem__)
     yield picture(
-        charts.class_spread(
-            members.viewing_angle_deg, members.view, max(data.views), y_label="angle to the middle (°)", word="view"
-        ),
+        charts.class_spread(angles, data.view, max(data.views.images), y_label="angle to the middle (°)", word="view"),
         "Spread of viewing angles in each view",
         f"Narrowest: view {narrow} with {text_number(spread[narrow], 2)}° (root mean square); widest: view {wide} "
         f"with {text_number(spread[wide], 2)}°.",
@@ -176,7 +173,7 @@ def _viewing_angles(data: ClassavgReportData, members: ViewMembers) -> Iterator[
 
 
 def _quality(data: ClassavgReportData) -> Iterator[str]:
-    scores = finite(data.quality) if data.quality is not None else np.zeros(0)
+    scores = finite(data.classification.quality)
     if not len(scores):
         return
     middle, limit = median(scores), junk_limit(scores)
@@ -198,30 +195,17 @@ def _quality(data: ClassavgReportData) -> Iterator[str]:
 
 
 def _shifts(data: ClassavgReportData) -> Iterator[str]:
-    if data.centre_angstrom is None:
-        return
-    centre = np.asarray(data.centre_angstrom, np.float64)
-    pixel = data.pixel_size_angstrom
-    sd = [float(np.std(finite(column))) if len(finite(column)) else float("nan") for column in centre.T]
     searched = data.shift_sd_angstrom
-    words = f" Searched with {text_number(searched, 2)} Å." if searched is not None else ""
+    if searched is None:
+        return
+    centre = np.asarray(data.classification.centre_px * data.prepared_pixel_angstrom, np.float64)
+    pixel = data.views.pixel_size_angstrom
+    sd = [float(np.std(finite(column))) if len(finite(column)) else float("nan") for column in centre.T]
     yield picture(
         charts.shift_map(centre, None),
         "Shifts of particles",
         f"Standard deviation x {text_number(sd[0], 2)} Å, y {text_number(sd[1], 2)} Å "
-        f"({text_number(float(np.mean(sd)) / pixel, 2)} px).{words}",
+        f"({text_number(float(np.mean(sd)) / pixel, 2)} px). Searched with {text_number(searched, 2)} Å.",
         "a round cloud about the centre. One that is cut off, or as wide as the search allows, asks for a larger "
         "--shift-sd; one off centre for other picks.",
     )
-
-
-def _mirror_words(members: ViewMembers) -> str:
-    if members.mirror is None:
-        return " Mirrors were not searched."
-    share = float(np.mean(members.mirror)) if len(members) else 0.0
-    return f" {100 * share:.1f} % are mirrored; about 50 % if all views occur."
-
-
-def _near_zero(members: ViewMembers) -> bool:
-    shown = finite(members.distance)
-    return bool(len(shown)) and float(shown.min()) < 0.3 * float(shown.max())

@@ -19,6 +19,7 @@ from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
 _CELLS = 160
 _FEW = 400
@@ -59,8 +60,8 @@ def project(directions: NDArray[np.float64]) -> NDArray[np.float64]:
     return directions[:, :2] / np.sqrt(1 + directions[:, 2:])
 
 
-def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int], *, antipodal: bool = False) -> list[HalfSphere]:
-    """Lay particles and views out on one or two discs.
+def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int]) -> list[HalfSphere]:
+    """Lay particles and views out on two discs.
 
     Parameters
     ----------
@@ -68,35 +69,28 @@ def half_spheres(embedding: ArrayLike, view_rows: Mapping[int, int], *, antipoda
         (n, 3) directions of any length.
     view_rows
         View -> row of its seed.
-    antipodal
-        Whether opposite directions are one view: then the far half is folded onto the near one.
 
     Returns
     -------
     list
-        The near half (z >= 0) and, unless folded, the far half as seen from its own side (turned about the y axis).
+        The near half (z >= 0), and the far half as seen from its own side (turned about the y axis).
     """
     directions = unit_directions(embedding)
     good = np.isfinite(directions[:, 0])
     far = directions[:, 2] < 0
-    if antipodal:
-        directions = np.where(far[:, None], -directions, directions)
-        far = np.zeros_like(far)
-    else:
-        directions[far] *= (-1, 1, -1)
+    directions[far] *= (-1, 1, -1)
     place = np.full((len(directions), 2), np.nan)
     place[good] = project(directions[good])
-    sides = [False] if antipodal else [False, True]
-    even = np.count_nonzero(good) / len(sides) / np.pi
+    even = np.count_nonzero(good) / 2 / np.pi
     halves = []
-    for side in sides:
+    for side in (False, True):
         views = {
             view: (float(place[row, 0]), float(place[row, 1]))
             for view, row in view_rows.items()
             if good[row] and far[row] == side
         }
         points = place[good & (far == side)]
-        halves.append(HalfSphere(points, _density(points, even, smoothing_radius(np.count_nonzero(good))), views))
+        halves.append(HalfSphere(points, _density(points, even, smoothing_radius(int(np.count_nonzero(good)))), views))
     return halves
 
 
@@ -140,7 +134,7 @@ def half_sphere_chart(half: HalfSphere, *, highest: float, views: int) -> str:
         rim = _graticule(axes)
         few = not highest > 0
         if few:
-            axes.scatter(*half.points.T, s=14, color=BLUE, alpha=0.55, linewidths=0)
+            axes.scatter(half.points[:, 0], half.points[:, 1], s=14, color=BLUE, alpha=0.55, linewidths=0)
         else:
             shown = axes.imshow(
                 half.density, cmap="Blues", vmin=0, vmax=highest, origin="lower", extent=(-1, 1, -1, 1), zorder=0,
@@ -166,7 +160,7 @@ def highest_density(halves: list[HalfSphere]) -> float:
     return max(2.0, float(np.percentile(levels, 99.5)))
 
 
-def _graticule(axes: Axes) -> object:
+def _graticule(axes: Axes) -> Patch:
     """Draw the rim, and circles at 30 and 60 degrees from the middle; return the rim."""
     from matplotlib.patches import Circle
 

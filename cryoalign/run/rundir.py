@@ -43,6 +43,8 @@ class RunDirectory:
         DIR.
     work
         ``DIR/.cryoalign``, removed at success.
+    command_line
+        As typed, quoted for a shell.
     log
         Logger to run.log and, by verbosity, stderr.
     warnings
@@ -75,7 +77,7 @@ class RunDirectory:
         self._memory = PeakMemory()
         self._began = (time.monotonic(), time.process_time(), datetime.now(UTC))
         self._ended = False
-        self._command_line = ""
+        self.command_line = ""
         self.log = logging.Logger("cryoalign")
 
     @classmethod
@@ -154,7 +156,7 @@ class RunDirectory:
         if resume and overwrite:
             raise ValueError("resume and overwrite exclude each other")
         run = cls(path, part=part, threads=threads, memory=memory, full_digest=full_digest, verbosity=verbosity)
-        run._command_line = shlex.join(["cryoalign", *argv])
+        run.command_line = shlex.join(["cryoalign", *argv])
         with sigterm_raises():
             run.resumed, notes = claim(
                 run.path,
@@ -164,7 +166,7 @@ class RunDirectory:
                     "program": "cryoalign",
                     "command": command,
                     "status": "running",
-                    "command_line": run._command_line,
+                    "command_line": run.command_line,
                     "working_directory": str(Path.cwd()),
                     "parameters": dict(parameters),
                     "seed": seed,
@@ -182,7 +184,7 @@ class RunDirectory:
                 with run._memory:
                     in_relion = markers.is_relion_job(run.path)
                     run.log = open_log(run.path / RUN_LOG, verbosity, news_to_stdout=in_relion)
-                    log_to_file(run.log, logging.INFO, f"command: {run._command_line}")
+                    log_to_file(run.log, logging.INFO, f"command: {run.command_line}")
                     for note in notes:
                         run.warn(note)
                     run.add_inputs(inputs)
@@ -361,7 +363,7 @@ class RunDirectory:
         """Note in the record how this process ended and what it took."""
         monotonic, cpu, start = self._began
         attempt = {
-            "command_line": self._command_line,
+            "command_line": self.command_line,
             "part": None if self.part is None else f"{self.part[0]}/{self.part[1]}",
             "host": socket.gethostname(),
             "started": start.isoformat(timespec="seconds"),

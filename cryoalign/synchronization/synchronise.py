@@ -74,6 +74,14 @@ class Synchronization:
     timings: dict[str, float] = field(default_factory=dict)
     checkable: bool = True
 
+    @property
+    def median_residual_deg(self) -> float:
+        """The median size of residuals, each counted as much as its edge is likely right."""
+        size = np.abs(self.residual_deg.astype(np.float64))
+        order = np.argsort(size, kind="stable")
+        share = np.cumsum(self.inlier[order].astype(np.float64))
+        return float(size[order][np.searchsorted(share, share[-1] / 2)]) if share[-1] > 0 else float(np.median(size))
+
 
 def synchronise(
     edges: EdgeList,

@@ -31,7 +31,7 @@ def all_charts(n: int) -> dict[str, str]:
         "spread": charts.class_spread(rng.random(n), np.full(n, 2), 3, y_label="score (correlation)"),
         "map": charts.shift_map(rng.normal(size=(n, 2)), 4.0),
         "rose": charts.angle_rose(rng.uniform(-180, 180, n)),
-        "spectra": charts.spectra(1 + rng.random((2, 17)), [2.0, 2.1], ["a", "b"]),
+        "spectra": charts.spectra([("a", 1 + rng.random(17), 64.0), ("b", 1 + rng.random(17), 67.2)]),
     }
 
 
@@ -106,19 +106,19 @@ def test_charts_without_a_finite_value_are_empty_not_broken():
     decode(charts.shift_map(np.full((4, 2), np.nan), None))
     decode(charts.angle_rose(nothing))
     decode(charts.class_spread(nothing, np.ones(4), 1, y_label="a"))
-    decode(charts.spectra(np.zeros((1, 9)), [1.0], ["a"]))
+    decode(charts.spectra([("a", np.zeros(9), 16.0)]))
 
 
 def test_spectra_turn_logarithmic_only_for_wide_ranges():
-    steep = decode(charts.spectra(10.0 ** -np.linspace(0, 4, 33)[None], [1.0], ["a"]))[0]
-    flat = decode(charts.spectra(np.linspace(1, 2, 33)[None], [1.0], ["a"]))[0]
+    steep = decode(charts.spectra([("a", 10.0 ** -np.linspace(0, 4, 33), 64.0)]))[0]
+    flat = decode(charts.spectra([("a", np.linspace(1, 2, 33), 64.0)]))[0]
     assert all(f">{level}<" in steep for level in ("0.01", "0.1", "1"))
     assert ">0.01<" not in flat
     assert "mathdefault" not in steep  # no fonts beyond those of the page
 
 
 def test_many_noise_groups_need_no_legend():
-    words = decode(charts.spectra(np.ones((40, 9)), [1.0] * 40, [f"group {i}" for i in range(40)]))[1]
+    words = decode(charts.spectra([(f"group {i}", np.ones(9), 16.0) for i in range(40)]))[1]
     assert "group 3" not in words
 
 

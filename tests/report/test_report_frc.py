@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cryoalign.averaging.frc import ClassFrc
 from cryoalign.averaging.growth import GrowthCurve
+from cryoalign.report.classes import HalfSets
 from cryoalign.report.figures import BLUE, MUTED
 from cryoalign.report.frc_charts import frc_chart, frc_summary, resolution_by_size, ring_frequencies, ssnr_chart
-from cryoalign.report.frc_section import frc_section, resolution_words
-from cryoalign.report.growth_section import growth_chart, growth_picture, ratio_of_one_image
-from cryoalign.report.quality_data import FrcCurve, HalfSets
+from cryoalign.report.frc_section import (
+    frc_section,
+    growth_chart,
+    growth_picture,
+    ratio_of_one_image,
+    resolution_words,
+)
 from helpers.page_reader import Reader, chart_svg, chart_words
-from helpers.quality_samples import make_curve, make_growth
+from helpers.quality_samples import make_classes, make_curve, make_growth, with_curves
 
+WIDTH_ANGSTROM = 32 * 4.0
 SHARED = "shared reference: no evidence"
 
 
@@ -24,7 +32,7 @@ def section_words(html: str) -> str:
 
 
 def test_a_chart_names_axes_units_thresholds_and_resolutions():
-    words = chart_words(frc_chart(make_curve(), 32, 4.0))
+    words = chart_words(frc_chart(make_curve(), WIDTH_ANGSTROM))
     for text in ("spatial frequency (1/Å)", "resolution (Å)", "FRC (no unit)", "0.143", "0.5", "noise alone, 3 sigma"):
         assert text in words
     assert "0.143: 18.3 Å" in words
@@ -38,23 +46,23 @@ def test_nothing_independent_is_no_resolution_whatever_was_written():
     curve = make_curve(shared=16, resolution=10.0, half=12.0)
     assert not curve.independent
     assert curve.kind == "frc_common_reference"
-    words = chart_words(frc_chart(curve, 32, 4.0))
+    words = chart_words(frc_chart(curve, WIDTH_ANGSTROM))
     assert "not a resolution" in words
     assert "independent halves" not in words
     assert "10.0 Å" not in words
-    text = section_words(frc_section({1: curve, 2: curve}, {1: 5, 2: 9}, 32, 4.0))
+    text = section_words(frc_section(with_curves({1: curve, 2: curve}, {1: 5, 2: 9})))
     assert "nothing here is a resolution" in text
     assert "frc_common_reference" in text
     assert "10.0 Å" not in text
     assert "Blue" not in text
-    assert "not a resolution" in chart_words(frc_summary([curve, curve], 32, 4.0))
+    assert "not a resolution" in chart_words(frc_summary([curve, curve], WIDTH_ANGSTROM))
 
 
 def test_without_shared_rings_no_legend_speaks_of_them():
-    words = chart_words(frc_chart(make_curve(shared=0), 32, 4.0))
+    words = chart_words(frc_chart(make_curve(shared=0), WIDTH_ANGSTROM))
     assert SHARED not in words
     assert "independent halves" in words
-    text = section_words(frc_section({1: make_curve(shared=0)}, {1: 5}, 32, 4.0))
+    text = section_words(frc_section(with_curves({1: make_curve(shared=0)})))
     assert "independent on every ring" in text
     assert "grey" not in text
 
@@ -66,9 +74,9 @@ def test_rings_are_parted_at_the_shared_ring():
     assert SHARED not in drawn_lines(make_curve(box=33, shared=0))
 
 
-def drawn_lines(curve: FrcCurve) -> dict[str, list[int]]:
+def drawn_lines(curve: ClassFrc) -> dict[str, list[int]]:
     """Return the rings of each curve, from where its points lie between the ends of the axis."""
-    svg = chart_svg(frc_chart(curve, 32, 4.0))
+    svg = chart_svg(frc_chart(curve, WIDTH_ANGSTROM))
     lines = {}
     for line in svg.iter("{http://www.w3.org/2000/svg}polyline"):
         points = np.array([[float(v) for v in point.split(",")] for point in line.get("points").split()])
@@ -84,14 +92,14 @@ def drawn_lines(curve: FrcCurve) -> dict[str, list[int]]:
 
 def test_charts_that_share_their_frame_have_their_own_curves():
     first, second = make_curve(shared=5), make_curve(shared=5, resolution=20.0)
-    assert frc_chart(first, 32, 4.0) != frc_chart(second, 32, 4.0)
-    assert "0.143: 20.0 Å" in chart_words(frc_chart(second, 32, 4.0))
-    assert frc_chart(first, 32, 4.0) == frc_chart(first, 32, 4.0)
+    assert frc_chart(first, WIDTH_ANGSTROM) != frc_chart(second, WIDTH_ANGSTROM)
+    assert "0.143: 20.0 Å" in chart_words(frc_chart(second, WIDTH_ANGSTROM))
+    assert frc_chart(first, WIDTH_ANGSTROM) == frc_chart(first, WIDTH_ANGSTROM)
 
 
 @pytest.mark.parametrize("box", [32, 33])
 def test_frequencies_of_rings_are_cycles_per_angstrom(box):
-    frequency = ring_frequencies(box // 2 + 1, box, 1.5)
+    frequency = ring_frequencies(box // 2 + 1, box * 1.5)
     assert frequency[0] == 0
     assert np.isclose(1 / frequency[7], box * 1.5 / 7)
 
@@ -100,7 +108,7 @@ def test_the_words_are_the_numbers_given():
     curves = {4: make_curve(), 7: make_curve(resolution=999.0, half=999.0), 9: make_curve(resolution=16.0, half=999.0)}
     members = {4: 1200, 7: 30, 9: 800}
     halves = HalfSets(counts=(1020, 1010), rule="rlnRandomSubset", shared_resolution_angstrom=25.6)
-    text = section_words(frc_section(curves, members, 32, 4.0, halves))
+    text = section_words(frc_section(with_curves(curves, members, halves=halves)))
     assert "Half 1 holds 1,020 and half 2 1,010 particles, parted by rlnRandomSubset" in text
     assert "Down to 25.6 Å" in text
     assert "Class 4: 1,200 particles" in text
@@ -117,7 +125,7 @@ def test_the_words_are_the_numbers_given():
 def test_only_the_largest_get_charts_of_their_own():
     curves = {c: make_curve(seed=c) for c in range(1, 41)}
     members = {c: 10 * c for c in curves}
-    html = frc_section(curves, members, 32, 4.0)
+    html = frc_section(with_curves(curves, members))
     text = section_words(html)
     assert "The 6 largest of 40 classes" in text
     assert [int(v) for v in re.findall(r"Class (\d+): ", text)] == [40, 39, 38, 37, 36, 35]
@@ -127,7 +135,7 @@ def test_only_the_largest_get_charts_of_their_own():
 
 def test_summary_and_size_charts_say_what_they_show():
     curves = [make_curve(seed=s) for s in range(9)]
-    words = chart_words(frc_summary(curves, 32, 4.0))
+    words = chart_words(frc_summary(curves, WIDTH_ANGSTROM))
     assert "line: median; band: 80 % of classes" in words
     assert "resolution (Å)" in words
     words = chart_words(resolution_by_size([10, 200, 3000], [30.0, 20.0, 999.0]))
@@ -142,8 +150,8 @@ def test_ssnr_is_logarithmic_and_stands_what_is_not_positive():
     ssnr = np.array(bad.ssnr)
     ssnr[[3, 8]] = np.inf, np.nan
     ssnr[9:] = 0
-    curve = FrcCurve(frc=bad.frc, noise_curve=bad.noise_curve, ssnr=ssnr, shared_ring=5)
-    words = chart_words(ssnr_chart({12: curve, 3: make_curve()}, 32, 4.0))
+    curve = replace(bad, ssnr=ssnr)
+    words = chart_words(ssnr_chart({12: curve, 3: make_curve()}, WIDTH_ANGSTROM))
     assert "SSNR (power ratio, no unit)" in words
     assert "spatial frequency (1/Å)" in words
     assert "class 12" in words
@@ -156,9 +164,9 @@ def test_ssnr_is_logarithmic_and_stands_what_is_not_positive():
 def test_any_box_can_be_drawn(box):
     for shared in (0, 1, box // 2):
         curve = make_curve(box, shared=shared, resolution=2 * 4.0)
-        assert "spatial frequency (1/Å)" in chart_words(frc_chart(curve, box, 4.0))
-        assert chart_words(frc_summary([curve] * 2, box, 4.0))
-        assert chart_words(ssnr_chart({1: curve}, box, 4.0))
+        assert "spatial frequency (1/Å)" in chart_words(frc_chart(curve, 4.0 * box))
+        assert chart_words(frc_summary([curve] * 2, 4.0 * box))
+        assert chart_words(ssnr_chart({1: curve}, 4.0 * box))
 
 
 def test_the_sqrt_line_and_its_points():
@@ -185,14 +193,11 @@ def test_points_that_logarithms_cannot_show_are_counted():
 
 
 def test_no_curves_no_section_but_growth_stays():
-    assert frc_section({}, {}, 32, 4.0) == ""
-    assert "sqrt(n)" in chart_words(Reader(frc_section({}, {}, 32, 4.0, growth=make_growth())).addresses[0])
+    bare = make_classes({1: np.zeros((32, 32))}, {1: 5})
+    assert frc_section(bare) == ""
+    assert "sqrt(n)" in chart_words(Reader(frc_section(bare, make_growth())).addresses[0])
 
 
-def test_curves_of_unlike_length_are_refused():
-    with pytest.raises(ValueError, match="ssnr"):
-        FrcCurve(frc=np.zeros(9), noise_curve=np.zeros(9), ssnr=np.zeros(8))
-    with pytest.raises(ValueError, match="frc must be"):
-        FrcCurve(frc=np.zeros((2, 9)), noise_curve=np.zeros((2, 9)), ssnr=np.zeros((2, 9)))
+def test_points_of_growth_of_unlike_length_are_refused():
     with pytest.raises(ValueError, match="amplitude_snr"):
         GrowthCurve(counts=[1, 2], amplitude_snr=[1.0])

@@ -7,8 +7,10 @@ import io
 import numpy as np
 import pytest
 
+from cryoalign.report import gallery
 from cryoalign.report.figures import grey_levels, resize
-from cryoalign.report.montage import draw_montage, plan_sheet, sheet_classes
+from cryoalign.report.montage import draw_montage, plan_sheet
+from helpers.quality_samples import with_curves
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -41,7 +43,11 @@ def test_pictures_are_where_they_belong_row_0_on_top(pairs, box):
     averages = [None if index == 1 else image for index, image in enumerate(rng.random((pairs, box, box)))]
     labels = [(f"Class {i + 1}", "text") for i in range(pairs)]
     png = draw_montage(
-        list(zip(references, averages, strict=True)), labels, heading="Title", legend="", pixel_size_angstrom=2.0
+        [((a, "reference"), (b, "no average")) for a, b in zip(references, averages, strict=True)],
+        labels,
+        heading="Title",
+        legend="",
+        pixel_size_angstrom=2.0,
     )
     sheet, plan = pixels(png), plan_sheet(pairs)
     assert sheet.shape == (plan.height, plan.width)
@@ -62,7 +68,9 @@ def test_scale_bar_has_the_length_the_heading_says():
     box, pixel_size = 100, 3.0  # 300 A wide: the bar is 100 A
     flat = np.zeros((1, box, box), np.float32)
     sheet = pixels(
-        draw_montage([(flat[0], flat[0])], [("a", "b")], heading="", legend="", pixel_size_angstrom=pixel_size)
+        draw_montage(
+            [((flat[0], ""), (flat[0], ""))], [("a", "b")], heading="", legend="", pixel_size_angstrom=pixel_size
+        )
     )
     plan = plan_sheet(1)
     x, y = plan.corner(0)
@@ -72,18 +80,31 @@ def test_scale_bar_has_the_length_the_heading_says():
     assert np.all(np.diff(bar) == 1)
 
 
-def test_a_sheet_shows_all_classes_or_the_400_largest():
-    assert sheet_classes([3, 9, 1]) == ([0, 1, 2], "")
-    assert sheet_classes(range(400)) == (list(range(400)), "")
-    indices, words = sheet_classes([5, *range(1200), 5])
-    assert indices[:2] == [1200, 1199] and len(indices) == 400
+def test_a_sheet_shows_all_classes_or_the_400_largest(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(gallery, "draw_montage", lambda *given, **words: drawn.append((given, words["legend"])))
+
+    def sheet(members):
+        members = dict(enumerate(members, start=1))
+        blank = np.zeros((8, 8))
+        entries = [gallery.GalleryEntry(number, [(blank, "average")]) for number in members]
+        gallery.class_sheet(with_curves({}, members, box=8), entries, "Title", "Legend.")
+        (_, labels), legend = drawn.pop()
+        return [label[0] for label in labels], legend
+
+    assert sheet([3, 9, 1]) == (["Class 1: 3", "Class 2: 9", "Class 3: 1"], "Legend.")
+    assert len(sheet(range(1, 401))[0]) == 400
+    labels, words = sheet([5, *range(1200), 5])
+    assert labels[:2] == ["Class 1201: 1,199", "Class 1200: 1,198"] and len(labels) == 400
     assert "400 largest" in words and "802 more" in words and "averages.mrcs" in words
 
 
 def test_same_bytes_every_time():
     images = np.random.default_rng(1).random((2, 16, 16))
     made = [
-        draw_montage([tuple(images)] * 2, [("a", "b")] * 2, heading="t", legend="l", pixel_size_angstrom=1.0)
+        draw_montage(
+            [[(image, "") for image in images]] * 2, [("a", "b")] * 2, heading="t", legend="l", pixel_size_angstrom=1.0
+        )
         for _ in range(2)
     ]
     assert made[0] == made[1]

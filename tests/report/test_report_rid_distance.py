@@ -7,12 +7,13 @@ import pytest
 
 from cryoalign.report.charts import histogram, whole_bin_edges
 from cryoalign.report.neighbour_counts import in_degree, lists_ends, mutual_share
-from cryoalign.report.rid_distance import write_rid_distance_report
 from cryoalign.report.rid_distance_page import build_rid_distance_page, summary_sentence
 from helpers.page_reader import Reader, chart_words, sound_page
-from helpers.rid_samples import make_example, make_rid
+from helpers.quality_samples import facts_that_say, make_bare_facts, make_facts
+from helpers.rid_samples import make_example, make_graph, make_rid
 
-BARE = {"shift_angstrom": None, "mirror": None, "shift_sd_angstrom": None}
+FACTS = make_facts()
+BARE = {"shift_sd_px": None, "mirrors": False}
 CASES = {
     "nearest": {},
     "queries": {"queries": 7},
@@ -20,30 +21,30 @@ CASES = {
     "all pairs": {"kind": "all-pairs", "n": 40},
     "without shifts and mirrors": BARE,
     "no examples": {"examples": ()},
-    "example without mean, one neighbour": {"examples": [make_example(1, 33, mean=None, mirror=None)]},
+    "example with one neighbour": {"examples": [make_example(1, 33)]},
     "no edges": {"kind": "threshold", "n": 1, "max_distance": 0.1},
-    "least": {"parameters": {}, "counts": {}, "warnings": [], "timings_s": {}, "files": {}, "notes": [], "metric": ""},
 }
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_page_is_sound_self_contained_and_every_picture_has_a_reading_aid(case):
-    page, _ = sound_page(build_rid_distance_page(make_rid(**case)))
+    page, _ = sound_page(build_rid_distance_page(FACTS if case else make_bare_facts(), make_rid(**case)))
     assert page.aids
     assert ("Who is whose neighbour" in page.text) == (case.get("n", 300) > 1 and case.get("kind") != "all-pairs")
 
 
 def test_numbers_in_the_text_are_those_of_the_data():
     data = make_rid(n=300, k=10)
-    page = Reader(build_rid_distance_page(data))
-    nearest, last = data.distance.reshape(300, 10)[:, [0, -1]].T
-    count = int(data.mirror.sum())
-    degree = np.bincount(data.j, minlength=300)
-    edges = set(zip(data.i.tolist(), data.j.tolist(), strict=True))
+    page = Reader(build_rid_distance_page(FACTS, data))
+    graph = data.graph
+    nearest, last = graph.distance.reshape(300, 10)[:, [0, -1]].T
+    count = int(graph.mirror.sum())
+    degree = np.bincount(graph.j, minlength=300)
+    edges = set(zip(graph.i.tolist(), graph.j.tolist(), strict=True))
     mutual = sum((b, a) in edges for a, b in edges)
-    length = np.hypot(*data.shift_angstrom.astype(float).T)
+    length = np.hypot(*graph.shift_px.astype(float).T) * 4.0
     for words in (
-        f"300 particles, the 10 nearest of each: 3,000 edges, median distance {np.median(data.distance):.2f}",
+        f"300 particles, the 10 nearest of each: 3,000 edges, median distance {np.median(graph.distance):.2f}",
         f"median shift {np.median(length):.2f} Å, {count / 30:.1f} % mirrored; 1 warning.",
         f"Median {np.median(nearest):.2f}.",
         f"Median {np.median(last):.2f}.",
@@ -57,13 +58,13 @@ def test_numbers_in_the_text_are_those_of_the_data():
         "Shift5.2 Å",
     ):
         assert words in page.text
-    assert ["exact scores", "6.00", "75.0 %"] in page.rows
+    assert ["search", "3.00", "75.0 %"] in page.rows
     assert page.count("div", class_="strip") == 2
     assert sum(tag == "img" and "neighbour" in attributes["alt"] for tag, attributes in page.tags) == 2 * 8 + 1
 
 
 def test_what_was_not_searched_is_said():
-    text = Reader(build_rid_distance_page(make_rid(**BARE))).text
+    text = Reader(build_rid_distance_page(FACTS, make_rid(**BARE))).text
     assert "Shiftnot searched" in text
     assert "Mirrorsnot searched" in text
     assert "Shifts of edges" not in text
@@ -79,17 +80,20 @@ def test_what_was_not_searched_is_said():
     ],
 )
 def test_the_summary_says_how_edges_were_chosen(fields, words):
-    assert summary_sentence(make_rid(**fields)).startswith(words)
+    assert summary_sentence(FACTS, make_rid(**fields)).startswith(words)
 
 
-def test_files_are_written_alike_every_time_and_words_are_escaped(tmp_path):
+def test_pages_are_alike_every_time_and_words_are_escaped():
     bad = '<script>alert("&")</script>'
-    for name in "ab":
-        data = make_rid(title=bad, command_line=bad, warnings=[bad], distance_unit=bad, metric=bad,
-                        examples=[make_example(name=bad)])  # fmt: skip
-        write_rid_distance_report(tmp_path / name, data)
-    text = (tmp_path / "a").read_text(encoding="utf-8")
-    assert text == (tmp_path / "b").read_text(encoding="utf-8")
+    nearest = make_rid().graph
+    graph = make_graph(300, nearest.i, nearest.j, metric=bad)
+    text, again = (
+        build_rid_distance_page(
+            facts_that_say(bad), make_rid(graph=graph, distance_unit=bad, examples=[make_example(name=bad)])
+        )
+        for _ in range(2)
+    )
+    assert text == again
     assert "<script" not in text
     assert Reader(text).text.count(bad) >= 5
 
@@ -97,35 +101,17 @@ def test_files_are_written_alike_every_time_and_words_are_escaped(tmp_path):
 def test_a_large_graph_makes_a_small_page():
     n, k = 20_000, 50
     rng = np.random.default_rng(0)
-    i = np.repeat(np.arange(n), k)
     edges = n * k
-    data = make_rid(i=i, j=rng.integers(0, n, edges), particles=n, k=k, distance=rng.random(edges, np.float32),
-                    angle_deg=rng.random(edges, np.float32), mirror=np.zeros(edges, bool),
-                    shift_angstrom=np.zeros((edges, 2), np.float32))  # fmt: skip
-    text = build_rid_distance_page(data)
+    graph = make_graph(n, np.repeat(np.arange(n), k), rng.integers(0, n, edges), mirror=np.zeros(edges, bool),
+                       shift_px=np.zeros((edges, 2), np.float32))  # fmt: skip
+    text = build_rid_distance_page(FACTS, make_rid(graph=graph, k=k))
     assert len(text) < 1e6
     assert "1,000,000 edges" in text
     assert "0 % mirrored" in text
 
 
-@pytest.mark.parametrize(
-    ("fields", "name"),
-    [
-        ({"distance": np.zeros(5)}, "distance"),
-        ({"angle_deg": np.zeros(5)}, "angle_deg"),
-        ({"shift_angstrom": np.zeros((3000, 3))}, "shift_angstrom"),
-        ({"mirror": np.zeros(2, bool)}, "mirror"),
-        ({"particles": 100}, "rows of 100 particles"),
-        ({"pixel_size_angstrom": -1.0}, "pixel_size"),
-    ],
-)
-def test_arrays_that_do_not_belong_together_are_refused(fields, name):
-    with pytest.raises(ValueError, match=name):
-        make_rid(**fields)
-
-
-@pytest.mark.parametrize("fields", [{"neighbours": np.zeros((8, 9, 9))}, {"distance": np.zeros(3)},
-                                    {"mirror": np.zeros(3, bool)}, {"mean": np.zeros((9, 9))}])  # fmt: skip
+@pytest.mark.parametrize("fields", [{"distance": np.zeros(3)}, {"mirror": np.zeros(3, bool)},
+                                    {"mean": np.zeros((9, 9))}])  # fmt: skip
 def test_examples_that_do_not_belong_together_are_refused(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         make_example(**fields)

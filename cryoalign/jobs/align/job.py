@@ -50,7 +50,7 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
         if not rounds.align():
             run.leave_partial()
             return 0
-        return _finish(p, rounds, run, argv, start)
+        return _finish(p, rounds, run, start)
 
 
 def part_rows(parameters: AlignParameters, n_references: int) -> int:
@@ -102,7 +102,7 @@ def _log_plan(plan: AlignPlan, run: RunDirectory) -> None:
     )
 
 
-def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequence[str], start: Start) -> int:
+def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, start: Start) -> int:
     plan, aligned, status = rounds.plan, rounds.aligned, 0
     run.log.info("%s", aligned.summary())
     # The last verdict that could tell decides: on the averages where halves were refined, else on the references.
@@ -141,6 +141,6 @@ def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, argv: Sequenc
         with run.stage("null test"):
             null = rounds.null_test()
     with run.stage("write"):
-        nodes = write_align_outputs(p, plan, aligned, run, argv, counts, rounds.verdicts, null)
+        nodes = write_align_outputs(p, plan, aligned, run, counts, rounds.verdicts, null)
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
     return status

@@ -7,14 +7,14 @@ interpolation. What comes out is what the references alone make of nothing, to b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import finish_averages
-from cryoalign.averaging.einstein import curve_counts, likeness_curve
+from cryoalign.averaging.einstein import NullTest, curve_counts, likeness_curve
 from cryoalign.core.source import ImageSource
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
@@ -35,33 +35,6 @@ NULL_TEST_FILES = {
     TABLE: "noise images of each class, and the likeness of the largest class with its reference as images are added",
 }
 """What `write_null_test` writes, for the list of files in a report."""
-
-
-@dataclass(frozen=True, eq=False)
-class NullTest:
-    """What noise became.
-
-    Parameters
-    ----------
-    averages
-        Of each class, at the references' box and pixel size, zeros where it has no noise images, (m, L, L).
-    members
-        Noise images of each class, (m,).
-    curve_class
-        1-based class with the most noise images, whose curve this is.
-    counts
-        Numbers of images, (p,).
-    noise_correlation, real_correlation
-        Correlation with the reference, inside the mask and over all frequencies, of the average of so many noise
-        images, and of so many particles of that class (NaN where it has fewer), (p,).
-    """
-
-    averages: NDArray[np.float32]
-    members: NDArray[np.int64]
-    curve_class: int
-    counts: tuple[int, ...]
-    noise_correlation: NDArray[np.float64]
-    real_correlation: NDArray[np.float64]
 
 
 def null_plan(plan: AlignPlan, seed: int) -> AlignPlan:
@@ -116,7 +89,9 @@ def run_null_test(
     shown = int(np.argmax(averages.counts))
     counts, noise_curve = _curve(noise, aligned, shown, None)
     _, real_curve = _curve(plan, real, shown, counts)
-    return NullTest(averages.averages, averages.counts, shown + 1, tuple(counts), noise_curve, real_curve)
+    return NullTest(
+        plan.references, averages.averages, averages.counts, shown + 1, tuple(counts), noise_curve, real_curve
+    )
 
 
 def _curve(

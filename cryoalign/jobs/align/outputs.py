@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.averaging.einstein import NullTest
+from cryoalign.averaging.verdict import Verdict
 from cryoalign.io.magnification import as_corrected, stored_poses
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.paths import image_name, name_from_here
-from cryoalign.jobs.align.null_test import NULL_TEST_FILES, NullTest, write_null_test
+from cryoalign.jobs.align.null_test import NULL_TEST_FILES, write_null_test
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.align.report import write_report
 from cryoalign.passes.align.between_rounds import averages_of, shared_ring
 from cryoalign.passes.align.merge import MergedAlignment
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.align.verdict import Verdict
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.halves import SHARED_RESOLUTION
@@ -36,7 +37,6 @@ def write_align_outputs(
     plan: AlignPlan,
     aligned: MergedAlignment,
     run: RunDirectory,
-    argv: Sequence[str],
     counts: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     null: NullTest | None,
@@ -73,12 +73,8 @@ def write_align_outputs(
     if null is not None:
         write_null_test(null, run, plan.reference_pixel_size)
         files |= NULL_TEST_FILES
-    files |= {
-        "report.html, montage.png": "this report, and references beside averages",
-        "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
-    }
     with run.stage("report"):
-        write_report(p, plan, aligned, averages, run, argv, counts, good, files, verdicts, null)
+        write_report(p, plan, aligned, averages, run, counts, files, verdicts, null)
     return nodes
 
 

@@ -6,17 +6,18 @@ from contextlib import ExitStack
 
 from cryoalign.alignment.given import REFERENCE_LOWPASS_ANGSTROM
 from cryoalign.alignment.strategy import References, Strategy
+from cryoalign.averaging.einstein import NullTest
+from cryoalign.averaging.verdict import Verdict
 from cryoalign.io.stack_writer import StackPlace
-from cryoalign.jobs.align.null_test import NullTest, run_null_test
+from cryoalign.jobs.align.null_test import run_null_test
 from cryoalign.jobs.align.outputs import stack_names
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.align.between_rounds import given_ring, median_change_deg, round_of, with_start
-from cryoalign.passes.align.guard import GuardPlan, plan_guard
+from cryoalign.passes.align.guard import GuardPlan, judge_run, plan_guard
 from cryoalign.passes.align.merge import merge_parts
 from cryoalign.passes.align.part import AlignWork, PartOutputs
 from cryoalign.passes.align.plan import with_references
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.align.verdict import Verdict, judge_run
 from cryoalign.run.lock import exclusive
 from cryoalign.run.parts import PartRange
 from cryoalign.run.rundir import RunDirectory

@@ -50,7 +50,7 @@ def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> in
             found = _with_variance(found, passes)
         counts = _counts(found, particles)
         with run.stage("write"):
-            nodes = write_average_outputs(p, found, run, argv, counts)
+            nodes = write_average_outputs(p, found, run, counts)
         run.commit(counts=counts, relion_nodes=nodes)
         return 0
 

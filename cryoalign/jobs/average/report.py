@@ -2,76 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-import cryoalign
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.jobs.quality import frc_curves, halves_in_words
 from cryoalign.passes.average.part import add_tile, member_tiles
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average_files import class_scores
 from cryoalign.passes.growth import growth_curve
-from cryoalign.passes.halves import SHARED_RESOLUTION
-from cryoalign.report.average import AverageReportData, write_average_report
-from cryoalign.report.quality_data import HalfSets
+from cryoalign.passes.halves import SHARED_RESOLUTION, parted_by
+from cryoalign.report.average_page import AverageReportData, build_average_page, draw_average_montage
+from cryoalign.report.classes import Classes, HalfSets
+from cryoalign.report.run_facts import RunFacts, given_options
 from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(
-    p: AverageParameters, found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int],
-    files: Mapping[str, str],
-) -> None:  # fmt: skip
+    p: AverageParameters, found: AverageResult, run: RunDirectory, counts: Mapping[str, int], files: Mapping[str, str]
+) -> None:
     """Write report.html and montage.png."""
-    plan, averages = found.plan, found.averages
-    present = [int(c) for c in np.flatnonzero(averages.counts)]
-    number = {c: int(plan.members.class_numbers[c]) for c in present}
-    classes = np.where(found.sums.good, plan.members.class_index, -1)
-    scores = class_scores(plan.members.score, classes, plan.n_classes).get("cryoalignScoreMean")
-    moved = None if found.moved_px is None else -found.moved_px * plan.out_pixel_size
+    plan = found.plan
+    scores = class_scores(plan.members.score, np.where(found.sums.good, plan.members.class_index, -1), plan.n_classes)
+    facts = RunFacts.of(
+        run, "Class averages", parameters=_parameters_as_words(p, plan), counts=counts, files=files,
+        notes=_notes(plan), sheet="averages side by side",
+    )  # fmt: skip
     data = AverageReportData(
-        title="Class averages",
-        command_line=" ".join(["cryoalign", *argv]),
-        version=cryoalign.__version__,
-        pixel_size_angstrom=plan.out_pixel_size,
-        mask_diameter_angstrom=plan.mask_diameter_angstrom,
-        averages={number[c]: averages.averages[c] for c in present},
-        members={number[c]: int(averages.counts[c]) for c in present},
-        parameters=_parameters_as_words(p, plan),
-        counts=dict(counts),
-        warnings=list(run.warnings),
-        timings_s=dict(run.timings_s),
-        kind_of_average=plan.kind_of_average,
-        variance={} if found.variance is None else {number[c]: found.variance[c] for c in present},
-        frc=frc_curves(averages, plan.members.class_numbers),
-        halves=_halves(found),
-        growth=_growth(found),
-        quality={number[c]: float(averages.quality[c]) for c in present},
-        score_mean={} if scores is None else {number[c]: float(scores[c]) for c in present},
+        classes=Classes(
+            averages=found.averages, numbers=plan.members.class_numbers, pixel_size_angstrom=plan.out_pixel_size,
+            mask_diameter_angstrom=plan.mask_diameter_angstrom, kind=plan.kind_of_average, halves=_halves(found),
+        ),
+        variance=found.variance, growth=_growth(found), score_mean=scores.get("cryoalignScoreMean"),
         scale=None if found.intensities is None else found.intensities.scales[found.sums.good],
-        recentre_angstrom={}
-        if moved is None
-        else {number[c]: (float(moved[c, 0]), float(moved[c, 1])) for c in present},
-        files=files,
-        notes=_notes(plan),
-    )
-    write_average_report(run.staged("report.html"), run.staged("montage.png"), data)
+        # The content moved the other way.
+        moved_angstrom=None if found.moved_px is None else -found.moved_px * plan.out_pixel_size,
+    )  # fmt: skip
+    run.staged("report.html").write_text(build_average_page(facts, data), encoding="utf-8")
+    run.staged("montage.png").write_bytes(draw_average_montage(facts, data))
 
 
 def _halves(found: AverageResult) -> HalfSets:
-    plan = found.plan
-    first, second = (int(v) for v in found.sums.counts.sum(axis=0))
-    if not 0 < plan.shared_ring < plan.out_box // 2:
-        return halves_in_words(plan.particles, (first, second), None)
-    if plan.members.shared_angstrom is not None:
-        return halves_in_words(plan.particles, (first, second), plan.members.shared_angstrom)
-    shared = plan.particles.numbers(SHARED_RESOLUTION)
-    return halves_in_words(plan.particles, (first, second), None if shared is None else float(shared.min()))
+    plan, shared = found.plan, None
+    if 0 < plan.shared_ring < plan.out_box // 2:
+        of_rows = plan.particles.numbers(SHARED_RESOLUTION)
+        shared = plan.members.shared_angstrom or (None if of_rows is None else float(of_rows.min()))
+    counts = found.sums.counts.sum(axis=0)
+    return HalfSets(counts=counts, rule=parted_by(plan.particles), shared_resolution_angstrom=shared)
 
 
 def _growth(found: AverageResult) -> GrowthCurve | None:
@@ -104,15 +85,10 @@ def _parameters_as_words(p: AverageParameters, plan: AveragePlan) -> dict[str, s
         "--normalize": "yes" if p.normalize else "no",
         "seed": str(p.seed),
     }
-    for name in ("members", "weights", "robust", "sigma_clip", "ssnr", "limit"):
-        if (value := getattr(p, name)) is not None:
-            words[f"--{name.replace('_', '-')}"] = f"{value:g}" if isinstance(value, float) else str(value)
+    words |= given_options(p, "members", "weights", "robust", "sigma_clip", "ssnr", "limit")
     if p.classes is not None:
         words["--classes"] = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in p.classes)
-    for name in ("scale", "recenter", "variance"):
-        if getattr(p, name):
-            words[f"--{name}"] = "yes"
-    return words
+    return words | given_options(p, "scale", "recenter", "variance")
 
 
 def _notes(plan: AveragePlan) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ SCALE = "cryoalignScale"
 
 
 def write_average_outputs(
-    p: AverageParameters, found: AverageResult, run: RunDirectory, argv: Sequence[str], counts: Mapping[str, int]
+    p: AverageParameters, found: AverageResult, run: RunDirectory, counts: Mapping[str, int]
 ) -> list[tuple[str, NodeKind]]:
     """Write all result files and return RELION's output nodes."""
     plan = found.plan
@@ -47,12 +47,9 @@ def write_average_outputs(
             files["members.star"] = "the memberships with new origins or intensities"
     code = np.zeros(len(plan.particles), np.int8)
     np.maximum.at(code, plan.members.particle, found.sums.skipped)
-    files |= write_skipped(run, plan.particles, code) | {
-        "report.html, montage.png": "this report, and averages side by side",
-        "run.json, run.log": "parameters, versions, inputs, counts, timings; the log",
-    }
+    files |= write_skipped(run, plan.particles, code)
     with run.stage("report"):
-        write_report(p, found, run, argv, counts, files)
+        write_report(p, found, run, counts, files)
     return nodes
 
 

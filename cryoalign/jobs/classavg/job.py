@@ -56,7 +56,7 @@ def run_classavg(p: ClassavgParameters, argv: Sequence[str], verbosity: int) -> 
             return 0
         classification = classify_particles(p, prepared, graph, run)
         # No name here holds what is found: `_finish` lets go of halves before it draws.
-        return _finish(p, _averages(p, prepared, classification, run), run, argv)
+        return _finish(p, _averages(p, prepared, classification, run), run)
 
 
 def _averages(
@@ -107,7 +107,7 @@ def _references(seeds: NDArray[np.int64], classification: Classification, p: Cla
     return np.array([place[int(seed)] for seed in covering], np.int64)
 
 
-def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory, argv: Sequence[str]) -> int:
+def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory) -> int:
     signal, status = found.classification.signal, 0
     if not signal.signal:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {signal.z:.1f}, "
@@ -136,7 +136,7 @@ def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory, arg
         files |= write_skipped(run, found.prepared.particles, found.prepared.skipped)
     found = replace(found, averages=found.averages.without_halves())
     with run.stage("report"):
-        write_report(p, found, run, argv, counts, files)
+        write_report(p, found, run, counts, files)
     stages = ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items())
     run.log.info("seconds by stage: %s", stages)
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)

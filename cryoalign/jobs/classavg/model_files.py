@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from cryoalign.averaging.frc import NO_RESOLUTION_ANGSTROM
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
@@ -16,7 +17,6 @@ from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
 from cryoalign.jobs.classavg.partition import Partition
-from cryoalign.passes.average_files import NO_RESOLUTION_ANGSTROM
 from cryoalign.passes.halves import SHARED_RESOLUTION
 from cryoalign.run.markers import NodeKind
 from cryoalign.run.rundir import RunDirectory

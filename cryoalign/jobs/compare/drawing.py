@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
-from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
-from cryoalign.report.compare import FoundPose, GivenPose, PairDrawing, Registration
+from cryoalign.metrics.alike import same_registration
+from cryoalign.report.compare_data import FoundPose, GivenPose, PairDrawing, Placed, Registration
 
 _COARSE_DEG, _FINE_DEG, _NEAR_DEG = 4.0, 0.5, 6.0
 _AT_LIMIT_PX = 0.05
@@ -45,10 +45,7 @@ def pair_drawing(
                 metric=name,
                 value=float(found.value[pair]),
                 margin=float(found.margin[pair]),
-                psi_deg=float(pose.psi[0]),
-                dx_px=float(pose.dx[0]),
-                dy_px=float(pose.dy[0]),
-                mirror=bool(pose.mirror[0]),
+                pose=pose,
                 scale=scale,
                 correlation=float(result.correlation[number, pair]),
                 agreeing=int(result.agreeing[number, pair]),
@@ -65,7 +62,7 @@ def pair_drawing(
         words_b="B, phases corrected" if corrected[1] else "B, as it is",
         registrations=registrations, poses=[_found_pose(result, members, pair) for members in groups], values=values,
         as_given=result.as_given(pair) if result.judged else None,
-        given=_pose_of((), result.given_pose(pair), 1.0) if result.judged else None,
+        given=Placed(pose=result.given_pose(pair)) if result.judged else None,
     )  # fmt: skip
 
 
@@ -117,9 +114,5 @@ def _at_limit(result: CompareResult, pose: Poses) -> bool:
 
 
 def _found_pose(result: CompareResult, members: list[int], pair: int) -> FoundPose:
-    return _pose_of(tuple(result.metrics[m] for m in sorted(members)), *_pose(result, members[0], pair))
-
-
-def _pose_of(metrics: tuple[str, ...], pose: Poses, scale: float) -> FoundPose:
-    psi, dx, dy = (float(v[0]) for v in (pose.psi, pose.dx, pose.dy))
-    return FoundPose(metrics=metrics, psi_deg=psi, dx_px=dx, dy_px=dy, mirror=bool(pose.mirror[0]), scale=scale)
+    pose, scale = _pose(result, members[0], pair)
+    return FoundPose(metrics=tuple(result.metrics[m] for m in sorted(members)), pose=pose, scale=scale)

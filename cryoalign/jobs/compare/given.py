@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.roomy_pool import RoomyPool
-from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs
 from cryoalign.jobs.compare.search import UNIT, Found, PairSearch
+from cryoalign.metrics.alike import same_registration
 
 VERDICTS = HOLDS, SECOND, NOT = ("best", "second best", "no optimum")
 """What a measure says of a given pose."""

@@ -94,7 +94,7 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
         if drawn := min(p.pictures, len(pairs)):
             run.log.info("drawing %s under %d measures", _pairs(drawn), len(measures))
         with run.stage("report"):
-            write_report(p, result, searches, run, argv, counts, files, ctf)
+            write_report(p, result, searches, run, counts, files, ctf)
         run.commit(counts=counts)
     return 0
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import cryoalign
 from cryoalign.jobs.compare.drawing import pair_drawing
 from cryoalign.jobs.compare.given import HOLDS, VERDICTS
 from cryoalign.jobs.compare.images import CORRECTED
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.jobs.compare.search import PairSearch
-from cryoalign.report.compare import CompareReportData, MetricSummary, write_compare_report
+from cryoalign.report.compare_data import CompareReportData, MetricSummary
+from cryoalign.report.compare_page import build_compare_page
+from cryoalign.report.run_facts import RunFacts, given_options
 from cryoalign.run.rundir import RunDirectory
 
 
@@ -23,8 +25,7 @@ def write_report(
     result: CompareResult,
     searches: Mapping[str, PairSearch],
     run: RunDirectory,
-    argv: Sequence[str],
-    counts: Mapping[str, object],
+    counts: Mapping[str, Any],
     files: Mapping[str, str],
     ctf: Mapping[str, str],
 ) -> None:
@@ -33,10 +34,7 @@ def write_report(
     with_most = ((result.agreeing == largest) & (largest > 1)).sum(axis=1)
     summaries = [
         MetricSummary(
-            metric=name,
-            words=searches[name].measure.words,
-            lower_is_better=searches[name].measure.lower_is_better,
-            warning=searches[name].measure.warning,
+            measure=searches[name].measure,
             median_value=float(np.median(result.found[name].value)),
             median_correlation=float(np.median(result.correlation[row])),
             with_most=int(with_most[row]),
@@ -48,26 +46,16 @@ def write_report(
         corrected = (ctf["A"] == CORRECTED, ctf["B"] == CORRECTED)
         drawn = drawn_pairs(result, p.pictures)
         drawings = [pair_drawing(result, searches, pair, corrected) for pair in drawn]
+    facts = RunFacts.of(
+        run, "Images compared", parameters=_parameters_as_words(p, result, ctf),
+        counts={_in_words(name): value for name, value in counts.items()}, files=files, notes=_NOTES,
+    )  # fmt: skip
     data = CompareReportData(
-        title="Images compared",
-        command_line=" ".join(["cryoalign", *argv]),
-        version=cryoalign.__version__,
-        paired=result.pairs.words,
-        pairs=len(result.pairs),
-        all_agree=int(counts["pairs_where_all_agree"]),  # type: ignore[call-overload]
-        summaries=summaries,
-        drawings=drawings,
-        mask_radius_px=result.setting.mask_radius_px,
+        paired=result.pairs.words, pairs=len(result.pairs), all_agree=counts["pairs_where_all_agree"],
+        summaries=summaries, drawings=drawings, mask_radius_px=result.setting.mask_radius_px,
         pixel_size_angstrom=result.setting.pixel_size_angstrom,
-        parameters=_parameters_as_words(p, result, ctf),
-        counts={_in_words(name): value for name, value in counts.items()},  # type: ignore[misc]
-        warnings=list(run.warnings),
-        timings_s=dict(run.timings_s),
-        files=dict(files)
-        | {"report.html": "this report", "run.json, run.log": "parameters, versions, inputs, counts, timings; the log"},
-        notes=_NOTES,
-    )
-    write_compare_report(run.staged("report.html"), data)
+    )  # fmt: skip
+    run.staged("report.html").write_text(build_compare_page(facts, data), encoding="utf-8")
 
 
 def drawn_pairs(result: CompareResult, count: int) -> list[int]:
@@ -104,11 +92,7 @@ def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mappi
         "pixel size": f"{pixel:g} A",
         "--check-poses": "yes" if p.check_poses else "no",
     }
-    if p.apply_mag_matrix:
-        words["--apply-mag-matrix"] = "yes"
-    if p.invert:
-        words["--invert"] = "yes"
-    return words
+    return words | given_options(p, "apply_mag_matrix", "invert")
 
 
 def _in_words(count: str) -> str:

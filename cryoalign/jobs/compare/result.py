@@ -11,11 +11,11 @@ from cryoalign.core.magnify import magnified
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
-from cryoalign.jobs.compare.alike import same_registration
 from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.given import Judged
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.search import UNIT, Found
+from cryoalign.metrics.alike import same_registration
 
 
 @dataclass(frozen=True, eq=False)

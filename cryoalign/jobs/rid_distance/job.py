@@ -44,7 +44,7 @@ def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: i
             "edges": len(found.graph),
         }
         with run.stage("report"):
-            write_report(p, found, prepared, run, argv, counts, files)
+            write_report(p, found, prepared, run, counts, files)
         run.commit(counts=counts)
         return 0
 

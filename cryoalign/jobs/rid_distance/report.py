@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-import cryoalign
 from cryoalign.averaging.ctf_sums import resample_with_ctf
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import Graph
@@ -15,7 +14,9 @@ from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.search import unit_of
 from cryoalign.passes.prepare.prepared import Prepared
-from cryoalign.report.rid_distance import NeighbourExample, RidDistanceReportData, write_rid_distance_report
+from cryoalign.report.rid_distance_data import NeighbourExample, RidDistanceReportData
+from cryoalign.report.rid_distance_page import build_rid_distance_page
+from cryoalign.report.run_facts import RunFacts, given_options
 from cryoalign.run.rundir import RunDirectory
 
 _EXAMPLES, _SHOWN, _AVERAGED = 6, 8, 50
@@ -26,43 +27,23 @@ def write_report(
     found: FoundGraph,
     prepared: Prepared,
     run: RunDirectory,
-    argv: Sequence[str],
     counts: Mapping[str, int],
     files: Mapping[str, str],
 ) -> None:
     """Write report.html."""
-    graph, plan = found.graph, prepared.plan
+    facts = RunFacts.of(
+        run, "Nearest neighbours" if found.k is not None else "Distances of pairs",
+        parameters=_parameters_as_words(p, found, prepared), counts=counts, files=files,
+    )  # fmt: skip
     data = RidDistanceReportData(
-        title="Nearest neighbours" if found.k is not None else "Distances of pairs",
-        command_line=" ".join(["cryoalign", *argv]),
-        version=cryoalign.__version__,
-        pixel_size_angstrom=plan.raw_pixel_size,
-        particles=graph.n,
-        i=graph.i,
-        j=graph.j,
-        distance=graph.distance,
-        angle_deg=graph.angle_deg,
-        kind="nearest" if found.k is not None else "all-pairs" if p.all_pairs else "threshold",
-        distance_unit=unit_of(p),
-        metric=graph.metric,
-        queries=found.queries,
-        k=found.k,
-        max_distance=p.max_distance,
-        shift_angstrom=None if found.shift_sd_px is None else graph.shift_px * plan.raw_pixel_size,
-        mirror=graph.mirror if p.mirror else None,
-        shift_sd_angstrom=None if found.shift_sd_px is None else found.shift_sd_px * plan.raw_pixel_size,
-        examples=_examples(p, found, prepared),
-        parameters=_parameters_as_words(p, found, prepared),
-        counts=dict(counts),
-        warnings=list(run.warnings),
-        timings_s=dict(run.timings_s),
-        files=files
-        | {"report.html": "this report", "run.json, run.log": "parameters, versions, inputs, counts, timings; the log"},
-    )
-    write_rid_distance_report(run.staged("report.html"), data)
+        graph=found.graph, kind="nearest" if found.k is not None else "all-pairs" if p.all_pairs else "threshold",
+        distance_unit=unit_of(p), mirrors=p.mirror, queries=found.queries, k=found.k, max_distance=p.max_distance,
+        shift_sd_px=found.shift_sd_px, examples=_examples(found, prepared),
+    )  # fmt: skip
+    run.staged("report.html").write_text(build_rid_distance_page(facts, data), encoding="utf-8")
 
 
-def _examples(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -> list[NeighbourExample]:
+def _examples(found: FoundGraph, prepared: Prepared) -> list[NeighbourExample]:
     """Show particles from the one with the nearest neighbours to the one with the furthest, evenly."""
     graph = found.graph
     if found.k is None:
@@ -71,18 +52,17 @@ def _examples(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -
     far = np.add.reduceat(graph.distance.astype(np.float64), first) / count
     order = np.lexsort((rows, far))
     chosen = order[np.unique(np.linspace(0, len(order) - 1, _EXAMPLES).round().astype(int))]
-    return [_example(p, graph, prepared, int(first[c]), int(count[c])) for c in chosen]
+    return [_example(graph, prepared, int(first[c]), int(count[c])) for c in chosen]
 
 
-def _example(p: RidDistanceParameters, graph: Graph, prepared: Prepared, first: int, count: int) -> NeighbourExample:
+def _example(graph: Graph, prepared: Prepared, first: int, count: int) -> NeighbourExample:
     edges = np.arange(first, first + min(count, _AVERAGED))
     row, others = int(graph.i[first]), graph.j[edges]
     poses = graph.poses(edges)
     every = _images(prepared, np.concatenate([[row], others]), Poses.concatenate([Poses.identity(1), poses]))
     return NeighbourExample(
-        name=str(graph.name[row]), query=every[0], neighbours=every[1 : 1 + _SHOWN],
-        distance=graph.distance[edges[:_SHOWN]], mirror=graph.mirror[edges[:_SHOWN]] if p.mirror else None,
-        mean=every.mean(axis=0), mean_of=len(every),
+        name=str(graph.name[row]), images=every[: 1 + _SHOWN], distance=graph.distance[edges[:_SHOWN]],
+        mirror=graph.mirror[edges[:_SHOWN]], mean=every.mean(axis=0), mean_of=len(every),
     )  # fmt: skip
 
 
@@ -113,10 +93,7 @@ def _parameters_as_words(p: RidDistanceParameters, found: FoundGraph, prepared: 
     }
     if found.k is not None:
         words = {"-k": str(found.k)} | words
-    for name in ("max_distance", "queries", "candidates", "limit"):
-        if (value := getattr(p, name)) is not None:
-            words[f"--{name.replace('_', '-')}"] = f"{value:g}" if isinstance(value, float) else str(value)
-    return words
+    return words | given_options(p, "max_distance", "queries", "candidates", "limit")
 
 
 def _shifts_in_words(p: RidDistanceParameters, found: FoundGraph) -> str:

@@ -46,7 +46,7 @@ def run_sync(p: SyncParameters, argv: Sequence[str], verbosity: int) -> int:
         with run.stage("shifts"):
             shifts, pixel = _shifts(table, particles, edges, sync)
         found = SyncResult(table, particles, edges, counts, sync, shifts, pixel)
-        return _finish(p, found, run, argv)
+        return _finish(p, found, run)
 
 
 def _synchronised(p: SyncParameters, edges: EdgeList, run: RunDirectory) -> Synchronization:
@@ -126,7 +126,7 @@ def _say_edges(table: EdgeTable, counts: EdgeCounts, run: RunDirectory) -> None:
         )
 
 
-def _finish(p: SyncParameters, found: SyncResult, run: RunDirectory, argv: Sequence[str]) -> int:
+def _finish(p: SyncParameters, found: SyncResult, run: RunDirectory) -> int:
     sync, status = found.sync, 0
     sizes = np.bincount(sync.component)[1:]
     several = int((sizes > 1).sum())
@@ -136,7 +136,7 @@ def _finish(p: SyncParameters, found: SyncResult, run: RunDirectory, argv: Seque
         "%s: %.1f %% of edges are likely right, half of these within %.2f deg; held-out log-likelihood %.4f",
         " and ".join(sorted(set(sync.algorithm_used))),
         100 * float(sync.inlier.mean()),
-        _half_width(sync),
+        sync.median_residual_deg,
         sync.held_out_log_likelihood,
     )
     if not sync.signal:
@@ -153,18 +153,10 @@ def _finish(p: SyncParameters, found: SyncResult, run: RunDirectory, argv: Seque
             files |= _write_particles(found, run)
     counts = _counts(found)
     with run.stage("report"):
-        write_report(p, found, run, argv, counts, files)
+        write_report(p, found, run, counts, files)
     nodes: list[tuple[str, NodeKind]] = [] if found.particles is None else [("particles.star", "particles")]
     run.commit(counts=counts, relion_nodes=nodes, exit_status=status)
     return status
-
-
-def _half_width(sync: Synchronization) -> float:
-    """Return the median size of residuals, each counted as much as its edge is likely right."""
-    size = np.abs(sync.residual_deg.astype(np.float64))
-    order = np.argsort(size, kind="stable")
-    share = np.cumsum(sync.inlier[order].astype(np.float64))
-    return float(size[order][np.searchsorted(share, share[-1] / 2)]) if share[-1] > 0 else float(np.median(size))
 
 
 def _write_particles(found: SyncResult, run: RunDirectory) -> dict[str, str]:
@@ -205,7 +197,7 @@ def _counts(found: SyncResult) -> dict[str, object]:
         "pairs_with_several_edges": counts.pairs_repeated,
         "pairs_that_contradict_themselves": counts.pairs_contradicting,
         "likely_right_edges": round(float(sync.inlier.sum(dtype=np.float64)), 3),
-        "median_residual_deg": round(_half_width(sync), 6),
+        "median_residual_deg": round(sync.median_residual_deg, 6),
         "median_confidence": round(float(np.median(sync.confidence)), 6),
         "held_out_log_likelihood": round(sync.held_out_log_likelihood, 6),
         "signal": bool(sync.signal),

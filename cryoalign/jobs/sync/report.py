@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import cryoalign
 from cryoalign.jobs.sync.parameters import SyncParameters
 from cryoalign.jobs.sync.result import SyncResult
-from cryoalign.report.sync import SyncReportData, write_sync_report
+from cryoalign.report.run_facts import RunFacts, given_options
+from cryoalign.report.sync_page import SyncReportData, build_sync_page
 from cryoalign.run.rundir import RunDirectory
 
 
 def write_report(
-    p: SyncParameters,
-    found: SyncResult,
-    run: RunDirectory,
-    argv: Sequence[str],
-    counts: Mapping[str, object],
-    files: Mapping[str, str],
+    p: SyncParameters, found: SyncResult, run: RunDirectory, counts: Mapping[str, object], files: Mapping[str, str]
 ) -> None:
     """Write report.html."""
-    sync, table = found.sync, found.table
-    in_angstrom = found.shifts is not None and found.pixel_size_angstrom is not None
+    facts = RunFacts.of(
+        run, "Angles of a graph", parameters=_parameters_as_words(p, found),
+        counts={words: counts[name] for name, words in _WORDS.items()}, files=files, notes=_notes(found),
+    )  # fmt: skip
     data = SyncReportData(
-        title="Angles of a graph",
-        command_line=" ".join(["cryoalign", *argv]),
-        version=cryoalign.__version__,
-        psi_deg=sync.psi_deg,
-        confidence=sync.confidence,
-        component=sync.component,
-        isolated=sync.isolated,
-        mirror=None if table.mirror is None else sync.mirror,
-        i=found.edges.i,
-        j=found.edges.j,
-        residual_deg=sync.residual_deg,
-        inlier=sync.inlier,
-        density_centres_deg=sync.density.centres_deg,
-        density=sync.density.density,
-        median_residual_deg=float(counts["median_residual_deg"]),  # type: ignore[arg-type]
-        eigenvalues=sync.eigenvalues,
-        held_out_log_likelihood=sync.held_out_log_likelihood,
-        signal=sync.signal,
-        algorithm=p.algorithm,
-        algorithm_used=sync.algorithm_used,
-        shift_angstrom=found.shifts.origin_px * found.pixel_size_angstrom if in_angstrom else None,  # type: ignore
-        shift_scale_angstrom=found.shifts.scale_px * found.pixel_size_angstrom if in_angstrom else None,  # type: ignore
+        sync=found.sync, edges=found.edges, algorithm=p.algorithm, mirrors=found.table.mirror is not None,
+        shifts=found.shifts, pixel_size_angstrom=found.pixel_size_angstrom,
         things="particles" if found.particles is not None else "nodes",
-        parameters=_parameters_as_words(p, found),
-        counts=_counts_as_words(counts),
-        warnings=list(run.warnings),
-        timings_s=dict(run.timings_s),
-        files=dict(files)
-        | {"report.html": "this report", "run.json, run.log": "parameters, versions, inputs, counts, timings; the log"},
-        notes=_notes(found),
-    )
-    write_sync_report(run.staged("report.html"), data)
+    )  # fmt: skip
+    run.staged("report.html").write_text(build_sync_page(facts, data), encoding="utf-8")
 
 
 def _parameters_as_words(p: SyncParameters, found: SyncResult) -> dict[str, str]:
@@ -71,8 +41,7 @@ def _parameters_as_words(p: SyncParameters, found: SyncResult) -> dict[str, str]
     }
     if p.anchor:
         words["--anchor"] = ", ".join(p.anchor)
-    if p.max_distance is not None:
-        words["--max-distance"] = f"{p.max_distance:g}"
+    words |= given_options(p, "max_distance")
     if found.table.metric:
         words["distance"] = found.table.metric
     return words
@@ -89,10 +58,6 @@ _WORDS = {
     "pairs_with_several_edges": "pairs with several edges",
     "pairs_that_contradict_themselves": "of these, pairs whose edges contradict each other",
 }
-
-
-def _counts_as_words(counts: Mapping[str, object]) -> dict[str, int | str]:
-    return {words: counts[name] for name, words in _WORDS.items()}  # type: ignore[misc]
 
 
 def _notes(found: SyncResult) -> list[str]:

@@ -7,6 +7,7 @@ refined apart the averages of the other half.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,17 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import ReferenceAligner
 from cryoalign.averaging.ctf_sums import multiply_by_ctf
-from cryoalign.averaging.guard import BAND_RING, GAP, faded, held_out_products, judged_references
+from cryoalign.averaging.guard import (
+    BAND_RING,
+    GAP,
+    faded,
+    held_out_products,
+    judge,
+    judge_classes,
+    judge_cross_fitted,
+    judged_references,
+)
+from cryoalign.averaging.verdict import Verdict
 from cryoalign.core.filters import apply_ring_gain, bandpass, radial_average, ring_counts
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.match_geometry import match_geometry
@@ -169,3 +180,38 @@ class Guard:
             columns = {"guard_u": u, "guard_energy": energy, "guard_scale": result.scale[at]}
             found.append((at, columns | {"guard_reference": result.reference[at]}))
         return found
+
+
+def judge_run(
+    plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: bool, inverted: bool = False
+) -> Verdict:
+    """Judge the particles that the guard looked at.
+
+    Parameters
+    ----------
+    plan
+        The plan of the run.
+    columns
+        The guard's columns (``COLUMNS``), each (n,).
+    cross_fitted
+        Whether they come from averages of the other half.
+    inverted
+        Whether they come from the given references with inverted contrast.
+    """
+    at = np.flatnonzero(columns["guard_reference"] >= 0)
+    u, energy, scale = (columns[f"guard_{name}"][at] for name in ("u", "energy", "scale"))
+    reference = columns["guard_reference"][at]
+    half = plan.half[at] if cross_fitted else None
+    overall = judge(u, energy, scale) if half is None else judge_cross_fitted(u, energy, scale, half)
+    every = judge_classes(u, energy, scale, reference, len(plan.references), half)
+    field_of_view = plan.geometries[0].box * plan.geometries[0].pixel_size_angstrom
+    return Verdict(
+        overall,
+        {c + 1: verdict for c, verdict in enumerate(every) if verdict.n},
+        cross_fitted,
+        field_of_view / BAND_RING,
+        field_of_view / (BAND_RING + GAP + 1),
+        2 * plan.reference_pixel_size,
+        u,
+        inverted,
+    )

@@ -9,6 +9,8 @@ from cryoalign.core.poses import Poses, wrap_degrees
 
 ALIKE_DEG, ALIKE_PX, ALIKE_SCALE = 5.0, 2.0, 0.03
 """Poses nearer to each other than this, in all three, are the same registration."""
+ALIKE = f"within {ALIKE_DEG:g}°, {ALIKE_PX:g} px and {100 * ALIKE_SCALE:g} % of scale"
+"""The same in words."""
 
 
 def same_registration(

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.averaging.guard import BAND_RING, GAP, GuardVerdict, judge, judge_classes, judge_cross_fitted
-from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.averaging.guard import GuardVerdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +24,8 @@ class Verdict:
         By 1-based class.
     cross_fitted
         Whether particles were compared with averages of the other half, else with the given references.
-    aligned_to_angstrom, judged_from_angstrom
-        Resolution down to which images were aligned, and from which on they were judged, in A.
+    aligned_to_angstrom, judged_from_angstrom, judged_to_angstrom
+        Resolution down to which images were aligned, and from which on and down to which they were judged, in A.
     u
         The products of the particles that were looked at.
     inverted
@@ -38,6 +37,7 @@ class Verdict:
     cross_fitted: bool
     aligned_to_angstrom: float
     judged_from_angstrom: float
+    judged_to_angstrom: float
     u: NDArray[np.float64]
     inverted: bool = False
 
@@ -67,37 +67,3 @@ class Verdict:
             "aligned_to_angstrom": round(self.aligned_to_angstrom, 3),
             "judged_from_angstrom": round(self.judged_from_angstrom, 3),
         }  # fmt: skip
-
-
-def judge_run(
-    plan: AlignPlan, columns: Mapping[str, NDArray], *, cross_fitted: bool, inverted: bool = False
-) -> Verdict:
-    """Judge the particles that the guard looked at.
-
-    Parameters
-    ----------
-    plan
-        The plan of the run.
-    columns
-        The guard's columns (:data:`cryoalign.passes.align.guard.COLUMNS`), each (n,).
-    cross_fitted
-        Whether they come from averages of the other half.
-    inverted
-        Whether they come from the given references with inverted contrast.
-    """
-    at = np.flatnonzero(columns["guard_reference"] >= 0)
-    u, energy, scale = (columns[f"guard_{name}"][at] for name in ("u", "energy", "scale"))
-    reference = columns["guard_reference"][at]
-    half = plan.half[at] if cross_fitted else None
-    overall = judge(u, energy, scale) if half is None else judge_cross_fitted(u, energy, scale, half)
-    every = judge_classes(u, energy, scale, reference, len(plan.references), half)
-    field_of_view = plan.geometries[0].box * plan.geometries[0].pixel_size_angstrom
-    return Verdict(
-        overall,
-        {c + 1: verdict for c, verdict in enumerate(every) if verdict.n},
-        cross_fitted,
-        field_of_view / BAND_RING,
-        field_of_view / (BAND_RING + GAP + 1),
-        u,
-        inverted,
-    )
