@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import agreement
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.simulation.graphs import SimulatedGraph, geometric, random_corruption
-from cryoalign.synchronization.agreement import agreement
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.handed_spectral import handed_vectors, sign_vector
 from cryoalign.synchronization.handed_start import handed_starts

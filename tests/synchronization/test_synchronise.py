@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import agreement
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.synchronization.agreement import agreement
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.phases import phase_graph
 from cryoalign.synchronization.power import multi_frequency_power_method, power_method
