@@ -78,10 +78,6 @@ class Features:
             images, np.asarray(centre_px, np.float64), self.basis, self.pca, (0.0, 0.0), self.threads
         )  # fmt: skip
 
-    def synthesize(self, components: NDArray[np.complexfloating]) -> NDArray[np.float32]:
-        """Return images (n, L, L) of components (n, P), the mean image put back; 0 outside the disc."""
-        return self.basis.synthesize(self.pca.back(components))
-
 
 def prepare_features(
     images: NDArray[np.float32],

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.classification.settings import Score
-from cryoalign.core.steerable.coefficients import multiplicity
+from cryoalign.core.steerable.basis import multiplicity
 
 _MOST = 0.999
 
