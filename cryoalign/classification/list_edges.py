@@ -8,10 +8,10 @@ from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.synchronization.edges import EdgeList, undirected
 
 
-def edges_from_lists(lists: NeighbourLists, temperature: float = 1.0) -> EdgeList:
+def edges_from_lists(lists: NeighbourLists) -> EdgeList:
     """Join the neighbour lists of all images into one weighted edge list.
 
-    An entry's weight is exp(-T (s_best - s) / g), s_best the best score of its list and g the median over the list of
+    An entry's weight is exp(-(s_best - s) / g), s_best the best score of its list and g the median over the list of
     what the others fall short of it: it does not depend on the scale of the score. A pair in two lists keeps the pose
     of the higher score and the higher weight.
 
@@ -19,8 +19,6 @@ def edges_from_lists(lists: NeighbourLists, temperature: float = 1.0) -> EdgeLis
     ----------
     lists
         Neighbours of n images.
-    temperature
-        T; 0 weighs all entries alike.
     """
     present = lists.index >= 0
     score = np.where(present, lists.score, np.nan).astype(np.float64)
@@ -30,7 +28,7 @@ def edges_from_lists(lists: NeighbourLists, temperature: float = 1.0) -> EdgeLis
     if several.any():
         gap[several, 0] = np.nanmedian(short[several, 1:], axis=1)
     # Lists of equal scores have no gap: all their weights are 1.
-    weight = np.exp(-temperature * short / np.where(gap > 0, gap, np.inf))
+    weight = np.exp(-short / np.where(gap > 0, gap, np.inf))
     i = np.broadcast_to(np.arange(len(lists), dtype=np.int64)[:, None], present.shape)[present]
     return undirected(
         len(lists),
