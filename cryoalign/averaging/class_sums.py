@@ -86,8 +86,7 @@ class ClassSums:
             raise ValueError(f"treatment must be one of {', '.join(TREATMENTS)}, not {settings.treatment!r}")
         self.settings = settings
         self._images = ExactSums(settings.n_cells, settings.box, settings.scale)
-        # Sums of weights, of all images and of those without a CTF, in units of 1 / POWER_SCALE.
-        self._weight = np.zeros(settings.n_cells, np.int64)
+        # Sum of the weights of images without a CTF, in units of 1 / POWER_SCALE.
         self._flat = np.zeros(settings.n_cells, np.int64)
         self._power: NDArray[np.int64] | None = None
         self._region = None
@@ -98,11 +97,6 @@ class ClassSums:
     def counts(self) -> NDArray[np.int64]:
         """Images in each cell, shape (n_cells,)."""
         return self._images.counts
-
-    @property
-    def weight(self) -> NDArray[np.float64]:
-        """Sum of the weights of each cell, shape (n_cells,)."""
-        return self._weight / POWER_SCALE
 
     def add(
         self,
@@ -177,10 +171,8 @@ class ClassSums:
         if weights is not None:
             aligned *= factors.astype(np.float32)[:, None, None]
         self._images.add(aligned, cells)
-        whole = np.rint(factors * POWER_SCALE).astype(np.int64)
-        np.add.at(self._weight, cells, whole)
         if ctf is None or settings.treatment != "wiener":
-            np.add.at(self._flat, cells, whole)
+            np.add.at(self._flat, cells, np.rint(factors * POWER_SCALE).astype(np.int64))
             return aligned
         ctf = ctf if image_of is None else ctf.take(image_of)
         values = aligned_ctf(ctf, poses, settings.out_box, settings.out_pixel_size_angstrom, settings.intact_first_peak)
@@ -193,7 +185,7 @@ class ClassSums:
         packed = {name: value for name, value in self._images.pack().items() if name != "classes"}
         cells = np.flatnonzero(self.counts)
         taken = present(self.counts)
-        arrays = {"cells": cells, **packed, "weight": self._weight[taken], "flat": self._flat[taken]}
+        arrays = {"cells": cells, **packed, "flat": self._flat[taken]}
         if self._power is not None:
             arrays["power"] = self._power[taken]
         return {prefix + name: value for name, value in arrays.items()}
@@ -209,7 +201,6 @@ class ClassSums:
         if len(cells) and cells[-1] - cells[0] == len(cells) - 1:
             cells = slice(int(cells[0]), int(cells[-1]) + 1)  # neighbours are added in place, without copies
         self._images.add_packed(cells, arrays[f"{prefix}counts"][mine], arrays[f"{prefix}sums"][mine])
-        self._weight[cells] += arrays[f"{prefix}weight"][mine]
         self._flat[cells] += arrays[f"{prefix}flat"][mine]
         if f"{prefix}power" in arrays:
             self._power_sums()[cells] += arrays[f"{prefix}power"][mine]

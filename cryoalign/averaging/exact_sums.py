@@ -68,10 +68,6 @@ class ExactSums:
         self.sums[classes] += sums
         self.counts[classes] += counts
 
-    def means(self) -> NDArray[np.float32]:
-        """Return the mean image of each class, float32 (m, box, box); zeros where a class is empty."""
-        return (self.totals() / np.maximum(self.counts, 1)[:, None, None]).astype(np.float32)
-
     def totals(self) -> NDArray[np.float64]:
         """Return the sums in the images' own unit, float64 (m, box, box)."""
         return self.sums / self.scale

@@ -70,22 +70,6 @@ def ring_sums(values: NDArray[np.float64], box: int) -> NDArray[np.float64]:
     return np.asarray(sums.reshape(*values.shape[:-2], rings))
 
 
-def fourier_ring_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Correlate images ring by ring.
-
-    Parameters
-    ----------
-    a, b
-        Shape (..., L, L).
-
-    Returns
-    -------
-    NDArray
-        float64, shape (..., L // 2 + 1), values in [-1, 1]; 0 where a ring of either image is empty.
-    """
-    return ring_products(a, b).correlation()
-
-
 def pool_rings(values: NDArray[np.floating], rings: int = SMOOTHING_RINGS) -> NDArray[np.float64]:
     """Add each ring's neighbours to it, (rings - 1) / 2 either way; ring 0 stays alone, the ends have fewer."""
     values = np.asarray(values, np.float64)
@@ -222,25 +206,6 @@ class ClassFrc:
         # Ring 1 and those beside it hold too few pixels to tell anything.
         below = below[below >= 3]
         return width_angstrom / float(below[0] - 1) if len(below) and below[0] <= self.shared_ring else None
-
-
-def class_frc(
-    products: RingProducts,
-    ssnr: NDArray[np.float64],
-    *,
-    box: int,
-    pixel_size_angstrom: float,
-    mask_share: float,
-    shared_ring: int,
-) -> ClassFrc:
-    """Put together the FRC of one class from its ring products (L // 2 + 1,) and what was made of them."""
-    alone = RingProducts(products.cross[None], products.first[None], products.second[None])
-    return next(
-        class_frcs(
-            alone, ssnr[None], box=box, pixel_size_angstrom=pixel_size_angstrom, mask_share=mask_share,
-            shared_ring=shared_ring,
-        )
-    )  # fmt: skip
 
 
 def class_frcs(

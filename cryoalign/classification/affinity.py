@@ -10,7 +10,7 @@ exp(-i k psi). (Fan and Zhao, arXiv 1904.07772; Gao, Fan, Zhao, arXiv 1906.01082
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
 from cryoalign.classification.diffusion import Embedding
@@ -171,16 +171,6 @@ def _keep_best(
         found.mirror[rows, :count] = good & (mirrored > plain)
 
 
-def pair_angles_deg(
-    embedding: Embedding, index: NDArray[np.int32], mirror: NDArray[np.bool_], *, power: float = 2.0
-) -> NDArray[np.float32]:
-    """Return psi of the pose that brings each ``index[i, s]`` onto image i, float32 (n, k), 0 where index is -1."""
-    angle = np.zeros(index.shape, np.float32)
-    frequency = np.asarray(embedding.frequency, np.int64)
-    pair_angles(affinity_features(embedding, power), frequency, 0, index, mirror, angle)
-    return angle
-
-
 def pair_affinities(
     embedding: Embedding, index: NDArray[np.int32], mirror: NDArray[np.bool_], *, power: float = 2.0
 ) -> NDArray[np.float32]:
@@ -189,15 +179,6 @@ def pair_affinities(
     out = np.zeros((*index.shape, features.shape[1]), np.float32)
     frequency_parts(features, index, mirror, out)
     return out
-
-
-def viewing_angle_deg(affinity: ArrayLike, k: int) -> NDArray[np.float64]:
-    """Turn |c_k|, made with the 2 k + 1 leading eigenvectors unweighted, into the angle between two views, in degrees.
-
-    |c_k| = ((1 + cos theta) / 2)^k for evenly spread views. (Gao, Fan, Zhao, arXiv 1906.01082.)
-    """
-    cosine = 2 * np.clip(np.asarray(affinity, dtype=np.float64), 0, 1) ** (1 / k) - 1
-    return np.asarray(np.degrees(np.arccos(cosine)))
 
 
 def _affinities(

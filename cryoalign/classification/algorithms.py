@@ -1,7 +1,9 @@
 """The ways to find views in a graph of neighbours, side by side: the published algorithms, and plain clustering.
 
-"mfvdm" and "vdm" compare images by multi- and single-frequency vector diffusion maps, "mfca" by the few eigenvectors
-that evenly spread views have, "kmeans" by rotation invariants of the images alone, without the graph.
+"mfvdm" compares images by multi-frequency vector diffusion maps, "vdm" by those of one frequency as first published
+(Singer and Wu, Communications on Pure and Applied Mathematics 2012; Singer, Zhao, Shkolnisky, Hadani, SIAM J. Imaging
+Sci. 2011), "mfca" by the few eigenvectors that evenly spread views have, "kmeans" by rotation invariants of the images
+alone, without the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
 from cryoalign.classification.reweight import reweight
 from cryoalign.classification.settings import ClassificationSettings
-from cryoalign.classification.vdm import vector_diffusion
 from cryoalign.synchronization.edges import EdgeList
 
 VECTORS, FREQUENCIES = 80, 5
@@ -45,14 +46,13 @@ def embed(edges: EdgeList, settings: ClassificationSettings) -> Embedding:
     vectors = max(3, min(VECTORS, edges.n // 4))
     threads = settings.threads
     if settings.reweight:
-        again = reweight(edges, k_max, vectors, threads=threads)
+        edges, embedding = reweight(edges, k_max, vectors, threads=threads)
         if settings.algorithm in ("mfvdm", "kmeans"):
-            return again.embedding
-        edges = again.edges
+            return embedding
     if settings.algorithm == "mfca":
         return class_averaging_vectors(edges, min(k_max, max(1, (edges.n // 4 - 1) // 2)), threads=threads)
     if settings.algorithm == "vdm":
-        return vector_diffusion(edges, vectors, threads=threads)
+        return diffuse(edges, 1, vectors, tolerance=1e-2, threads=threads)
     return diffuse(edges, k_max, vectors, threads=threads)
 
 

@@ -22,6 +22,8 @@ from cryoalign.core.tiles import TILE
 
 ROWS, COLUMNS = TILE, 512
 """Pairs of a tile: COLUMNS is a multiple of ROWS."""
+STRONGEST, LOW = 60, 10
+"""Components by which candidates are told, and the highest frequency of these."""
 SPARE_SHARE, SPARE = 2, 16
 """By the grid's scores twice k and 16 entries are kept, from which the exact ones choose."""
 
@@ -98,16 +100,14 @@ def screen_pairs(
     return rows
 
 
-def strongest_components(
-    coefficients: NDArray[np.complex64], frequency: NDArray[np.int64], most: int = 60, k_most: int = 10
-) -> NDArray[np.int64]:
-    """Choose components by which candidates can be told: the strongest ``most`` of frequencies up to ``k_most``.
+def strongest_components(coefficients: NDArray[np.complex64], frequency: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Choose components by which candidates can be told: the strongest `STRONGEST` of frequencies up to `LOW`.
 
     Where there are none (in noise) the strongest of any frequency.
     """
     power = np.mean(coefficients.real.astype(np.float64) ** 2 + coefficients.imag.astype(np.float64) ** 2, axis=0)
-    low = frequency <= k_most
-    order = np.argsort(np.where(low | (not low.any()), -power, 0.0), kind="stable")[:most]
+    low = frequency <= LOW
+    order = np.argsort(np.where(low | (not low.any()), -power, 0.0), kind="stable")[:STRONGEST]
     return np.sort(order[low[order]] if low.any() else order)
 
 

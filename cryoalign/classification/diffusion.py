@@ -58,11 +58,10 @@ def diffuse(
     k_max: int,
     n_vectors: int | tuple[int, ...] = 50,
     *,
-    first_frequency: int = 1,
     tolerance: float = 5e-2,
     threads: int = 1,
 ) -> Embedding:
-    """Find the leading eigenvectors at the frequencies ``first_frequency``..``k_max``.
+    """Find the leading eigenvectors at the frequencies 1..``k_max``.
 
     Parameters
     ----------
@@ -72,8 +71,6 @@ def diffuse(
         K.
     n_vectors
         m_k, for all frequencies or for each.
-    first_frequency
-        Lowest frequency; equal to ``k_max`` for one frequency only.
     tolerance
         Largest relative residual of the 2 k + 1 leading eigenvectors. Graphs with most edges wrong at random need
         1e-2; on graphs made from images .1 and .01 give the same neighbours.
@@ -85,7 +82,7 @@ def diffuse(
     InputError
         No edge, or more eigenvectors than images.
     """
-    frequency = tuple(range(first_frequency, k_max + 1))
+    frequency = tuple(range(1, k_max + 1))
     if not frequency:
         raise InputError("k-max must be at least 1", value=k_max)
     counts = (n_vectors,) * len(frequency) if isinstance(n_vectors, int) else n_vectors

@@ -78,10 +78,6 @@ class Features:
             images, np.asarray(centre_px, np.float64), self.basis, self.pca, (0.0, 0.0), self.threads
         )  # fmt: skip
 
-    def synthesize(self, components: NDArray[np.complexfloating]) -> NDArray[np.float32]:
-        """Return images (n, L, L) of components (n, P), the mean image put back; 0 outside the disc."""
-        return self.basis.synthesize(self.pca.back(components))
-
 
 def prepare_features(
     images: NDArray[np.float32],
@@ -89,7 +85,6 @@ def prepare_features(
     shift_px: NDArray[np.floating] | None = None,
     *,
     pca: SteerablePca | None = None,
-    radius_px: float | None = None,
     threads: int | None = None,
 ) -> Features:
     """Find the components of prepared images.
@@ -104,14 +99,12 @@ def prepare_features(
         d = (dx, dy) in prepared pixels by which each image is moved first, shape (n, 2); None moves none.
     pca
         Components found before; None finds them from these images.
-    radius_px
-        Radius of the disc in prepared pixels; None takes the settings'.
     threads
         Threads; None takes the settings'.
     """
     n, box = len(images), images.shape[-1]
     centre = np.zeros((n, 2)) if shift_px is None else np.asarray(shift_px, dtype=np.float64).reshape(n, 2)
-    basis = plan_basis(box, settings.radius_px if radius_px is None else radius_px)
+    basis = plan_basis(box, settings.radius_px)
     workers = settings.threads if threads is None else threads
     if pca is None:
         parts = _moments(images, centre, basis, workers)

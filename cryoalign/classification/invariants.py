@@ -17,6 +17,7 @@ from cryoalign.core.steerable.bispectrum import bispectrum_invariants, bispectru
 from cryoalign.core.tile_pool import run_tiles
 
 N_TERMS = 2000
+"""Terms of the bispectrum."""
 SIZE = 200
 """Length of the vectors, at most."""
 SAMPLE = 4096
@@ -24,36 +25,30 @@ SAMPLE = 4096
 _EXTRA, _ROUNDS, _SEED = 32, 2, 1
 
 
-def candidate_vectors(
-    features: Features, *, n_terms: int = N_TERMS, size: int = SIZE
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def candidate_vectors(features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return vectors whose products propose neighbours.
 
     Parameters
     ----------
     features
         The images.
-    n_terms
-        Terms of the bispectrum.
-    size
-        Length of the vectors, at most.
 
     Returns
     -------
     plain, mirrored
-        Unit vectors of the images and of the mirrored images, float32 (n, D), D <= size; they differ in the signs of
+        Unit vectors of the images and of the mirrored images, float32 (n, D), D <= SIZE; they differ in the signs of
         whole columns only.
     """
     coefficients, n = features.coefficients, len(features)
-    terms = bispectrum_terms(features.frequency, features.eigenvalue, n_terms)
+    terms = bispectrum_terms(features.frequency, features.eigenvalue, N_TERMS)
     rows = np.arange(min(n, SAMPLE)) * n // min(n, SAMPLE)
     with threadpool_limits(1, user_api="blas"):
         sample = _unit_bispectrum(coefficients[rows], terms)
         mean = sample.real.mean(axis=0)
-        even, even_variance = _principal_axes(np.ascontiguousarray(sample.real) - mean, size)
-        odd, odd_variance = _principal_axes(np.ascontiguousarray(sample.imag), size)
+        even, even_variance = _principal_axes(np.ascontiguousarray(sample.real) - mean)
+        odd, odd_variance = _principal_axes(np.ascontiguousarray(sample.imag))
     # The largest variances of both kinds together.
-    kept = np.argsort(-np.concatenate([even_variance, odd_variance]), kind="stable")[:size]
+    kept = np.argsort(-np.concatenate([even_variance, odd_variance]), kind="stable")[:SIZE]
     even = even[:, np.sort(kept[kept < len(even_variance)])]
     odd = odd[:, np.sort(kept[kept >= len(even_variance)]) - len(even_variance)]
     plain = np.empty((n, even.shape[1] + odd.shape[1]), np.float32)
@@ -77,17 +72,17 @@ def _unit_bispectrum(coefficients: NDArray[np.complex64], terms: NDArray[np.int6
     return np.asarray(product / np.maximum(length, np.finfo(np.float32).tiny))
 
 
-def _principal_axes(sample: NDArray[np.float32], size: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return up to `size` principal axes (T, D) and variances, largest first, by subspace iteration.
+def _principal_axes(sample: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return up to `SIZE` principal axes (T, D) and variances, largest first, by subspace iteration.
 
     Halko, Martinsson & Tropp 2011, SIAM Rev. 53, 217; the start is random but always the same.
     """
     generator = np.random.Generator(np.random.Philox(_SEED))
-    width = min(size + _EXTRA, *sample.shape)
+    width = min(SIZE + _EXTRA, *sample.shape)
     basis = generator.standard_normal((sample.shape[1], width)).astype(np.float32)
     for _ in range(_ROUNDS):
         basis, _ = np.linalg.qr(sample.T @ (sample @ basis))
     seen = sample @ basis
     value, vector = np.linalg.eigh((seen.T @ seen).astype(np.float64) / max(len(sample), 1))
-    keep = np.arange(width)[::-1][:size]
+    keep = np.arange(width)[::-1][:SIZE]
     return basis @ vector[:, keep].astype(np.float32), value[keep]

@@ -44,9 +44,7 @@ class ViewCoordinates:
         return np.concatenate([self.even, self.odd], axis=1)
 
 
-def view_coordinates(
-    features: NDArray[np.float32], mirror: bool, *, odd: int = ODD, even: int = EVEN
-) -> ViewCoordinates:
+def view_coordinates(features: NDArray[np.float32], mirror: bool) -> ViewCoordinates:
     """Find smooth coordinates of the views.
 
     Parameters
@@ -54,9 +52,7 @@ def view_coordinates(
     features
         float32 (n, K, 2, m) of `cryoalign.classification.affinity.affinity_features`.
     mirror
-        Whether the graph has mirrors; if not, all ``odd + even`` coordinates are called even.
-    odd, even
-        Coordinates of either kind.
+        Whether the graph has mirrors; if not, all coordinates are called even.
     """
     n = len(features)
     landmarks = np.unique(np.arange(LANDMARKS) * n // LANDMARKS)
@@ -71,9 +67,9 @@ def view_coordinates(
         scale = (1 / np.sqrt(ours)[:, None]).astype(np.float32), (1 / np.sqrt(theirs)).astype(np.float32)
         # The first even one is the same everywhere.
         if not mirror:
-            return ViewCoordinates(_components(plus, scale, 1, odd + even), np.zeros((n, 0), np.float32))
+            return ViewCoordinates(_components(plus, scale, 1, ODD + EVEN), np.zeros((n, 0), np.float32))
         minus = kernel[0] - kernel[1]
-        return ViewCoordinates(_components(plus, scale, 1, even), _components(minus, scale, 0, odd))
+        return ViewCoordinates(_components(plus, scale, 1, EVEN), _components(minus, scale, 0, ODD))
 
 
 def _kernel(features: NDArray[np.float32], landmarks: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:

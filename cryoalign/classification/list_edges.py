@@ -9,18 +9,16 @@ from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.synchronization.edges import EdgeList, undirected
 
 
-def list_weights(lists: NeighbourLists, temperature: float = 1.0) -> NDArray[np.float64]:
+def list_weights(lists: NeighbourLists) -> NDArray[np.float64]:
     """Return the weight of each entry of neighbour lists, (n, k) in [0, 1]; NaN where there is no neighbour.
 
-    It is exp(-T (s_best - s) / g), s_best the best score of a list and g the median over the list of what the others
+    It is exp(-(s_best - s) / g), s_best the best score of a list and g the median over the list of what the others
     fall short of it: it does not depend on the scale of the score.
 
     Parameters
     ----------
     lists
         Neighbours of n images.
-    temperature
-        T; 0 weighs all entries alike.
     """
     present = lists.index >= 0
     score = np.where(present, lists.score, np.nan).astype(np.float64)
@@ -30,7 +28,7 @@ def list_weights(lists: NeighbourLists, temperature: float = 1.0) -> NDArray[np.
     if several.any():
         gap[several, 0] = np.nanmedian(short[several, 1:], axis=1)
     # Lists of equal scores have no gap: all their weights are 1.
-    return np.asarray(np.exp(-temperature * short / np.where(gap > 0, gap, np.inf)))
+    return np.asarray(np.exp(-short / np.where(gap > 0, gap, np.inf)))
 
 
 def pair_weights(i: NDArray[np.integer], j: NDArray[np.integer], distance: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -55,7 +53,7 @@ def pair_weights(i: NDArray[np.integer], j: NDArray[np.integer], distance: NDArr
     return found
 
 
-def edges_from_lists(lists: NeighbourLists, temperature: float = 1.0) -> EdgeList:
+def edges_from_lists(lists: NeighbourLists) -> EdgeList:
     """Join the neighbour lists of all images into one edge list, weighted by `list_weights`.
 
     A pair in two lists keeps the pose of the higher score and the higher weight.
@@ -69,6 +67,6 @@ def edges_from_lists(lists: NeighbourLists, temperature: float = 1.0) -> EdgeLis
         lists.angle_deg[present],
         lists.mirror[present],
         lists.shift_px[present],
-        list_weights(lists, temperature)[present],
+        list_weights(lists)[present],
         rank=lists.score[present],
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.classification.settings import Score
-from cryoalign.core.steerable.coefficients import multiplicity
+from cryoalign.core.steerable.basis import multiplicity
 
 _MOST = 0.999
 
@@ -66,13 +66,8 @@ def likelihood_weights(
     )
 
 
-def pair_weights(
-    score: Score,
-    frequency: NDArray[np.integer],
-    eigenvalue: NDArray[np.floating],
-    covariance: NDArray[np.floating] | None = None,
-) -> ScoreWeights:
-    """Return the weights of the score of two single images.
+def pair_weights(score: Score, frequency: NDArray[np.integer], eigenvalue: NDArray[np.floating]) -> ScoreWeights:
+    """Return the weights of the score of two single images, neighbours being of the very same view.
 
     Parameters
     ----------
@@ -80,15 +75,12 @@ def pair_weights(
         "llr", or "euclidean": half the squared distance, negated.
     frequency, eigenvalue
         Of the components, shape (P,); the noise of each has variance 1.
-    covariance
-        Covariance of neighbours, shape (P,), where it was measured; None takes the eigenvalues, which is right for
-        neighbours of the very same view.
     """
     if score == "euclidean":
         m = multiplicity(frequency).astype(np.float64)
         return ScoreWeights(m, 0.5 * m, 0.5 * m)
     variance = eigenvalue + 1.0
-    return likelihood_weights(frequency, variance, variance, eigenvalue if covariance is None else covariance)
+    return likelihood_weights(frequency, variance, variance, eigenvalue)
 
 
 def _energies(coefficients: NDArray[np.complex64], weight: NDArray[np.float64]) -> NDArray[np.float32]:

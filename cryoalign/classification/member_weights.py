@@ -22,7 +22,7 @@ from cryoalign.classification.features import Features
 from cryoalign.classification.mfca import POWER
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.settings import ClassificationSettings
-from cryoalign.core.steerable.coefficients import multiplicity
+from cryoalign.core.steerable.basis import multiplicity
 from cryoalign.core.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 

@@ -18,10 +18,10 @@ POWER = 0.0
 """Power of the eigenvalues in the affinity: they are equal in theory."""
 
 
-def class_averaging_vectors(edges: EdgeList, k_max: int, *, tolerance: float = 1e-2, threads: int = 1) -> Embedding:
+def class_averaging_vectors(edges: EdgeList, k_max: int, *, threads: int = 1) -> Embedding:
     """Find the 2 k + 1 leading eigenvectors at k = 1..K; the affinity uses them unweighted (`POWER`)."""
     counts = tuple(2 * k + 1 for k in range(1, k_max + 1))
-    return diffuse(edges, k_max, counts, tolerance=tolerance, threads=threads)
+    return diffuse(edges, k_max, counts, tolerance=1e-2, threads=threads)
 
 
 def leading_vectors(embedding: Embedding) -> Embedding:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.llr import ScoreWeights, likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.core.steerable.coefficients import multiplicity
+from cryoalign.core.steerable.basis import multiplicity
 from cryoalign.core.tile_pool import run_tiles
 from cryoalign.core.tiles import TILE
 from cryoalign.core.wrappers import KERNEL
@@ -55,7 +55,7 @@ def templates(
     coefficients: NDArray[np.complex64],
     frequency: NDArray[np.int64],
     lists: NeighbourLists,
-    members: int = TEMPLATE_MEMBERS,
+    members: int,
     threads: int = 1,
 ) -> tuple[NDArray[np.complex64], NDArray[np.int64]]:
     """Return the mean of each image's first neighbours, brought onto it, and how many these are.
@@ -91,7 +91,6 @@ def template_quality(
     frequency: NDArray[np.int64],
     eigenvalue: NDArray[np.floating],
     lists: NeighbourLists,
-    members: int = TEMPLATE_MEMBERS,
     threads: int = 1,
 ) -> NDArray[np.float32]:
     """Score each image against the mean of its neighbours: the log-likelihood ratio that they show the same.
@@ -100,15 +99,13 @@ def template_quality(
     ----------
     coefficients, frequency, eigenvalue, lists, threads
         As for :func:`templates`.
-    members
-        Neighbours averaged.
 
     Returns
     -------
     ndarray
         float32 (n,); -inf for an image without neighbours.
     """
-    mean, count = templates(coefficients, frequency, lists, members, threads)
+    mean, count = templates(coefficients, frequency, lists, TEMPLATE_MEMBERS, threads)
     usual = max(1, int(np.median(count)))
     weights = likelihood_weights(frequency, eigenvalue + 1.0, eigenvalue + 1.0 / usual, eigenvalue)
     product = (coefficients.real * mean.real + coefficients.imag * mean.imag) * weights.product.astype(np.float32)

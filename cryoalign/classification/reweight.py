@@ -9,8 +9,6 @@ most edges are about right, and the "null" would be the signal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,57 +19,38 @@ from cryoalign.synchronization.edges import EdgeList
 
 _BINS = 256
 _SMOOTHING_BINS = 3.0
+_ROUNDS = 2  # more feed on themselves
+_TOLERANCE = 1e-2
 
 
-@dataclass(frozen=True, eq=False)
-class Reweighted:
-    """A graph with new weights.
-
-    Parameters
-    ----------
-    edges
-        Edges, weighted by their old weight times ``probability``.
-    embedding
-        Eigenvectors of the re-weighted graph.
-    probability
-        1 - local false discovery rate of each edge, float32 (E,).
-    null_share
-        Share of the edges that the null explains in the last round. No test of signal: it is near 1 for noise, and
-        for graphs without errors.
-    """
-
-    edges: EdgeList
-    embedding: Embedding
-    probability: NDArray[np.float32]
-    null_share: float
-
-
-def reweight(
-    edges: EdgeList, k_max: int, n_vectors: int = 50, *, rounds: int = 2, tolerance: float = 1e-2, threads: int = 1
-) -> Reweighted:
+def reweight(edges: EdgeList, k_max: int, n_vectors: int = 50, *, threads: int = 1) -> tuple[EdgeList, Embedding]:
     """Weigh edges by how well they agree with the eigenvectors of the graph, and find these again, in rounds.
 
     Parameters
     ----------
     edges
         The graph.
-    k_max, n_vectors, tolerance, threads
+    k_max, n_vectors, threads
         As in `cryoalign.classification.diffusion.diffuse`.
-    rounds
-        Rounds; more than two feed on themselves.
+
+    Returns
+    -------
+    edges
+        The graph, its weights multiplied by the probability of each edge; as it was where nothing stands out.
+    embedding
+        Its eigenvectors.
     """
-    weighted, probability, share = edges, np.ones(len(edges), np.float32), 0.0
-    embedding = diffuse(edges, k_max, n_vectors, tolerance=tolerance, threads=threads)
-    for _ in range(rounds):
-        false = local_false_discovery_rate(edge_agreement(embedding, edges))
-        probability, share = (1 - false).astype(np.float32), float(false.mean())
+    weighted = edges
+    embedding = diffuse(edges, k_max, n_vectors, tolerance=_TOLERANCE, threads=threads)
+    for _ in range(_ROUNDS):
+        probability = (1 - local_false_discovery_rate(edge_agreement(embedding, edges))).astype(np.float32)
         weight = edges.weight * probability
         if not (weight > 0).any():
             # Nothing stands out from the null: the graph is left as it was.
-            return Reweighted(edges, embedding, probability, share)
+            return edges, embedding
         weighted = edges.with_weight(weight)
-        embedding = diffuse(weighted, k_max, n_vectors, tolerance=tolerance, threads=threads)
-    return Reweighted(weighted, embedding, probability, share)
+        embedding = diffuse(weighted, k_max, n_vectors, tolerance=_TOLERANCE, threads=threads)
+    return weighted, embedding
 
 
 def edge_agreement(embedding: Embedding, edges: EdgeList) -> NDArray[np.float32]:

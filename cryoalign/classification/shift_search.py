@@ -56,11 +56,6 @@ class ShiftPattern:
         return len(self.steps)
 
     @property
-    def shifts_px(self) -> NDArray[np.float64]:
-        """The shifts in pixels, (V, 2)."""
-        return self.steps * self.step_px
-
-    @property
     def penalty(self) -> NDArray[np.float32]:
         """What is taken off the score of each, (V,)."""
         return self.penalty_of(self.steps)

@@ -14,7 +14,7 @@ from cryoalign.classification.all_pairs import all_neighbours
 from cryoalign.classification.classification import LEAST_SHARE, LEAST_Z, SignalTest
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.core.steerable.coefficients import multiplicity
+from cryoalign.core.steerable.basis import multiplicity
 
 NEIGHBOURS = 5
 """Neighbours of each image that are tested."""

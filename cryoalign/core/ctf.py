@@ -117,23 +117,6 @@ class CtfParameters:
         rows = np.asarray(rows)
         return CtfParameters(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
-    def turned(self, psi_deg: ArrayLike) -> CtfParameters:
-        """Return the CTF of the images after they were rotated by psi (a pose's psi), in degrees.
-
-        The defocus angle grows by psi and is kept in [0, 180).
-        """
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        angle = np.mod(self.defocus_angle_deg + np.asarray(psi_deg, dtype=np.float64), 180.0)
-        # A tiny negative angle rounds to 180 itself.
-        columns["defocus_angle_deg"] = np.where(angle >= 180.0, 0.0, angle)
-        return CtfParameters(**columns)
-
-    def mirrored(self) -> CtfParameters:
-        """Return the CTF of the images after a flip of x: the defocus angle becomes 180 - angle."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        columns["defocus_angle_deg"] = np.mod(180.0 - self.defocus_angle_deg, 180.0)
-        return CtfParameters(**columns)
-
 
 def _refuse(bad: NDArray[np.bool_], what: str, values: NDArray) -> None:
     if bad.any():

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
 
+EDGE_RINGS = 3.0
+"""Width of either edge of a band-pass."""
+
 
 @lru_cache(maxsize=8)
 def ring_index(box: int) -> NDArray[np.int64]:
@@ -112,10 +115,8 @@ def bandpass(
     pixel_size_angstrom: float,
     lowpass_angstrom: float | None = None,
     highpass_angstrom: float | None = None,
-    *,
-    edge_rings: float = 3.0,
 ) -> NDArray[np.float64]:
-    """Return the gain per ring of a band-pass with raised-cosine edges.
+    """Return the gain per ring of a band-pass with raised-cosine edges of `EDGE_RINGS` rings.
 
     Parameters
     ----------
@@ -125,8 +126,6 @@ def bandpass(
         Pixel size in A.
     lowpass_angstrom, highpass_angstrom
         Resolutions in A where the gain is one half; None leaves that side open. A high-pass also removes the mean.
-    edge_rings
-        Width of either edge in rings.
 
     Returns
     -------
@@ -141,7 +140,7 @@ def bandpass(
             continue
         if not resolution > 0:
             raise ValueError(f"a resolution must be positive, not {resolution}")
-        beyond = sign * (ring - length / resolution) / max(edge_rings, 1e-6)
+        beyond = sign * (ring - length / resolution) / EDGE_RINGS
         gain *= 0.5 + 0.5 * np.cos(np.pi * np.clip(beyond + 0.5, 0.0, 1.0))
     if highpass_angstrom is not None:
         gain[0] = 0.0

@@ -84,10 +84,8 @@ def background_statistics(
     return mean, deviation
 
 
-def normalise_background(
-    images: NDArray[np.floating], region: NDArray[np.bool_], *, ramp: bool = True
-) -> NDArray[np.float32]:
-    """Bring the background to mean 0 and standard deviation 1.
+def normalise_background(images: NDArray[np.floating], region: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Take off the plane that fits the background, and bring the background to mean 0 and standard deviation 1.
 
     Parameters
     ----------
@@ -95,8 +93,6 @@ def normalise_background(
         Shape (n, L, L).
     region
         Pixels of the background, bool of shape (L, L).
-    ramp
-        Fit a plane to the background and subtract it from the whole image; without it only the mean is subtracted.
 
     Returns
     -------
@@ -111,7 +107,7 @@ def normalise_background(
     box = region.shape[-1]
     n = len(images)
     x, y = (offset.ravel() for offset in centre_offsets(box))
-    plane = np.stack([np.ones(box * box), x, y])[: 3 if ramp else 1]
+    plane = np.stack([np.ones(box * box), x, y])
     inside = np.flatnonzero(region)
     # Orthonormal on the region, so that the fit is three dot products.
     _, triangle = np.linalg.qr(plane[:, inside].T)

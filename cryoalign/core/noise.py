@@ -122,19 +122,17 @@ def estimate_noise_power(
     return spectra
 
 
-def whitening_gain(power: NDArray[np.floating], floor: float = 1e-3) -> NDArray[np.float64]:
+def whitening_gain(power: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the gain per ring that makes noise of this power white with variance 1: 1 / sqrt(power).
 
     Parameters
     ----------
     power
-        Noise power per ring, shape (..., L // 2 + 1).
-    floor
-        Rings below this fraction of the median are treated as if they had it, so that rings that were filtered to
-        nothing are not blown up.
+        Noise power per ring, shape (..., L // 2 + 1). Rings below a thousandth of the median are treated as if they
+        had it, so that rings that were filtered to nothing are not blown up.
     """
     power = np.asarray(power, dtype=np.float64)
-    least = floor * np.median(power, axis=-1, keepdims=True)
+    least = 1e-3 * np.median(power, axis=-1, keepdims=True)
     return np.asarray(1.0 / np.sqrt(np.maximum(power, np.maximum(least, np.finfo(np.float64).tiny))))
 
 

@@ -142,10 +142,6 @@ class EdgeCells:
             raise InputError(f"{what}{more}", path=self._path, line=line, value=str(cells[rows[0]]).strip())
         return values
 
-    def ids(self) -> NDArray[np.int64] | NDArray[np.str_]:
-        """Return the ids of all nodes so far: whole numbers, ascending, or names as they first appear."""
-        return self._ids()[0]
-
     def _ids(self) -> tuple[NDArray, NDArray[np.int64]]:
         """Return the ids, and the place of each code among them."""
         words = list(self._code_of)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from cryoalign.io.columns import text_series
 from cryoalign.io.optics import GROUP, NEEDED_BY_RELION
 from cryoalign.io.particle_joining import as_relion31
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
-from cryoalign.io.paths import image_name, split_image_names
+from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import write_star
 
 
-def write_particles(
-    path: str | os.PathLike[str], particles: ParticleSet, *, output_dir_for_relative_paths: Path | None = None
-) -> list[str]:
+def write_particles(path: str | os.PathLike[str], particles: ParticleSet) -> list[str]:
     """Write particles in the layout of RELION >= 3.1: optics, particles, then the other blocks of the input.
 
     Parameters
@@ -24,8 +20,6 @@ def write_particles(
         The STAR file.
     particles
         What to write; cells that nobody changed go out as they came in.
-    output_dir_for_relative_paths
-        If given, image names are written relative to this folder instead of as they stand.
 
     Returns
     -------
@@ -33,18 +27,10 @@ def write_particles(
         What RELION will miss, one warning for each: optics columns, stacks not called .mrcs.
     """
     particles = as_relion31(particles)
-    table = particles.particles
-    if output_dir_for_relative_paths is not None:
-        stacks = [
-            os.path.relpath(s.absolute(), Path(output_dir_for_relative_paths).absolute()) for s in particles.stacks
-        ]
-        pairs = zip(particles.frame.tolist(), particles.stack_index.tolist(), strict=True)
-        table = table.copy(deep=False)
-        table[IMAGE_NAME] = text_series([image_name(frame, stacks[stack]) for frame, stack in pairs], table.index)
     if "optics" in particles.other_blocks or "particles" in particles.other_blocks:
         raise ValueError("other blocks must not be called optics or particles")
     name = particles.block_names[0]
-    write_star(path, {"optics": particles.optics, name: table, **particles.other_blocks})
+    write_star(path, {"optics": particles.optics, name: particles.particles, **particles.other_blocks})
     return missing_for_relion(particles)
 
 

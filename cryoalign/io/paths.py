@@ -27,17 +27,15 @@ class ImageNames:
     frame: NDArray[np.int64]
 
 
-def split_image_names(
-    names: Sequence[str], *, path: Path | None = None, rows: Sequence[int] | None = None
-) -> ImageNames:
+def split_image_names(names: Sequence[str], *, path: Path | None = None) -> ImageNames:
     """Split ``index@stack`` names into stacks and 0-based frames.
 
     Parameters
     ----------
     names
         Values of rlnImageName.
-    path, rows
-        The file and the 1-based rows that errors speak of; rows count from 1 if omitted.
+    path
+        The file that errors speak of.
 
     Raises
     ------
@@ -57,11 +55,11 @@ def split_image_names(
             number = int(index) if index.isascii() and index.isdigit() else 0
             if number < 1:
                 raise InputError(
-                    "image index is not a whole number from 1 up", path=path, row=_row(rows, row), value=name,
+                    "image index is not a whole number from 1 up", path=path, row=row + 1, value=name,
                     hint="image names count from 000001@",
                 )  # fmt: skip
         if not stack:
-            raise InputError("image name without a file", path=path, row=_row(rows, row), value=name)
+            raise InputError("image name without a file", path=path, row=row + 1, value=name)
         stack_index[row] = index_of.setdefault(stack, len(index_of))
         frame[row] = number - 1
     return ImageNames(list(index_of), stack_index, frame)
@@ -136,7 +134,3 @@ def _sibling_hint(name: str, folders: list[Path]) -> str:
     other = name[:-1] if name.endswith(".mrcs") else f"{name}s"
     hits = _hits(other, folders)
     return f"; {hits[0]} exists, which is another name" if hits else ""
-
-
-def _row(rows: Sequence[int] | None, index: int) -> int:
-    return index + 1 if rows is None else int(rows[index])

@@ -15,11 +15,11 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.magnification import correct_magnification
 from cryoalign.core.tiles import TILE
 from cryoalign.io.mrc import MrcHeader, read_mrc_header
-from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
+from cryoalign.io.particle_set import ParticleSet
 from cryoalign.io.stack_writer import StackWriter, write_stack
 from cryoalign.io.unpack import unpacked
 
-__all__ = ["StackSource", "StackWriter", "bad_images", "read_images", "refuse_bad_images", "write_stack"]
+__all__ = ["StackSource", "StackWriter", "bad_images", "read_images", "write_stack"]
 
 _CONVERT_BYTES = 1 << 25
 
@@ -207,21 +207,3 @@ def usable(images: NDArray[np.float32]) -> NDArray[np.bool_]:
     good = np.ones(len(images), bool)
     good[[index for index, _ in bad_images(images)]] = False
     return good
-
-
-def refuse_bad_images(particles: ParticleSet, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
-    """Raise InputError at the first bad image of a block, naming file, row and image.
-
-    Parameters
-    ----------
-    particles
-        The particles.
-    rows
-        0-based rows of the block, shape (m,).
-    images
-        Their images, shape (m, L, L).
-    """
-    for index, reason in bad_images(images):
-        path, row = particles.where(int(rows[index]))
-        name = particles.particles[IMAGE_NAME].iloc[int(rows[index])]
-        raise InputError(reason, path=path, row=row, value=name, hint="leave it out with --on-bad-image skip")

@@ -22,6 +22,7 @@ _PLAIN_BYTES = bytes(b for b in (9, 10, 13, *range(32, 127)) if chr(b) not in "'
 _ODD = re.compile(r"[^\t\x20-\x7e]|['\"]")
 _MISSING_WORDS = ("nan", "NaN", "<NA>")
 _SHOWN = 5
+_LONGEST = 60
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ class _Scanner:
         block.row_lines.append(number)
 
 
-def _short(text: str, length: int = 60) -> str:
+def _short(text: str) -> str:
     """Return a text that fits into a message."""
     text = text.strip()
-    return text if len(text) <= length else text[: length - 3] + "..."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

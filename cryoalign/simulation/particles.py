@@ -29,7 +29,24 @@ class Projector(Protocol):
     def project(
         self, rot_deg: ArrayLike, tilt_deg: ArrayLike, poses: Poses, box: int, pixel_size_angstrom: float
     ) -> NDArray[np.float32]:
-        """Return n projections, float32 of shape (n, box, box)."""
+        """Project n times: the view (rot, tilt), rotated by -psi, then displaced by -d.
+
+        Parameters
+        ----------
+        rot_deg, tilt_deg
+            Views in degrees, shape (n,).
+        poses
+            n poses in pixels, without mirrors; they bring the images back onto their views.
+        box
+            Side L of the images in pixels.
+        pixel_size_angstrom
+            Pixel size in A.
+
+        Returns
+        -------
+        NDArray
+            float32, shape (n, L, L).
+        """
         ...
 
 

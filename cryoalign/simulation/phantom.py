@@ -36,24 +36,7 @@ class Phantom:
     def project(
         self, rot_deg: ArrayLike, tilt_deg: ArrayLike, poses: Poses, box: int, pixel_size_angstrom: float
     ) -> NDArray[np.float32]:
-        """Project n times: the view (rot, tilt), rotated by -psi, then displaced by -d.
-
-        Parameters
-        ----------
-        rot_deg, tilt_deg
-            Views in degrees, shape (n,).
-        poses
-            n poses in pixels, without mirrors; they bring the images back onto their views.
-        box
-            Side L of the images in pixels.
-        pixel_size_angstrom
-            Pixel size in A.
-
-        Returns
-        -------
-        NDArray
-            float32, shape (n, L, L): line integrals in weight per pixel, sampled at the pixel centres.
-        """
+        """Project n times, see `Projector`: line integrals in weight per pixel, sampled at the pixel centres."""
         matrices = euler_matrices(rot_deg, tilt_deg, poses.psi)
         centre = np.einsum("nij,aj->nia", matrices[:, :2], self.position_angstrom) / pixel_size_angstrom
         offset = np.arange(box) - box // 2
@@ -65,15 +48,6 @@ class Phantom:
             along_y = _gaussian(offset, centre[i, 1] - poses.dy[i], width) * self.weight[:, None]
             images[i] = along_y.T @ along_x
         return images
-
-    def map(self, box: int, pixel_size_angstrom: float) -> NDArray[np.float32]:
-        """Render the phantom as a map, float32 of shape (box, box, box), [z, y, x], centred on box // 2."""
-        offset = np.arange(box) - box // 2
-        x, y, z = (
-            _gaussian(offset, p / pixel_size_angstrom, self.width_angstrom / pixel_size_angstrom)
-            for p in self.position_angstrom.T
-        )
-        return np.einsum("az,ay,ax->zyx", z * self.weight[:, None], y, x, optimize=True).astype(np.float32)
 
 
 def _gaussian(offset: NDArray, centre: NDArray, width: NDArray) -> NDArray[np.float64]:

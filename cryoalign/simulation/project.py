@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.core.poses import Poses
 from cryoalign.simulation.euler import euler_matrices
 
+_ACCURACY = 1e-4
+"""Relative accuracy of the transform."""
+
 
 class MapProjector:
     """Projections of one map.
@@ -25,38 +28,18 @@ class MapProjector:
         Shape (D, D, D), [z, y, x], centred on voxel D // 2.
     voxel_size_angstrom
         Voxel size in A.
-    accuracy
-        Relative accuracy of the transform, down to 1e-5.
     """
 
-    def __init__(self, voxels: NDArray[np.floating], voxel_size_angstrom: float, *, accuracy: float = 1e-4) -> None:
+    def __init__(self, voxels: NDArray[np.floating], voxel_size_angstrom: float) -> None:
         if voxels.ndim != 3 or len(set(voxels.shape)) != 1:
             raise ValueError(f"a map must be a cube, not {voxels.shape}")
         self._voxels = np.ascontiguousarray(voxels, dtype=np.complex64)
         self._voxel_size = float(voxel_size_angstrom)
-        self._accuracy = accuracy
 
     def project(
         self, rot_deg: ArrayLike, tilt_deg: ArrayLike, poses: Poses, box: int, pixel_size_angstrom: float
     ) -> NDArray[np.float32]:
-        """Project n times: the view (rot, tilt), rotated by -psi, then displaced by -d.
-
-        Parameters
-        ----------
-        rot_deg, tilt_deg
-            Views in degrees, shape (n,).
-        poses
-            n poses in pixels, without mirrors; they bring the images back onto their views.
-        box
-            Side L of the images in pixels.
-        pixel_size_angstrom
-            Pixel size in A of the images; may differ from the map's.
-
-        Returns
-        -------
-        NDArray
-            float32, shape (n, L, L): sums over the voxels along the lines of sight, whatever the images' pixel size.
-        """
+        """Project n times, see `Projector`: sums over the voxels along the lines of sight, whatever the pixel size."""
         matrices = euler_matrices(rot_deg, tilt_deg, poses.psi)
         rows, columns = np.meshgrid(np.fft.fftfreq(box, 1.0 / box), np.arange(box // 2 + 1), indexing="ij")
         shrink = self._voxel_size / pixel_size_angstrom
@@ -73,7 +56,7 @@ class MapProjector:
             y,
             x,
             self._voxels,
-            eps=self._accuracy,
+            eps=_ACCURACY,
             isign=-1,
             nthreads=1,
             upsampfac=1.25,

@@ -32,7 +32,6 @@ def anchored(
     anchors_deg: Mapping[int, float] | None = None,
     psi_prior_deg: ArrayLike | None = None,
     mirror_prior: ArrayLike | None = None,
-    weight: ArrayLike | None = None,
     *,
     names: Sequence[object] | None = None,
 ) -> Synchronization:
@@ -45,11 +44,9 @@ def anchored(
     anchors_deg
         Row (from 0) -> psi in degrees that it must have; one for a component is enough, more must agree.
     psi_prior_deg
-        psi of the input, (n,) degrees; NaN where it is not known.
+        psi of the input, (n,) degrees; NaN where it is not known. Nodes count by their confidence.
     mirror_prior
         Handedness of the input, (n,) bool; None where it is not known.
-    weight
-        Weights of the input poses, (n,); the confidence if omitted.
     names
         What users call the nodes, (n,); rows from 1 if omitted.
 
@@ -67,7 +64,6 @@ def anchored(
             raise InputError(f"anchor {_name(names, row)} has no usable angle", value=angle)
     prior = np.full(n, np.nan) if psi_prior_deg is None else np.asarray(psi_prior_deg, dtype=np.float64)
     hands = None if mirror_prior is None else np.asarray(mirror_prior, dtype=bool)
-    weights = sync.confidence if weight is None else np.asarray(weight, dtype=np.float64)
     psi, mirror = sync.psi_deg.copy(), sync.mirror.copy()
     by_component: dict[int, dict[int, float]] = {}
     for row in sorted(anchors):
@@ -87,7 +83,7 @@ def anchored(
         here = by_component.get(int(sync.component[nodes[0]]), {})
         part = Poses(psi[nodes], np.zeros(len(nodes)), np.zeros(len(nodes)), mirror[nodes])
         known = None if hands is None else hands[nodes]
-        moved = _placed(part, nodes, here, prior[nodes], known, weights[nodes], names)
+        moved = _placed(part, nodes, here, prior[nodes], known, sync.confidence[nodes], names)
         psi[nodes], mirror[nodes] = moved.psi, moved.mirror
     return replace(sync, psi_deg=psi, mirror=mirror)
 

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
+_COUNT, _ACCURATE = 3, 2  # eigenvectors found, and how many of them are accurate
+_TOLERANCE = 1e-2
 _BLOCK = 4
 _DEPTH = 24
 _CHECK = 6
@@ -63,7 +65,7 @@ def handed_vectors(
     *,
     seed: int = 0,
     guess: NDArray[np.complex128] | None = None,
-    tolerance: float = 1e-2,
+    tolerance: float = _TOLERANCE,
 ) -> HandedVectors:
     """Find the top of the spectrum of frequency ``k`` >= 1.
 
@@ -87,16 +89,14 @@ def handed_vectors(
         plain, flipped = guess[0], np.conj(guess[1])
         start = np.stack([plain + flipped, 1j * (plain - flipped)], axis=1)
         start = start / np.maximum(root, 1e-30)[:, None]
-    values, vectors = _leading(product, graph.n, 3, 2, [seed, 23, k], start, tolerance)
+    values, vectors = _leading(product, graph.n, [seed, 23, k], start, tolerance)
     v, w = (root * vectors[:, 0], root * vectors[:, 1])
     hands = np.stack([v - 1j * w, np.conj(v + 1j * w)])
     size = np.sqrt(np.sum(np.abs(hands) ** 2, axis=0))
     return HandedVectors(values, hands / np.where(size > 0, size, 1))
 
 
-def sign_vector(
-    graph: PhaseGraph, mirror: NDArray[np.bool_], *, seed: int = 0, tolerance: float = 1e-2
-) -> tuple[float, NDArray[np.float64]]:
+def sign_vector(graph: PhaseGraph, mirror: NDArray[np.bool_], *, seed: int = 0) -> tuple[float, NDArray[np.float64]]:
     """Find the handedness that the mirrors of the edges alone tell.
 
     Returns
@@ -106,11 +106,11 @@ def sign_vector(
     signs
         About 1 for one handedness and -1 for the other, float64 (n,); which is which is free.
     """
-    weight = np.ones(1, np.float32) if graph.weight is None else graph.weight
+    weight = graph.entry_weight()
     turn = (np.where(mirror, np.float32(-1), np.float32(1)) * weight).astype(np.complex64)
     product, root = _operator(graph, turn, np.ones(len(mirror), np.float32))
     # The operator then acts on real and imaginary parts alike, so that each eigenvalue stands twice.
-    values, vectors = _leading(product, graph.n, 3, 2, [seed, 23, 0], None, tolerance)
+    values, vectors = _leading(product, graph.n, [seed, 23, 0], None, _TOLERANCE)
     parts = np.concatenate([vectors[:, :2].real, vectors[:, :2].imag], axis=1) * root[:, None]
     real = parts[:, np.argmax(np.einsum("nc,nc->c", parts, parts))]
     first = float(values[:2].mean())
@@ -137,8 +137,6 @@ def _operator(
 def _leading(
     product: Callable[[NDArray], NDArray],
     n: int,
-    count: int,
-    accurate: int,
     seed: list[int],
     start: NDArray[np.complex128] | None,
     tolerance: float,
@@ -151,7 +149,7 @@ def _leading(
         units = np.concatenate([np.eye(n, dtype=np.complex128), 1j * np.eye(n)], axis=1)
         matrix = _planes(product(units))
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        return values[::-1][:count], _complex(vectors[:, ::-1][:, :count])
+        return values[::-1][:_COUNT], _complex(vectors[:, ::-1][:, :_COUNT])
     rng = np.random.default_rng(seed)
     block = rng.standard_normal((2 * n, _BLOCK))
     if start is not None:
@@ -175,11 +173,11 @@ def _leading(
             if filled % (_CHECK * _BLOCK) == 0:
                 values, turned = np.linalg.eigh(small[:filled, :filled])
                 values, turned = values[::-1], turned[:, ::-1]
-                left = np.linalg.norm(coupling @ turned[-_BLOCK:, :accurate], axis=0)
-                if (left <= tolerance * np.abs(values[:accurate])).all():
-                    return values[:count], _complex(basis[:, :filled] @ turned[:, :count])
+                left = np.linalg.norm(coupling @ turned[-_BLOCK:, :_ACCURATE], axis=0)
+                if (left <= tolerance * np.abs(values[:_ACCURATE])).all():
+                    return values[:_COUNT], _complex(basis[:, :filled] @ turned[:, :_COUNT])
         block = basis @ turned[:, :_BLOCK]
-    return values[:count], _complex(block[:, :count])
+    return values[:_COUNT], _complex(block[:, :_COUNT])
 
 
 def _project_out(basis: NDArray[np.float64], block: NDArray[np.float64]) -> NDArray[np.float64]:

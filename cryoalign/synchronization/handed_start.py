@@ -35,8 +35,6 @@ class HandedStart:
         bool (n,).
     eigenvalues
         Frequency -> its three largest eigenvalues, falling; the first two belong together.
-    frequencies
-        How many frequencies were used.
     weight
         That of frequency 1.
     """
@@ -44,7 +42,6 @@ class HandedStart:
     psi_rad: NDArray[np.float64]
     mirror: NDArray[np.bool_]
     eigenvalues: dict[int, NDArray[np.float64]]
-    frequencies: int
     weight: float
 
 
@@ -71,7 +68,7 @@ def handed_starts(graph: PhaseGraph, mirror: NDArray[np.bool_], k_max: int, *, s
         if signs @ tilt < 0:
             signs = -signs
         psi, flips = _peaks(hands, weights, sign_weight * signs)
-        yield HandedStart(psi, flips, dict(eigenvalues), len(hands), weights[0])
+        yield HandedStart(psi, flips, dict(eigenvalues), weights[0])
         tilt = np.where(flips, -1.0, 1.0)
         known = len(hands)
         for k in range(known + 1, min(2 * known, k_max) + 1):

@@ -23,6 +23,7 @@ from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
 BINS = 128
+_MOST_ROUNDS = 40
 _SMOOTH_BINS = 1.0
 _LEAST_COUNT = 0.5
 
@@ -51,11 +52,7 @@ class HandedVotes:
 
 
 def handed_votes(
-    graph: PhaseGraph,
-    mirror: NDArray[np.bool_],
-    psi_rad: NDArray[np.float64],
-    flips: NDArray[np.bool_],
-    max_rounds: int = 40,
+    graph: PhaseGraph, mirror: NDArray[np.bool_], psi_rad: NDArray[np.float64], flips: NDArray[np.bool_]
 ) -> HandedVotes:
     """Improve angles and handedness until they stay.
 
@@ -67,13 +64,11 @@ def handed_votes(
         Whether each entry of the graph is a mirrored edge, bool (2 E,).
     psi_rad, flips
         Where to start, (n,).
-    max_rounds
-        Rounds at most.
     """
     n = graph.n
-    weight = np.ones(1, np.float32) if graph.weight is None else graph.weight
+    weight = graph.entry_weight()
     psi, flips = np.mod(psi_rad, 2 * np.pi), np.asarray(flips, bool).copy()
-    for _ in range(max_rounds):
+    for _ in range(_MOST_ROUNDS):
         kernel, share = _kernel(graph, mirror, weight, psi, flips)
         spectrum = scipy.fft.rfft(kernel)
         other = np.log(2 * share)

@@ -60,6 +60,10 @@ class PhaseGraph:
         row = np.repeat(np.arange(self.n), count)
         return np.bincount(row, self.weight, self.n).astype(np.float64)
 
+    def entry_weight(self) -> NDArray[np.float32]:
+        """Return the weights for compiled code, which knows no None: one number, a 1, where all are equal."""
+        return np.ones(1, np.float32) if self.weight is None else self.weight
+
     def relative_weight(self) -> NDArray[np.float32] | None:
         """Return the weights with a mean of 1, or None."""
         return None if self.weight is None else (self.weight / self.weight.mean()).astype(np.float32)
@@ -67,7 +71,7 @@ class PhaseGraph:
     def turns(self, k: int) -> NDArray[np.complex64]:
         """Return the entries of H^(k), weighted, complex64 (2 E,)."""
         turn = np.empty(len(self.angle_rad), np.complex64)
-        weight = np.ones(1, np.float32) if self.weight is None else self.weight
+        weight = self.entry_weight()
         over_rows(self, lambda first, last: _fill_turns(self.start, self.angle_rad, weight, k, turn, first, last))
         return turn
 

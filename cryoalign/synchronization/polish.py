@@ -19,7 +19,7 @@ _LEAST_SIGMA = 1e-5  # radians; angles are float32 degrees
 _SAMPLE = 200_000
 
 
-def polish(graph: PhaseGraph, phases: NDArray[np.complex128], sigma_rad: float = 0.3) -> NDArray[np.complex128]:
+def polish(graph: PhaseGraph, phases: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Refine phases that are right to a few degrees, complex128 (n,).
 
     Parameters
@@ -28,12 +28,10 @@ def polish(graph: PhaseGraph, phases: NDArray[np.complex128], sigma_rad: float =
         The graph.
     phases
         The answer so far, complex128 (n,).
-    sigma_rad
-        First width of the normal part.
     """
-    share = 0.5
+    share, sigma_rad = 0.5, 0.3
     psi = np.angle(phases)
-    weight = np.ones(1, np.float32) if graph.weight is None else graph.weight
+    weight = graph.entry_weight()
     every = max(1, len(graph.index) // _SAMPLE)
     sample = np.arange(0, len(graph.index), every)
     row = np.searchsorted(graph.start, sample, side="right") - 1

@@ -28,7 +28,7 @@ def multi_frequency_power_method(
     kernel = dirichlet(k_max, max(BINS, 16 * k_max))
     psi = np.angle(x)
     for _ in range(steps):
-        last, psi = psi, best_votes(graph, psi, kernel)[0]
+        last, psi = psi, best_votes(graph, psi, kernel)
         if np.mean(np.abs(np.exp(1j * psi) - np.exp(1j * last))) < tolerance:
             break
     return np.exp(1j * psi)

@@ -32,6 +32,10 @@ _HUBER = 1.35
 _GEMAN_MCCLURE = 3.0
 """Scales at which the weights turn: 95 % efficient for normal residuals each."""
 _LEAST_SCALE_PX = 1e-3
+_MOST_ROUNDS = 25
+_STILL_PX = 0.01
+"""Rounds end when no origin moved further, or this share of the scale if that is more."""
+_TOLERANCE = 1e-5
 _RAYLEIGH_MEDIAN = np.sqrt(2 * np.log(2))
 
 
@@ -43,8 +47,6 @@ class RobustShifts:
     ----------
     origin_px
         d = (dx, dy) of each image's pose, float64 (n, 2); 0 for images without edges.
-    residual_px
-        Length of each edge's shift minus what the poses say, float32 (E,).
     weight
         The last weights of the edges, times those given, float32 (E,), in [0, 1] where those are; 0 for edges whose
         mirror contradicts the poses.
@@ -55,7 +57,6 @@ class RobustShifts:
     """
 
     origin_px: NDArray[np.float64]
-    residual_px: NDArray[np.float32]
     weight: NDArray[np.float32]
     scale_px: float
     rounds: int
@@ -67,9 +68,6 @@ def robust_shifts(
     mirror: ArrayLike,
     component: ArrayLike,
     inlier: ArrayLike | None = None,
-    *,
-    max_rounds: int = 25,
-    tolerance_px: float = 0.01,
 ) -> RobustShifts:
     """Find the origin of every image, angles and handedness being known.
 
@@ -83,10 +81,6 @@ def robust_shifts(
         A number for the component of each image, (n,).
     inlier
         Probability of each edge to be right, from its angle, (E,); 1 if omitted.
-    max_rounds
-        Rounds of re-weighting at most.
-    tolerance_px
-        Stop when no origin moved further in a round, or this share of the scale if that is more.
     """
     n = edges.n
     psi, flips = np.asarray(psi_deg, dtype=np.float64), np.asarray(mirror, dtype=bool)
@@ -96,9 +90,7 @@ def robust_shifts(
     graph = adjacency(edges)
     centre = np.zeros((n, 2))
     weight, scale, rounds = prior, np.inf, 0
-    if not (prior > 0).any():
-        max_rounds = 0
-    while rounds < max_rounds:
+    while rounds < _MOST_ROUNDS and (prior > 0).any():
         before = centre
         product, diagonal = _laplacian(n, graph.start, graph.index, weight[graph.edge])
         right = np.stack([_incidence(edges, weight * wanted[:, axis]) for axis in (0, 1)], axis=1)
@@ -110,14 +102,12 @@ def robust_shifts(
             weight = prior * np.minimum(1, _HUBER * scale / np.maximum(residual, 1e-9))
             continue
         weight = prior / np.square(1 + np.square(residual / (_GEMAN_MCCLURE * scale)))
-        if np.abs(centre - before).max() < max(tolerance_px, tolerance_px * scale):
+        if np.abs(centre - before).max() < max(_STILL_PX, _STILL_PX * scale):
             break
     centre -= _free_shift(centre, np.asarray(component))
-    residual = _residual(edges, centre, wanted)
     x, y = rotate_points(-psi, centre[:, 0], centre[:, 1])
     return RobustShifts(
         np.stack([x, y], axis=1),
-        residual.astype(np.float32),
         weight.astype(np.float32),
         float(scale) if np.isfinite(scale) else 0.0,
         rounds,
@@ -172,7 +162,7 @@ def _laplacian(
 
 
 def _conjugate_gradients(
-    product: Callable[[NDArray], NDArray], diagonal: NDArray, right: NDArray, start: NDArray, tolerance: float = 1e-5
+    product: Callable[[NDArray], NDArray], diagonal: NDArray, right: NDArray, start: NDArray
 ) -> NDArray[np.float64]:
     """Solve L x = right for both columns, from ``start``; what L does not determine stays as it starts.
 
@@ -183,7 +173,7 @@ def _conjugate_gradients(
     left = right - product(found)
     direction = scale * left
     energy = np.einsum("nc,nc->c", left, direction)
-    limit = tolerance**2 * np.einsum("nc,nc->c", right, scale * right)
+    limit = _TOLERANCE**2 * np.einsum("nc,nc->c", right, scale * right)
     for _ in range(500):
         if (energy <= limit).all():
             break

@@ -89,7 +89,7 @@ def _votes(edges: EdgeList, graph: PhaseGraph, phases: NDArray[np.complex128]) -
     circle = 2 * np.pi * np.arange(_BINS) / _BINS
     for _ in range(_STEPS):
         kernel = log_density(shrunk_coefficients(_residuals(edges, phases), _KERNEL), circle)
-        last, phases = phases, np.exp(1j * best_votes(graph, np.angle(phases), kernel)[0])
+        last, phases = phases, np.exp(1j * best_votes(graph, np.angle(phases), kernel))
         if np.mean(np.abs(phases - last)) < 1e-3:
             break
     return phases

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from cryoalign.synchronization.phases import PhaseGraph, unit
 
+_TOLERANCE = 1e-3  # of the eigenvalues
 _DENSE = 24  # up to here a full matrix is quicker, and ARPACK has too little room
 
 
@@ -32,17 +33,8 @@ class TopEigenvectors:
     values: NDArray[np.float64]
     phases: NDArray[np.complex128]
 
-    @property
-    def weight(self) -> float:
-        """1 - (second / first)^2: about the squared correlation of the eigenvector with the truth."""
-        if len(self.values) < 2 or self.values[0] <= 0:
-            return float(len(self.values) == 1)
-        return float(max(0.0, 1 - (max(self.values[1], 0.0) / self.values[0]) ** 2))
 
-
-def top_eigenvectors(
-    graph: PhaseGraph, k: int = 1, *, seed: int = 0, tolerance: float = 1e-3, by_degree: bool = True
-) -> TopEigenvectors:
+def top_eigenvectors(graph: PhaseGraph, k: int = 1, *, seed: int = 0, by_degree: bool = True) -> TopEigenvectors:
     """Find the two largest eigenvalues of a frequency and the phases of the first eigenvector.
 
     Parameters
@@ -53,8 +45,6 @@ def top_eigenvectors(
         Frequency, >= 1.
     seed
         Seed of the start vector.
-    tolerance
-        Relative accuracy of the eigenvalues.
     by_degree
         Divide by the degrees, as above; False gives the eigenvectors of H itself, as published.
     """
@@ -72,7 +62,7 @@ def top_eigenvectors(
         (graph.n, graph.n), matvec=lambda x: root * graph.multiply(turn, root * x.ravel()), dtype=np.complex128
     )
     try:
-        values, vectors = eigsh(product, k=2, which="LA", v0=begin, tol=tolerance, ncv=min(graph.n - 1, 16))
+        values, vectors = eigsh(product, k=2, which="LA", v0=begin, tol=_TOLERANCE, ncv=min(graph.n - 1, 16))
     except ArpackNoConvergence as found:  # a second eigenvalue inside the bulk may never settle; it is only a level
         values, vectors = found.eigenvalues, found.eigenvectors
         if len(values) == 0:

@@ -25,9 +25,7 @@ def dirichlet(k_max: int, bins: int) -> NDArray[np.float64]:
     return np.cos(np.arange(1, k_max + 1)[:, None] * angle).sum(axis=0)
 
 
-def best_votes(
-    graph: PhaseGraph, psi_rad: NDArray[np.float64], kernel: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def best_votes(graph: PhaseGraph, psi_rad: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move every node to the peak of its neighbours' votes.
 
     Parameters
@@ -41,10 +39,8 @@ def best_votes(
 
     Returns
     -------
-    psi_rad
+    ndarray
         Peaks, refined by a parabola, float64 (n,), in radians; nodes without votes stay.
-    margin
-        Height of the peak above the best one further away than a sixteenth of the circle, float64 (n,).
     """
     bins = len(kernel)
     spectrum = np.fft.rfft(kernel)
@@ -52,17 +48,17 @@ def best_votes(
     damping = np.sinc(np.arange(len(spectrum)) / bins) ** 2
     spectrum = spectrum / damping
     psi = np.ascontiguousarray(psi_rad, dtype=np.float64)
-    peak, margin = psi.copy(), np.zeros(graph.n)
-    weight = np.ones(1, np.float32) if graph.weight is None else graph.weight
+    peak = psi.copy()
+    weight = graph.entry_weight()
 
     def work(first: int, last: int) -> None:
         counts = np.zeros((last - first, bins), np.float64)
         _count(graph.start, graph.index, graph.angle_rad, weight, psi, counts, first, last)
         field = np.fft.irfft(np.fft.rfft(counts, axis=1) * spectrum, bins, axis=1)
-        _peaks(field, bins // 16, graph.start, peak, margin, first)
+        _peaks(field, graph.start, peak, first)
 
     over_rows(graph, work, ROWS // 4)
-    return peak, margin
+    return peak
 
 
 @njit(cache=True, nogil=True, **KERNEL)
@@ -81,7 +77,7 @@ def _count(start, index, angle, weight, psi, counts, first, last):  # type: igno
 
 
 @njit(cache=True, nogil=True, **KERNEL)
-def _peaks(field, near, start, peak, margin, first):  # type: ignore[no-untyped-def]
+def _peaks(field, start, peak, first):  # type: ignore[no-untyped-def]
     rows, bins = field.shape
     for r in range(rows):
         if start[first + r] == start[first + r + 1]:
@@ -94,7 +90,3 @@ def _peaks(field, near, start, peak, margin, first):  # type: ignore[no-untyped-
         bend = left - 2 * middle + right
         offset = 0.5 * (left - right) / bend if bend < 0 else 0.0
         peak[first + r] = (best + offset) * (2 * np.pi / bins)
-        other = -np.inf
-        for step in range(near, bins - near + 1):
-            other = max(other, field[r, (best + step) % bins])
-        margin[first + r] = middle - other

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from cryoalign.classification.affinity import best_affine, pair_angles_deg
+from cryoalign.classification.affinity import affinity_features, best_affine
+from cryoalign.classification.affinity_kernels import pair_angles
 from cryoalign.classification.diffusion import Embedding, diffuse
 from cryoalign.classification.reweight import reweight
 from cryoalign.core.poses import wrap_degrees
@@ -68,7 +69,7 @@ def _measure(p: float, weighted: bool, mirrors: bool, seed: int) -> tuple[float,
     frames = Rotation.random(n, rng=np.random.default_rng(seed)).as_matrix()
     edges = _rewired(frames, k, p, seed, mirrors)
     start = time.process_time()
-    embedding: Embedding = reweight(edges, 10).embedding if weighted else diffuse(edges, 10, tolerance=1e-2)
+    embedding: Embedding = reweight(edges, 10)[1] if weighted else diffuse(edges, 10, tolerance=1e-2)
     found = best_affine(embedding, _NEAREST)
     seconds = time.process_time() - start
     rows = np.repeat(np.arange(n), _NEAREST)
@@ -77,8 +78,10 @@ def _measure(p: float, weighted: bool, mirrors: bool, seed: int) -> tuple[float,
     index, flips = _nearest(frames, _NEAREST, mirrors)
     ours, truth = 2 * found.index + found.mirror, 2 * index + flips
     recall = np.mean([np.isin(b, a).mean() for a, b in zip(ours, truth, strict=True)])
-    turn = pair_angles_deg(embedding, index.astype(np.int32), flips).ravel()
-    error = np.abs(wrap_degrees(turn - _angle_deg(frames, rows, index.ravel(), flips.ravel())))
+    turn = np.zeros(index.shape, np.float32)
+    frequency = np.asarray(embedding.frequency, np.int64)
+    pair_angles(affinity_features(embedding), frequency, 0, index.astype(np.int32), flips, turn)
+    error = np.abs(wrap_degrees(turn.ravel() - _angle_deg(frames, rows, index.ravel(), flips.ravel())))
     view = np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean()
     return float(view), float(recall), float(np.median(error)), seconds
 

@@ -8,11 +8,11 @@ import numpy as np
 import starfile
 
 from cryoalign.simulation.graphs import adversarial, gaussian, random_corruption
-from cryoalign.synchronization.agreement import agreement, correlation
 from cryoalign.synchronization.edges import every_edge
 from cryoalign.synchronization.synchronise import synchronise
 
 from . import adapters
+from .agreement import agreement, correlation
 from .measure import ChildFailed
 from .results import Room
 from .settings import Settings

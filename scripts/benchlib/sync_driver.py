@@ -10,9 +10,9 @@ import sys
 import time
 
 import numpy as np
+from agreement import agreement  # beside this file
 
 from cryoalign.simulation.graphs import random_corruption
-from cryoalign.synchronization.agreement import agreement
 from cryoalign.synchronization.edges import every_edge
 from cryoalign.synchronization.synchronise import synchronise
 

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.simulation.graphs import SimulatedGraph
-from cryoalign.synchronization.agreement import agreement, correlation
-from cryoalign.synchronization.cycles import cycle_consistent_angles, least_residual_angles
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.phases import phase_graph
 from cryoalign.synchronization.power import multi_frequency_power_method, power_method
@@ -17,6 +15,9 @@ from cryoalign.synchronization.ppe import periodogram_peaks
 from cryoalign.synchronization.settings import PUBLISHED_K_MAX, SyncSettings
 from cryoalign.synchronization.spectral import top_eigenvectors
 from cryoalign.synchronization.synchronise import Synchronization, synchronise
+
+from .agreement import agreement, correlation
+from .sync_baselines import cycle_consistent_angles, least_residual_angles
 
 Make = Callable[[int], SimulatedGraph]
 BASELINES = {"cycles": cycle_consistent_angles, "IRLS": least_residual_angles}

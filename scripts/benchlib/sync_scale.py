@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import starfile
 
-from cryoalign.synchronization.agreement import agreement
-
 from . import adapters, measure
+from .agreement import agreement
 from .results import Room
 from .settings import Settings
 

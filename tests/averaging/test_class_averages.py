@@ -6,7 +6,7 @@ import pytest
 from cryoalign.averaging.class_averages import finish_averages, finish_in_chunks, half_references
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.exact_sums import fixed_point_scale
-from cryoalign.averaging.frc import fourier_ring_correlation, resolution_at
+from cryoalign.averaging.frc import resolution_at, ring_products
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region, soft_disc
@@ -83,7 +83,7 @@ def centred(images):
 
 def resolution_with(images, clean, threshold=0.5):
     mask = soft_disc(BOX, MASK)
-    frc = fourier_ring_correlation(centred(images) * mask, centred(clean) * mask)
+    frc = ring_products(centred(images) * mask, centred(clean) * mask).correlation()
     return np.array([resolution_at(f, np.full(BOX // 2 + 1, threshold), 3, BOX, PIXEL) for f in frc])
 
 

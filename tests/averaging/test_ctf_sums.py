@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cryoalign.averaging.ctf_sums import POWER_SCALE, multiply_by_ctf
+from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, multiply_by_ctf
 from cryoalign.core.ctf import CtfParameters, ctf_images, ctf_values
+from cryoalign.core.poses import Poses, rotate_points
 from helpers.blobs import random_blobs
 
 BOX, PIXEL, N = 48, 3.0, 60
@@ -39,6 +40,20 @@ def correlation(one, two):
 def without_first_rings(image, rings=1.5):
     k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(len(image), 1 / len(image))] * 2))
     return np.fft.ifft2(np.fft.fft2(image) * (k > rings)).real
+
+
+@pytest.mark.parametrize("box", [BOX, BOX + 1])
+def test_the_ctf_turns_and_mirrors_with_the_pixels(box):
+    rng = np.random.default_rng(97)
+    ctf = some_ctf(6, premultiplied=[True, False] * 3)
+    poses = Poses(rng.uniform(-180, 180, 6), *rng.normal(0, 3, (2, 6)), np.arange(6) % 2 == 0)
+    found = aligned_ctf(ctf, poses, box, PIXEL)
+    ky, kx = np.meshgrid(np.fft.fftfreq(box, PIXEL), np.fft.rfftfreq(box, PIXEL), indexing="ij")
+    for i in range(6):
+        # A pose flips x first: the frequency k of the aligned frame was F R(-psi) k in the image.
+        x, y = rotate_points(-poses.psi[i], kx.ravel(), ky.ravel())
+        before = ctf_values(ctf.take([i]), -x if poses.mirror[i] else x, y)
+        np.testing.assert_allclose(found[i].ravel(), before[0], atol=1e-5)
 
 
 def test_one_denominator_for_a_ring_costs_accuracy_on_the_first_rings():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cryoalign.averaging.frc import (
-    class_frc,
-    fourier_ring_correlation,
+    class_frcs,
     mask_fraction,
     noise_curve,
     pool_rings,
@@ -29,7 +28,7 @@ def test_it_is_the_sum_over_the_full_plane(box):
     k = np.fft.fftfreq(box, 1 / box)
     ring = np.rint(np.hypot(*np.meshgrid(k, k)))
     one, other = np.fft.fft2(a), np.fft.fft2(b)
-    found = fourier_ring_correlation(a, b)
+    found = ring_products(a, b).correlation()
     assert found.shape == (box // 2 + 1,)
     for r in range(box // 2 + 1):
         at = ring == r
@@ -39,14 +38,14 @@ def test_it_is_the_sum_over_the_full_plane(box):
 
 def test_images_correlate_with_themselves_and_scale_does_not_matter():
     a = noise(3)
-    np.testing.assert_allclose(fourier_ring_correlation(a, a), 1.0)
-    np.testing.assert_allclose(fourier_ring_correlation(a, -3.0 * a), -1.0)
-    assert not fourier_ring_correlation(a, np.zeros_like(a)).any()
+    np.testing.assert_allclose(ring_products(a, a).correlation(), 1.0)
+    np.testing.assert_allclose(ring_products(a, -3.0 * a).correlation(), -1.0)
+    assert not ring_products(a, np.zeros_like(a)).correlation().any()
 
 
 def test_the_correlation_of_halves_follows_their_signal_to_noise_ratio():
     signal, errors = noise(200, seed=22), noise(400, seed=23) * 1.5
-    frc = fourier_ring_correlation(signal + errors[:200], signal + errors[200:]).mean(axis=0)
+    frc = ring_products(signal + errors[:200], signal + errors[200:]).correlation().mean(axis=0)
     np.testing.assert_allclose(frc[8:], 1 / (1 + 1.5**2), atol=0.02)
 
 
@@ -101,9 +100,12 @@ def falling(last, box=BOX):
     return type(products)(cross, n, n)
 
 
-def read(last, shared_ring):
-    return class_frc(
-        falling(last), np.ones(BOX // 2 + 1), box=BOX, pixel_size_angstrom=2.0, mask_share=0.5, shared_ring=shared_ring
+def read(last, shared_ring, box=BOX):
+    one = type(falling(last))(*(v[None] for v in vars(falling(last, box)).values()))
+    return next(
+        class_frcs(
+            one, np.ones((1, box // 2 + 1)), box=box, pixel_size_angstrom=2.0, mask_share=0.5, shared_ring=shared_ring
+        )
     )
 
 
@@ -122,8 +124,6 @@ def test_shared_rings_are_no_evidence():
 
 def test_a_shared_ring_lends_nothing_to_the_first_independent_one():
     # In a box of 256 noise alone stays below 0.143, so that a third of 0.9 would pass for signal.
-    found = class_frc(
-        falling(40, 256), np.ones(129), box=256, pixel_size_angstrom=2.0, mask_share=0.5, shared_ring=40
-    )  # fmt: skip
+    found = read(40, 40, 256)
     assert falling(40, 256).correlation(3)[41] > noise_curve(256, 0.5, 3)[41]
     assert found.resolution_angstrom == found.resolution_half_angstrom == 999.0

@@ -15,6 +15,7 @@ from cryoalign.io.graph_file import read_graph
 from cryoalign.simulation.phantom import built_in_phantom
 from helpers.align import correlation, numbers, read_mrcs, results, run, star, table
 from helpers.classavg import FILES, classavg, rows_of, simulate, view_angles
+from helpers.maps import phantom_map
 
 K = 12
 
@@ -216,7 +217,7 @@ def test_particles_of_two_pixel_sizes_are_averaged_together(tmp_path):
     """The same particle at 3 A and 64 px, and at 4 A and 56 px: neighbours and averages know no difference."""
     phantom = built_in_phantom(125.0, 5.0)
     for name, n, box, pixel, seed in (("a", 200, 64, 3.0, 1), ("b", 120, 56, 4.0, 2)):
-        mrcfile.write(tmp_path / f"{name}.mrc", phantom.map(box, pixel), voxel_size=pixel)
+        mrcfile.write(tmp_path / f"{name}.mrc", phantom_map(phantom, box, pixel), voxel_size=pixel)
         words = ("simulate", "-q", "-o", name, "-n", n, "--map", f"{name}.mrc", "--noise", "white")
         assert run(tmp_path, *words, "--snr", 1, "--shift-sd", 1, "--seed", seed, "-j", 1).status == 0
     done = run(

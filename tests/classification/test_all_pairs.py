@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cryoalign.classification import all_pairs
 from cryoalign.classification.all_pairs import all_neighbours, pairs_above, screen_pairs, strongest_components
 from helpers.pair_oracle import angle_between, best_scores, frequencies, mirrored, random_coefficients
 
@@ -115,10 +116,12 @@ def test_mirroring_every_image_leaves_neighbours(case):
     assert np.array_equal(one.index, two.index)
 
 
-def test_few_strong_components_list_the_candidates():
+def test_few_strong_components_list_the_candidates(monkeypatch):
+    monkeypatch.setattr(all_pairs, "STRONGEST", 40)
+    monkeypatch.setattr(all_pairs, "LOW", 6)
     frequency = frequencies()
     coefficients = random_coefficients(400, frequency, seed=21, decay=0.5)
-    chosen = strongest_components(coefficients, frequency, 40, k_most=6)
+    chosen = strongest_components(coefficients, frequency)
     assert len(chosen) == 40 and frequency[chosen].max() <= 6 and np.all(np.diff(chosen) > 0)
     rows = screen_pairs(coefficients[:, chosen], frequency[chosen], 80)
     assert rows.shape == (400, 80) and not np.any(rows == np.arange(400)[:, None])

@@ -11,11 +11,11 @@ from cryoalign.classification.candidates import propose
 from cryoalign.classification.features import prepare_features
 from cryoalign.classification.invariants import candidate_vectors
 from cryoalign.classification.settings import SearchSettings
-from cryoalign.core.steerable.coefficients import mirrored, rotated
 from cryoalign.core.white_crop import white_crop
 from cryoalign.simulation.noise import white
 from cryoalign.simulation.particles import Recipe, Simulation
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.steerable import mirrored, rotated
 
 N, K, CANDIDATES = 1200, 20, 160
 

@@ -20,10 +20,10 @@ def lists(index, score, seed=0):
 
 def test_weights_fall_with_the_score_on_the_scale_of_the_list():
     graph = lists([[1, 2, 3], [-1, -1, -1], [0, -1, -1], [2, 1, -1]], [[9, 7, 5], [0, 0, 0], [7, 0, 0], [4, 4, 0]])
-    edges = edges_from_lists(graph, 2.0)
+    edges = edges_from_lists(graph)
     weight = {(i, j): w for i, j, w in zip(edges.i.tolist(), edges.j.tolist(), edges.weight.tolist(), strict=True)}
     # Row 0 falls short by 2 and 4, their median is 3; (0, 2) is also best of row 2; equal scores weigh 1.
     assert weight[0, 1] == 1 and weight[0, 2] == 1 and weight[2, 3] == 1 and weight[1, 3] == 1
-    assert weight[0, 3] == pytest.approx(np.exp(-2 * 4 / 3))
+    assert weight[0, 3] == pytest.approx(np.exp(-4 / 3))
     changed = NeighbourLists(graph.index, 5 * graph.score + 2, graph.angle_deg, graph.mirror, graph.shift_px)
-    np.testing.assert_allclose(edges_from_lists(changed, 2.0).weight, edges.weight, rtol=1e-6)
+    np.testing.assert_allclose(edges_from_lists(changed).weight, edges.weight, rtol=1e-6)

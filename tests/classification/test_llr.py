@@ -62,6 +62,6 @@ def test_weak_components_count_little_and_impossible_covariances_are_held():
     weights = pair_weights("llr", FREQUENCY, EIGENVALUE)
     m = np.where(FREQUENCY == 0, 1, 2)
     assert (np.argsort(weights.product / m) == np.argsort(EIGENVALUE / (2 * EIGENVALUE + 1))).all()
-    held = pair_weights("llr", FREQUENCY, EIGENVALUE, covariance=np.array([99.0, -1, 2, 1, 0.1]))
+    held = likelihood_weights(FREQUENCY, EIGENVALUE + 1, EIGENVALUE + 1, np.array([99.0, -1, 2, 1, 0.1]))
     assert np.isfinite(held.product).all()
     assert held.product[1] == pytest.approx(0)

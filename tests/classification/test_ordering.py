@@ -13,7 +13,7 @@ from cryoalign.classification.ordering import (
     template_quality,
     templates,
 )
-from cryoalign.core.steerable.coefficients import mirrored, rotated
+from helpers.steerable import mirrored, rotated
 
 FREQUENCY = np.array([0, 0, 1, 1, 2, 3, 5])
 

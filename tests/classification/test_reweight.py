@@ -31,15 +31,16 @@ def rewired():
 def test_reweighting_cleans_a_graph_with_random_errors(rewired):
     frames, edges = rewired
     plain = quality(frames, diffuse(edges, 4, 50, tolerance=1e-2))
-    done = reweight(edges, 4, 50)
-    weighted = quality(frames, done.embedding)
+    done, embedding = reweight(edges, 4, 50)
+    weighted = quality(frames, embedding)
     assert weighted[0] < 0.75 * plain[0] and weighted[0] < 20
     assert weighted[1] > 0.45
     good = np.abs(wrap_degrees(edges.angle_deg - optimal_angle_deg(frames, edges.i, edges.j))) < 0.01
-    assert done.probability[good].mean() > 0.9
-    assert done.probability[~good].mean() < 0.2
+    assert (edges.weight == 1).all()
+    assert done.weight[good].mean() > 0.9
+    assert done.weight[~good].mean() < 0.2
     # Wrong edges agree a little by chance more often than the mirrored half allows for: the share is low.
-    assert 1 - good.mean() - 0.2 < done.null_share < 1 - good.mean() + 0.05
+    assert 1 - good.mean() - 0.2 < 1 - done.weight.mean() < 1 - good.mean() + 0.05
 
 
 def test_rate_of_two_known_densities():

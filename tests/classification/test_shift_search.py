@@ -97,17 +97,18 @@ def test_a_weak_signal_stays_at_the_centre(moved):
 
 def test_the_pattern_has_thirteen_shifts_zero_first():
     pattern = shift_pattern(2.0)
-    assert len(pattern) == 13 and not pattern.shifts_px[0].any() and pattern.penalty[0] == 0
-    radius = np.hypot(*pattern.shifts_px.T)
+    assert len(pattern) == 13 and not pattern.steps[0].any() and pattern.penalty[0] == 0
+    shifts = pattern.steps * pattern.step_px
+    radius = np.hypot(*shifts.T)
     assert radius.max() == pytest.approx(4.4)
     np.testing.assert_allclose(pattern.penalty, radius**2 / (2 * 2.8**2), rtol=1e-6)
-    apart = np.hypot(*(pattern.shifts_px[:, None] - pattern.shifts_px).T)
+    apart = np.hypot(*(shifts[:, None] - shifts).T)
     assert apart[~np.eye(13, dtype=bool)].min() == pytest.approx(2.2)
 
 
 def test_no_shift_is_one_variant(moved):
     none = shift_pattern(0.0)
-    assert len(none) == 1 and not none.shifts_px.any() and not none.penalty.any()
+    assert len(none) == 1 and not none.steps.any() and not none.penalty.any()
     lists = search_shifts(moved((0.0, 0.0)), FREQUENCY, others(len(POSES) + 1), moved, none, 3)
     assert not lists.shift_px.any()
 

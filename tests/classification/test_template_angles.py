@@ -8,7 +8,7 @@ import pytest
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.template_angles import template_turns_deg, turned_lists
 from cryoalign.core.poses import wrap_degrees
-from cryoalign.core.steerable.coefficients import mirrored, rotated
+from helpers.steerable import mirrored, rotated
 
 FREQUENCY = np.array([0, 0, 1, 1, 2, 3, 5, 8])
 

@@ -53,8 +53,6 @@ def test_ramp_is_removed_from_the_whole_image_and_the_particle_stays():
     plain = normalise_background(noise + particle, region)
     ramped = normalise_background(noise + particle + 0.3 * x + 0.1 * y - 4, region)
     np.testing.assert_allclose(ramped, plain, atol=1e-4)
-    kept = normalise_background(noise + particle + 0.3 * x, region, ramp=False)
-    assert np.abs(kept - plain).max() > 1
 
 
 def test_an_image_does_not_depend_on_its_neighbours():

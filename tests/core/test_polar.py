@@ -88,12 +88,12 @@ def test_a_bad_neighbour_spoils_nothing():
     assert transform(images[:3]).tobytes() == clean[:3].tobytes()
 
 
-def test_copies_serve_other_threads():
+def test_each_thread_has_a_transform_of_its_own():
     images = np.random.default_rng(26).standard_normal((4, 32, 64, 64)).astype(np.float32)
     transform = PolarTransform(plan_rings(64, 30))
     expected = [transform(batch) for batch in images]
-    copies = [transform.copy() for _ in images]
+    each = [PolarTransform(plan_rings(64, 30)) for _ in images]
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda c, batch: [c(batch) for _ in range(5)][-1], copies, images))
+        results = list(pool.map(lambda own, batch: [own(batch) for _ in range(5)][-1], each, images))
     for result, single in zip(results, expected, strict=True):
         assert result.tobytes() == single.tobytes()

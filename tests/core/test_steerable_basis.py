@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cryoalign.core.poses import Poses
-from cryoalign.core.steerable.basis import plan_basis, shifted_images
-from cryoalign.core.steerable.coefficients import mirrored, rotated
+from cryoalign.core.steerable.basis import multiplicity, plan_basis, shifted_images
 from cryoalign.simulation.phantom import built_in_phantom
 from helpers.blobs import random_blobs
+from helpers.steerable import mirrored, rotated
 
 BOXES = (32, 33)
 
@@ -90,8 +90,8 @@ def test_rotation_mirror_and_shift_agree_with_blobs(box):
     flipped = basis.expand(particle.images(box, mirror=True))
     assert relative(mirrored(flipped, basis.frequency), plain) < 1e-5
     away = particle.images(box, dx=1.3, dy=-0.7)
-    assert relative(basis.expand_shifted(away, (1.3, -0.7)), plain) < 2e-3
-    assert relative(basis.expand_shifted(away, (-1.3, 0.7)), plain) > 0.3
+    assert relative(basis.expand(shifted_images(away, (1.3, -0.7))), plain) < 2e-3
+    assert relative(basis.expand(shifted_images(away, (-1.3, 0.7))), plain) > 0.3
 
 
 def test_a_projection_at_another_psi_is_the_same_projection_rotated():
@@ -124,3 +124,7 @@ def test_each_image_has_its_own_shift():
 def test_a_disc_that_does_not_fit_is_refused(radius):
     with pytest.raises(ValueError, match=f"radius {radius} pixels does not suit a box of 32"):
         plan_basis(32, radius)
+
+
+def test_frequencies_above_zero_count_twice():
+    assert multiplicity(np.array([0, 0, 1, 1, 2, 5, 8])).tolist() == [1, 1, 2, 2, 2, 2, 2]

@@ -6,8 +6,8 @@ import numpy as np
 
 from cryoalign.core.steerable.basis import plan_basis
 from cryoalign.core.steerable.bispectrum import bispectrum_invariants, bispectrum_terms
-from cryoalign.core.steerable.coefficients import mirrored, rotated
 from helpers.blobs import random_blobs
+from helpers.steerable import mirrored, rotated
 
 FREQUENCY = np.array([0, 0, 1, 1, 2, 3])
 EIGENVALUE = np.array([5.0, 2.0, 4.0, 1.0, 3.0, 0.5])

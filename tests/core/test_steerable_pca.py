@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoalign.core.steerable.basis import multiply_pixels, plan_basis
-from cryoalign.core.steerable.coefficients import mirrored
+from cryoalign.core.steerable.basis import multiply_pixels, plan_basis, shifted_images
 from cryoalign.core.steerable.pca import (
     MIN_COMPONENTS,
     all_components,
@@ -17,6 +16,7 @@ from cryoalign.core.steerable.pca import (
     signal_variance,
 )
 from helpers.blobs import random_blobs
+from helpers.steerable import back, mirrored, projected
 
 FREQUENCY = np.repeat(np.arange(12), np.arange(14, 2, -1))
 
@@ -105,18 +105,18 @@ def test_the_mean_lies_in_frequency_0_and_is_no_component():
     pca = fit_steerable_pca([moments(a, FREQUENCY)], FREQUENCY)
     assert pca.n_above_noise == 0
     assert abs(pca.mean[3] - 5.0) < 0.1 and not pca.mean[FREQUENCY > 0].any()
-    assert np.abs(pca.project(a)[:, pca.frequency == 0].mean(axis=0)).max(initial=0) < 1e-4
+    assert np.abs(projected(pca, a)[:, pca.frequency == 0].mean(axis=0)).max(initial=0) < 1e-4
 
 
 def test_projecting_back_and_forth():
     a, _ = with_signal(1000, {0: 2.0, 1: 1.0, 4: 0.7}, 15)
     pca = fit_steerable_pca([moments(a, FREQUENCY)], FREQUENCY)
-    components = pca.project(a)
+    components = projected(pca, a)
     assert components.dtype == np.complex64
-    assert np.abs(pca.project(pca.back(components)) - components).max() < 1e-4
+    assert np.abs(projected(pca, back(pca, components)) - components).max() < 1e-4
     every = all_components([moments(a, FREQUENCY)], FREQUENCY)
     assert len(every.frequency) == len(FREQUENCY)
-    assert np.abs(every.back(every.project(a)) - a).max() < 1e-4
+    assert np.abs(back(every, projected(every, a)) - a).max() < 1e-4
 
 
 def test_at_most_so_many_and_those_with_the_most_signal():
@@ -134,7 +134,7 @@ def test_one_product_from_pixels_of_shifted_copies(box):
     pca = fit_steerable_pca([moments(basis.expand(images), basis.frequency)], basis.frequency)
     for shift in ((0.0, 0.0), (1.4, -0.6)):
         found = multiply_pixels(images, pixel_matrix(basis, pca, shift)) - pca.mean_component
-        assert np.abs(found - pca.project(basis.expand_shifted(images, shift))).max() < 1e-4
+        assert np.abs(found - projected(pca, basis.expand(shifted_images(images, shift)))).max() < 1e-4
 
 
 def test_one_image_is_too_few():

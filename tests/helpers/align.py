@@ -22,6 +22,7 @@ from cryoalign.cli.main import main
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.poses import Poses
 from cryoalign.simulation.phantom import built_in_phantom
+from helpers.maps import phantom_map
 
 MAP = "aspire/clean70SRibosome_vol_65p.mrc"
 RESULT_ENDINGS = (".star", ".mrcs", ".npz", ".cs", ".csv")
@@ -187,7 +188,7 @@ def particle_map(box: int, pixel: float) -> NDArray[np.float32]:
     file = Path(os.environ.get("CRYOALIGN_TEST_DATA", "")) / MAP
     if file.is_file():
         return np.ascontiguousarray(mrcfile.read(file)[:box, :box, :box])
-    return built_in_phantom(0.75 * box * pixel, pixel).map(box, pixel)
+    return phantom_map(built_in_phantom(0.75 * box * pixel, pixel), box, pixel)
 
 
 def relion_particles(

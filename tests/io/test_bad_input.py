@@ -9,7 +9,8 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.particles import read_particles
 from cryoalign.io.references import read_references
-from cryoalign.io.stacks import StackSource, refuse_bad_images
+from cryoalign.io.stacks import StackSource, bad_images
+from cryoalign.passes.bad_rows import unusable_image
 
 
 def use(paths=("particles.star",), **options):
@@ -20,8 +21,8 @@ def use(paths=("particles.star",), **options):
     particles.random_subset()
     read_ctf(particles)
     source = StackSource(particles)
-    rows = np.arange(len(particles))
-    refuse_bad_images(particles, rows, source.read(rows))
+    for row, reason in bad_images(source.read(np.arange(len(particles)))):
+        raise unusable_image(particles, row, reason)
 
 
 def message_of(*args, **options):
@@ -74,13 +75,13 @@ def test_missing_stacks_all_at_once(project):
 def test_nan_pixels(project, mrc_file, images):
     images[2, 1, 1] = np.nan
     mrc_file(project / "stack.mrcs", images)
-    assert message_of().startswith("particles.star, row 3: 1 pixels are NaN or infinite ('000003@stack.mrcs')")
+    assert message_of().startswith("particles.star, row 3: this image cannot be used: 1 pixels are NaN or infinite ('000003@stack.mrcs')")
 
 
 def test_constant_image(project, mrc_file, images):
     images[5] = 0
     mrc_file(project / "stack.mrcs", images)
-    assert message_of().startswith("particles.star, row 6: constant image (all pixels 0) ('000006@stack.mrcs')")
+    assert message_of().startswith("particles.star, row 6: this image cannot be used: constant image (all pixels 0) ('000006@stack.mrcs')")
 
 
 def test_box_against_image_size(project, mrc_file, images):
@@ -249,3 +250,10 @@ def test_reference_past_the_end_and_constant(project, star_file, mrc_file, image
 def test_packed_star(project):
     (project / "particles.star").write_bytes(gzip.compress((project / "particles.star").read_bytes()))
     assert message_of().startswith("particles.star: is a gzip file, not a STAR file")
+
+
+def test_a_bad_image_is_named_by_its_row_in_the_file(project):
+    particles = read_particles(["particles.star"]).take([3, 1])
+    message = str(unusable_image(particles, 1, "1 pixels are NaN or infinite"))
+    assert message.startswith("particles.star, row 2: ")
+    assert "1 pixels are NaN" in message and "'000002@stack.mrcs'" in message

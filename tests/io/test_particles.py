@@ -267,11 +267,6 @@ def test_stack_found_elsewhere_is_renamed_and_said(here, mrc_file, star_file, im
     assert particles.image_names() == ["2@job/a.mrcs", "000001@raw/b.mrcs"]
     assert any("a.mrcs found at, and written as, job/a.mrcs (and 1 more)" in warning for warning in particles.warnings)
     np.testing.assert_array_equal(StackSource(particles).read(np.arange(2)), images[[1, 0]])
-    write_particles("out.star", particles, output_dir_for_relative_paths=Path("job"))
-    assert read_star("out.star").blocks["particles"]["rlnImageName"].tolist() == [
-        "000002@a.mrcs",
-        "000001@../raw/b.mrcs",
-    ]
 
 
 def test_given_pixel_size_wins_and_keeps_offsets_in_pixels(project):

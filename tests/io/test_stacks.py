@@ -13,7 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.source import ImageSource
 from cryoalign.io import stacks
 from cryoalign.io.particles import read_particles
-from cryoalign.io.stacks import StackSource, bad_images, refuse_bad_images
+from cryoalign.io.stacks import StackSource, bad_images
 
 
 def test_images_in_order_and_out_of_order(project, images):
@@ -143,11 +143,3 @@ def test_bad_images_are_named(images):
     ]
     assert bad_images(images[:1]) == []
     assert bad_images(images[:0]) == []
-
-
-def test_bad_image_is_refused_by_row(project, images):
-    particles = read_particles(["particles.star"]).take([3, 1])
-    images[1, 2, 3] = np.nan
-    with pytest.raises(InputError, match=r"particles\.star, row 2: 1 pixels are NaN.*'000002@stack\.mrcs'"):
-        refuse_bad_images(particles, np.array([0, 1]), images[[3, 1]])
-    refuse_bad_images(particles, np.array([0]), images[[3]])

@@ -11,6 +11,7 @@ from cryoalign.jobs.simulate.job import run_simulate
 from cryoalign.jobs.simulate.parameters import SimulateParameters
 from cryoalign.simulation.phantom import built_in_phantom
 from cryoalign.simulation.project import MapProjector
+from helpers.maps import phantom_map
 
 N = 6
 
@@ -43,7 +44,7 @@ def multiply(images, ctf, pixel_size):
 def test_agree_with_relion_project_on_the_phantom(relion_project, box, with_ctf):
     rot, tilt, poses, ctf = truth(3)
     phantom = built_in_phantom(0.6 * box * 3.0, 4.0)
-    voxels = phantom.map(box, 3.0)
+    voxels = phantom_map(phantom, box, 3.0)
     relion = relion_project.project(voxels, 3.0, rot, tilt, poses, ctf if with_ctf else None)
     for projector in (phantom, MapProjector(voxels, 3.0)):
         ours = projector.project(rot, tilt, poses, box, 3.0)
@@ -79,7 +80,7 @@ def test_agree_with_relion_project_on_the_files_of_simulate(relion_project, monk
     folder = relion_project.folder
     monkeypatch.chdir(folder)
     phantom = built_in_phantom(0.6 * 64 * 3.0, 4.0)
-    voxels = phantom.map(64, 3.0)
+    voxels = phantom_map(phantom, 64, 3.0)
     mrcfile.write(folder / "model.mrc", voxels, voxel_size=3.0)
     parameters = SimulateParameters(
         output=folder / "sim", map=folder / "model.mrc", count=N, ctf=True, astigmatism=0.5, noise="none", shift_sd=3.0

@@ -9,6 +9,7 @@ from cryoalign.simulation.noise import coloured, noise_image, tabulated, white
 from cryoalign.simulation.particles import CtfRecipe, Recipe, Simulation
 from cryoalign.simulation.phantom import built_in_phantom
 from cryoalign.simulation.project import MapProjector
+from helpers.maps import phantom_map
 
 CTF = CtfRecipe(8e3, 2.5e4, 1e3, 300, 2.7, 0.1)
 PHANTOM = built_in_phantom(0.66 * 48 * 3, 3.75)
@@ -22,7 +23,7 @@ def recipe(**changes):
     return Recipe(**(values | changes))
 
 
-@pytest.mark.parametrize("make", [lambda: PHANTOM, lambda: MapProjector(PHANTOM.map(47, 3.0), 3.0)])
+@pytest.mark.parametrize("make", [lambda: PHANTOM, lambda: MapProjector(phantom_map(PHANTOM, 47, 3.0), 3.0)])
 @pytest.mark.parametrize("box", [48, 47])
 def test_any_block_order_or_subset_gives_the_same_bytes(make, box):
     simulation = Simulation(make(), recipe(box=box))

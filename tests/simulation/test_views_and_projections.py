@@ -5,6 +5,7 @@ from cryoalign.core.poses import Poses, rotate_points
 from cryoalign.simulation.euler import euler_matrices, even_directions
 from cryoalign.simulation.phantom import Phantom, built_in_phantom
 from cryoalign.simulation.project import MapProjector
+from helpers.maps import phantom_map
 
 
 def some_poses(n, seed=0, shift=3.0):
@@ -63,7 +64,7 @@ def test_map_projections_equal_the_phantoms_own(box):
     rot, tilt = some_views(6)
     poses = some_poses(6)
     exact = phantom.project(rot, tilt, poses, box, 3.0)
-    sliced = MapProjector(phantom.map(box, 3.0), 3.0).project(rot, tilt, poses, box, 3.0)
+    sliced = MapProjector(phantom_map(phantom, box, 3.0), 3.0).project(rot, tilt, poses, box, 3.0)
     assert np.abs(sliced - exact).max() < 1e-3 * exact.max()
 
 
@@ -71,7 +72,7 @@ def test_map_on_another_grid():
     phantom = built_in_phantom(80.0, 5.0)
     rot, tilt = some_views(4)
     poses = some_poses(4, shift=2.0)
-    projector = MapProjector(phantom.map(64, 2.5), 2.5)
+    projector = MapProjector(phantom_map(phantom, 64, 2.5), 2.5)
     for box, pixel_size, tolerance in ((48, 4.0, 0.02), (100, 2.0, 2e-3)):
         # A map's projection is a line sum, the phantom's a sum over each pixel.
         exact = phantom.project(rot, tilt, poses, box, pixel_size) * (2.5 / pixel_size) ** 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import agreement, correlation
 from cryoalign.core.poses import Poses
-from cryoalign.synchronization.agreement import agreement, correlation
 
 
 def test_one_constant_costs_nothing_and_a_sign_costs_everything():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,7 +111,7 @@ def test_input_angles_fix_the_rotation_by_their_circular_mean():
     assert same_edges(anchored(before, None, prior), before)
     # Only images of some weight and a known angle count.
     prior[3:40] = np.nan
-    found = anchored(before, None, prior, weight=np.r_[0.0, 1.0, np.zeros(58)])
+    found = anchored(replace(before, confidence=np.r_[0.0, 1.0, np.zeros(58)]), None, prior)
     assert wrap_degrees(found.psi_deg[1] - prior[1]) == pytest.approx(0, abs=1e-6)
     # An anchor comes before the input.
     assert anchored(before, {7: 12.0}, prior).psi_deg[7] == pytest.approx(12)

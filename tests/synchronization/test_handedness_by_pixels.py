@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from benchlib.agreement import correlation
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.resample.resample import resample
 from cryoalign.simulation.particles import Recipe, Simulation
 from cryoalign.simulation.phantom import built_in_phantom
-from cryoalign.synchronization.agreement import correlation
 from cryoalign.synchronization.anchor import anchored
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.robust_shifts import robust_shifts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import agreement, correlation
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.simulation.graphs import random_corruption
-from cryoalign.synchronization.agreement import agreement, correlation
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.forest import forest_poses, is_tree, pairs
 from cryoalign.synchronization.relax import relax, wrapped

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import agreement
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.synchronization.agreement import agreement
 from cryoalign.synchronization.edges import EdgeList, every_edge
 from cryoalign.synchronization.phases import phase_graph
 from cryoalign.synchronization.power import multi_frequency_power_method, power_method
@@ -113,7 +113,7 @@ def test_votes_with_a_dirichlet_kernel_are_the_second_stage_of_the_published_met
     value = sum(
         np.real(graph.multiply(graph.turns(k), x**k)[:, None] * np.exp(-1j * k * fine)) for k in range(1, k_max + 1)
     )
-    moved, _ = best_votes(graph, psi, dirichlet(k_max, 128))
+    moved = best_votes(graph, psi, dirichlet(k_max, 128))
     assert np.abs(np.angle(np.exp(1j * (moved - fine[np.argmax(value, axis=1)])))).max() < np.deg2rad(0.5)
     better = multi_frequency_power_method(graph, x, k_max)
     assert better.shape == (60,) and np.allclose(np.abs(better), 1)

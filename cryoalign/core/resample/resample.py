@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.poses import Poses
-from cryoalign.core.roomy_pool import RoomyPool
 
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 EDGES: tuple[str, ...] = get_args(Edge)
-
-_BLOCK = 16  # images handed to a thread at a time; no result depends on it
 
 
 def sampling_matrices(poses: Poses) -> NDArray[np.float64]:
@@ -43,7 +40,6 @@ def resample(
     *,
     interpolation: Interpolation = "fourier",
     edge: Edge = "wrap",
-    threads: int = 1,
     gains: NDArray[np.float32] | None = None,
     image_of: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
@@ -64,8 +60,6 @@ def resample(
         What lies outside the box: ``"wrap"`` the image again, ``"mirror"`` its reflection about the outermost pixel
         centres, ``"zero"``, or ``"mean"`` the mean of the image. The last two fill the output pixels that come from
         outside the outermost pixel centres.
-    threads
-        Images worked on at a time. No result depends on it, nor on the other images of the call.
     gains
         For ``"fourier"`` only: what the spectrum of each image is multiplied by on the way (a CTF), float32 of shape
         (n, L, (L + 1) // 2) at :func:`cryoalign.core.resample.fourier.gain_frequencies`; symmetric about the origin.
@@ -76,7 +70,7 @@ def resample(
     Returns
     -------
     ndarray
-        The aligned images, float32 of shape (n, L, L), or (m, L, L).
+        The aligned images, float32 of shape (n, L, L), or (m, L, L); none depends on the others of the call.
 
     Raises
     ------
@@ -99,41 +93,19 @@ def resample(
         raise ValueError("gains go with fourier interpolation only")
     if gains is not None and gains.shape != (len(images), images.shape[-1], (images.shape[-1] + 1) // 2):
         raise ValueError(f"gains of shape {gains.shape} do not fit images of shape {images.shape}")
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}")
     images = np.ascontiguousarray(images, dtype=np.float32)
     matrices = sampling_matrices(poses)
     if not np.isfinite(matrices).all():
         raise ValueError(f"pose {int(np.flatnonzero(~np.isfinite(matrices).all(axis=1))[0])} is not finite")
-    if image_of is not None and interpolation != "fourier":
-        images, image_of = images[image_of], None
+    aligned = np.empty((len(poses), *images.shape[1:]), np.float32)
     # Imported here: each of the two compiles its kernels when it is first used.
     if interpolation == "fourier":
-        from cryoalign.core.resample.fourier import fourier_resample_into as resample_into
-    else:
-        from functools import partial
+        from cryoalign.core.resample.fourier import fourier_resample_into
 
+        fourier_resample_into(aligned, images, matrices, edge, gains, image_of)
+    else:
         from cryoalign.core.resample.spline import spline_resample_into
 
         degree = {"nearest": 0, "linear": 1, "cubic": 3, "quintic": 5}[interpolation]
-        resample_into = partial(spline_resample_into, degree=degree)
-    aligned = np.empty((len(poses), *images.shape[1:]), np.float32)
-    block = _BLOCK if threads > 1 else max(len(poses), 1)
-    blocks = [slice(start, start + block) for start in range(0, len(poses), block)]
-
-    def work(rows: slice) -> None:
-        if image_of is not None:
-            resample_into(aligned[rows], images, matrices[rows], edge, gains, image_of[rows])
-        elif gains is None:
-            resample_into(aligned[rows], images[rows], matrices[rows], edge)
-        else:
-            resample_into(aligned[rows], images[rows], matrices[rows], edge, gains[rows])
-
-    if threads == 1 or len(blocks) < 2:
-        for rows in blocks:
-            work(rows)
-    else:
-        with RoomyPool(threads) as pool:
-            for _ in pool.map(work, blocks):
-                pass
+        spline_resample_into(aligned, images if image_of is None else images[image_of], matrices, edge, degree=degree)
     return aligned

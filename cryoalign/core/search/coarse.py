@@ -63,8 +63,6 @@ class CoarsePlan:
         The grid, shape (s, 2), in pixels.
     n_references
         References; cell = reference * s + shift.
-    ring_harmonics
-        Harmonics kept on each coarse ring (0 .. count - 1), shape (n_rings,).
     first_ring_of
         0-based first coarse ring that carries harmonic q, shape (q,).
     column_of
@@ -83,7 +81,6 @@ class CoarsePlan:
     n_rings: int
     shifts: NDArray[np.float64]
     n_references: int
-    ring_harmonics: NDArray[np.int64]
     first_ring_of: NDArray[np.int64]
     column_of: NDArray[np.int64]
     to_harmonics: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
@@ -145,7 +142,6 @@ def plan_coarse(bank: ReferenceBank, n_rings: int, shifts: NDArray[np.float64], 
         n_rings,
         shifts,
         count,
-        harmonics,
         first_ring_of,
         column_of,
         to_harmonics,

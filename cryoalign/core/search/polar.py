@@ -145,13 +145,6 @@ class PolarTransform:
         self._rows = np.where(self._conjugate, size - folded, folded)
         self._buffers: tuple[NDArray, NDArray] | None = None
 
-    def copy(self) -> PolarTransform:
-        """Return a transform that shares the tables but not the buffers, for another thread."""
-        other = object.__new__(PolarTransform)
-        other.__dict__.update(self.__dict__)
-        other._buffers = None
-        return other
-
     def __call__(self, images: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Transform images.
 

@@ -23,8 +23,6 @@ class RingLayout:
     ----------
     box
         Side of the images, in pixels.
-    radius
-        Distance from the centre up to which images hold something, in pixels: it sets the angular sampling.
     first_ring
         First ring of each band, shape (bands + 1,) with the end appended; rings count from 1.
     samples
@@ -32,7 +30,6 @@ class RingLayout:
     """
 
     box: int
-    radius: float
     first_ring: NDArray[np.int64]
     samples: NDArray[np.int64]
 
@@ -73,7 +70,7 @@ class RingLayout:
         return np.add.reduceat(values, self.ring_start[:-1], axis=-1, dtype=np.float64) / self.ring_samples
 
 
-def plan_rings(box: int, n_rings: int, radius: float | None = None) -> RingLayout:
+def plan_rings(box: int, n_rings: int) -> RingLayout:
     """Lay out rings 1 .. n_rings for images of a box.
 
     Parameters
@@ -82,8 +79,6 @@ def plan_rings(box: int, n_rings: int, radius: float | None = None) -> RingLayou
         Side of the images, in pixels.
     n_rings
         Highest ring, at most box // 2.
-    radius
-        Extent of the images from their centre in pixels; box / 2 if None.
 
     Raises
     ------
@@ -92,7 +87,7 @@ def plan_rings(box: int, n_rings: int, radius: float | None = None) -> RingLayou
     """
     if not 1 <= n_rings <= box // 2:
         raise ValueError(f"rings 1 .. {n_rings} do not fit a box of {box} pixels")
-    radius = box / 2 if radius is None else radius
     first = np.unique(np.round(np.linspace(1, n_rings + 1, min(N_BANDS, n_rings) + 1)).astype(np.int64))
-    samples = np.ceil(2 * np.pi * (first[1:] - 1) * radius / box).astype(np.int64) + EXTRA_SAMPLES
-    return RingLayout(box, float(radius), first, samples)
+    # Half a circle at frequency k of an image that reaches to L / 2 holds pi k harmonics.
+    samples = np.ceil(np.pi * (first[1:] - 1)).astype(np.int64) + EXTRA_SAMPLES
+    return RingLayout(box, first, samples)

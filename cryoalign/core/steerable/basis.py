@@ -3,7 +3,8 @@
 Bessel functions J_k(R_kq r / c) e^{ik phi} that vanish at the radius c (Zhao & Singer 2013, J. Opt. Soc. Am. A 30,
 871), up to the Nyquist frequency. On pixels they are not quite orthogonal: the eigenvectors of each frequency's Gram
 matrix are, so that white noise stays white. Coefficients are a_k = sum over pixels of image f(r) e^{-ik phi},
-phi = atan2(y, x) about the pixel L // 2, for k >= 0; those of -k are the conjugates.
+phi = atan2(y, x) about the pixel L // 2, for k >= 0; those of -k are the conjugates. A rotation by psi multiplies a_k
+by e^{-ik psi}, the flip of x (phi to pi - phi) gives (-1)^k conj(a_k).
 """
 
 from __future__ import annotations
@@ -47,16 +48,11 @@ class FourierBesselBasis:
         """Return the coefficients of images (n, L, L): complex64 (n, P0); those of k = 0 are real."""
         return multiply_pixels(images, self.matrix)
 
-    def expand_shifted(self, images: NDArray[np.floating], shifts_px: ArrayLike) -> NDArray[np.complex64]:
-        """Return the coefficients of images moved by +d (periodic), d = (dx, dy) in pixels, shape (n, 2) or (2,)."""
-        return self.expand(shifted_images(images, shifts_px))
-
     def synthesize(self, coefficients: NDArray[np.complexfloating]) -> NDArray[np.float32]:
         """Return the images that coefficients (n, P0) stand for, float32 (n, L, L), 0 outside the disc."""
         # Functions of k and -k come together as twice the real part.
-        count = np.where(self.frequency == 0, 1.0, 2.0).astype(np.float32)
-        weighted = np.ascontiguousarray(coefficients * count, dtype=np.complex64).view(np.float32)
-        return (weighted @ self.matrix.T).reshape(-1, self.box, self.box)
+        weighted = np.ascontiguousarray(coefficients * multiplicity(self.frequency), dtype=np.complex64)
+        return (weighted.view(np.float32) @ self.matrix.T).reshape(-1, self.box, self.box)
 
 
 @lru_cache(maxsize=4)
@@ -104,6 +100,11 @@ def plan_basis(box: int, radius_px: float | None = None) -> FourierBesselBasis:
     functions = np.zeros((box * box, len(frequency)), np.complex64)
     functions[inside] = np.concatenate(columns, axis=1)
     return FourierBesselBasis(box, radius, np.array(frequency, np.int64), functions.view(np.float32))
+
+
+def multiplicity(frequency: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return how often each component counts in a product of real images: 1 for k = 0, else 2, for k and -k."""
+    return np.where(np.asarray(frequency) == 0, 1, 2).astype(np.float32)
 
 
 def multiply_pixels(images: NDArray[np.floating], matrix: NDArray[np.float32]) -> NDArray[np.complex64]:

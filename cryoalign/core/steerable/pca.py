@@ -60,14 +60,6 @@ class SteerablePca:
         """The mean along the components, float64 (P,)."""
         return np.asarray(self.mean @ self.vectors)
 
-    def project(self, coefficients: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
-        """Return components (n, P) of coefficients (n, P0) of the basis: complex64."""
-        return np.asarray((coefficients - self.mean) @ self.vectors, dtype=np.complex64)
-
-    def back(self, components: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
-        """Return coefficients (n, P0) of the basis from components (n, P): complex64."""
-        return np.asarray(components @ self.vectors.T + self.mean, dtype=np.complex64)
-
 
 def moments(coefficients: NDArray[np.complexfloating], frequency: NDArray[np.integer]) -> Moments:
     """Sum what the covariance needs over images, coefficients (n, P0): mirrors change nothing, not a bit."""

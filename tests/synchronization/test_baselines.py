@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchlib.agreement import correlation
+from benchlib.sync_baselines import cycle_consistent_angles, least_residual_angles
 from cryoalign.core.errors import InputError
 from cryoalign.simulation.graphs import SimulatedGraph, adversarial, random_corruption
-from cryoalign.synchronization.agreement import correlation
-from cryoalign.synchronization.cycles import cycle_consistent_angles, least_residual_angles
 from cryoalign.synchronization.edges import EdgeList, undirected
 
 
