@@ -123,7 +123,7 @@ def _tell_relion(words: Sequence[str]) -> None:
     """Mark a job of RELION as failed when it failed before its run began; else the GUI would wait for ever."""
     directory = _output_directory(words)
     if directory is not None and directory.is_dir():
-        from cryoalign.run.markers import is_relion_job, mark_failure_if_unmarked
+        from cryoalign.runs.markers import is_relion_job, mark_failure_if_unmarked
 
         if is_relion_job(directory):
             with suppress(OSError):

@@ -48,7 +48,7 @@ def command(ctx: click.Context, /, directory: Path, threads: int | None, verbose
     Run it where the parts were run. Names the parts that are missing.
     """
     from cryoalign.jobs.merge import run_merge
-    from cryoalign.run.cpus import available_cpus
+    from cryoalign.runs.cpus import available_cpus
 
     return run_merge(
         directory,

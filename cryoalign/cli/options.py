@@ -261,7 +261,7 @@ def run_command(ctx: click.Context, command: str, options: dict[str, Any]) -> in
     from cryoalign.core.errors import InputError
     from cryoalign.jobs.commands import parameters_class
     from cryoalign.jobs.commands import run_command as run
-    from cryoalign.run.cpus import available_cpus
+    from cryoalign.runs.cpus import available_cpus
 
     how = verbosity(options.pop("verbose"), options.pop("quiet"))
     options["threads"] = options["threads"] or available_cpus()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import RunOptions
+from cryoalign.runs.parameters import RunOptions
 
 PARAMETERS = {
     "align": "AlignParameters",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.record import RUN_JSON, read_record
+from cryoalign.runs.record import RUN_JSON, read_record
 
 if TYPE_CHECKING:
     import pandas as pd

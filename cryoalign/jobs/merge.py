@@ -8,9 +8,9 @@ from typing import Any
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.commands import parameters_class, run_command
-from cryoalign.run.parameters import PartOptions
-from cryoalign.run.parts import PartStore
-from cryoalign.run.record import RUN_JSON, WORK, read_record
+from cryoalign.runs.parameters import PartOptions
+from cryoalign.runs.parts import PartStore
+from cryoalign.runs.record import RUN_JSON, WORK, read_record
 
 _NAMED = 10
 

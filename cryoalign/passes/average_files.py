@@ -17,7 +17,7 @@ from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import Loop, write_star, write_star_blocks
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 AVERAGE_FILES = {
     "averages.mrcs, averages.star": "the average of each class",

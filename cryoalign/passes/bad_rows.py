@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet, write_particles
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 REASONS = {0: "", 1: "NaN or infinite", 2: "constant image"}
 """Why a row was left out, by code."""

@@ -21,8 +21,8 @@ from cryoalign.passes.prepare.plan import plan_preparation
 from cryoalign.passes.prepare.prepared import FEWEST, Prepared
 from cryoalign.passes.prepare.settings import ComparisonSettings
 from cryoalign.passes.settings import ImageSettings
-from cryoalign.run.parts import PartRange, PartStore, plan_parts
-from cryoalign.run.work import Work, run_parts
+from cryoalign.runs.parts import PartRange, PartStore, plan_parts
+from cryoalign.runs.work import Work, run_parts
 
 S = TypeVar("S")
 Images = NDArray[np.floating] | ParticleSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryoalign.io.magnification import in_words
 from cryoalign.io.particles import ParticleSet, read_particles
 from cryoalign.passes.settings import TableOptions
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def read_table(p: TableOptions, run: RunDirectory, *, whole: bool = False) -> ParticleSet:

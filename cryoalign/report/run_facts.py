@@ -11,8 +11,8 @@ import numpy as np
 import cryoalign
 from cryoalign.report.html import definition_table, escape, facts, page, section, table
 from cryoalign.report.numbers import plural, text_percent
-from cryoalign.run.parameters import option_of
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.parameters import option_of
+from cryoalign.runs.rundir import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True)

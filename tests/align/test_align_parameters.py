@@ -10,7 +10,7 @@ import pytest
 
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.run.rundir import MAY_DIFFER
+from cryoalign.runs.rundir import MAY_DIFFER
 
 BASIC = {"inputs": (Path("a.star"),), "output": Path("out"), "reference": Path("r.mrcs")}
 

@@ -85,7 +85,7 @@ def test_a_killed_run_resumes_to_the_same_files(expected, iterations):
     out, again = f"killed{iterations}", f"whole{iterations}"
     program = textwrap.dedent("""
         import os, signal, sys
-        from cryoalign.run.parts import PartStore
+        from cryoalign.runs.parts import PartStore
         save, saved = PartStore.save, []
         def deadly(self, index, arrays):
             save(self, index, arrays)

@@ -22,9 +22,9 @@ from cryoalign.passes.align.merge import merge_parts
 from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.images import ParticleImages
-from cryoalign.run.parts import plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import run_parts
+from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import run_parts
 
 BOX, PIXEL = 64, 5.0
 

@@ -10,7 +10,7 @@ import pytest
 import starfile
 
 from cryoalign.passes.average_files import class_scores, write_average_files
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 BOX, PIXEL = 16, 2.5
 

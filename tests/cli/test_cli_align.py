@@ -13,7 +13,7 @@ from cryoalign.cli.align import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star --reference r.mrcs -o out"
 JOB = "align"

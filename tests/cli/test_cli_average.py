@@ -13,7 +13,7 @@ from cryoalign.cli.average import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.average.parameters import AverageParameters
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star -o out"
 JOB = "average"

@@ -13,7 +13,7 @@ from cryoalign.cli.classavg import command
 from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star -o out"
 JOB = "classavg"

@@ -14,7 +14,7 @@ from cryoalign.cli.main import main
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.metrics.names import measure_names
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.mrcs 3@b.star -o out"
 JOB = "compare"

@@ -14,7 +14,7 @@ import pytest
 from cryoalign import __version__
 from cryoalign.cli.main import COMMANDS, cli, main
 from cryoalign.core.errors import InputError
-from cryoalign.run.interrupt import Interrupted
+from cryoalign.runs.interrupt import Interrupted
 
 PYTHON = [sys.executable, "-m", "cryoalign.cli.main"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cryoalign.cli.main import main
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 
 @pytest.fixture

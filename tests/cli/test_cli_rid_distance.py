@@ -15,7 +15,7 @@ from cryoalign.cli.rid_distance import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.metrics.names import measure_names, ranking_names
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star -o out"
 JOB = "rid_distance"

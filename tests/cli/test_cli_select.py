@@ -14,7 +14,7 @@ from cryoalign.cli.main import main
 from cryoalign.cli.select import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.select.parameters import SelectParameters
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star -o out --classes 1"
 JOB = "select"

@@ -12,7 +12,7 @@ from cryoalign.cli.main import main
 from cryoalign.cli.sync import command
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.sync.parameters import SyncParameters, parse_anchor
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 BASIC = "graph.npz -o out"
 JOB = "sync"

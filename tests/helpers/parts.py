@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cryoalign.run.work import PureWork
+from cryoalign.runs.work import PureWork
 
 
 @dataclass(frozen=True)

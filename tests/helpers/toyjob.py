@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from cryoalign.core.errors import CryoalignError
-from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.parts import PartRange, plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import PureWork, run_parts
+from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.parts import PartRange, plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import PureWork, run_parts
 
 PART_ROWS = 64
 

@@ -21,7 +21,7 @@ from cryoalign.jobs.classavg.partition import Partition, make_partition
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.passes.average.plan import plan_average
 from cryoalign.passes.images import ParticleImages
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from cryoalign.simulation.phantom import built_in_phantom
 from helpers.align import run
 from helpers.true_neighbours import true_classification

@@ -75,13 +75,17 @@ def test_missing_stacks_all_at_once(project):
 def test_nan_pixels(project, mrc_file, images):
     images[2, 1, 1] = np.nan
     mrc_file(project / "stack.mrcs", images)
-    assert message_of().startswith("particles.star, row 3: this image cannot be used: 1 pixels are NaN or infinite ('000003@stack.mrcs')")
+    assert message_of().startswith(
+        "particles.star, row 3: this image cannot be used: 1 pixels are NaN or infinite ('000003@stack.mrcs')"
+    )
 
 
 def test_constant_image(project, mrc_file, images):
     images[5] = 0
     mrc_file(project / "stack.mrcs", images)
-    assert message_of().startswith("particles.star, row 6: this image cannot be used: constant image (all pixels 0) ('000006@stack.mrcs')")
+    assert message_of().startswith(
+        "particles.star, row 6: this image cannot be used: constant image (all pixels 0) ('000006@stack.mrcs')"
+    )
 
 
 def test_box_against_image_size(project, mrc_file, images):

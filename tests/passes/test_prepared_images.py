@@ -15,7 +15,7 @@ from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.prepared import Prepared, prepare
 from cryoalign.passes.prepare.settings import ComparisonParameters
 from cryoalign.passes.reading import read_table
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from helpers.align import correlation, optics, phantom_set, star, write_mrcs
 
 

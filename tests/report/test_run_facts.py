@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryoalign import __version__
 from cryoalign.report.run_facts import RunFacts, given_options, whole_page
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from helpers.page_reader import Reader
 
 

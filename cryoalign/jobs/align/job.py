@@ -19,10 +19,10 @@ from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
-from cryoalign.run.kernels import say_if_kernels_must_compile
-from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.run.parts import plan_parts
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.kernels import say_if_kernels_must_compile
+from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.rundir import RunDirectory
 
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
 

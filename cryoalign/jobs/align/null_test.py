@@ -24,9 +24,9 @@ from cryoalign.passes.align.between_rounds import reference_mask_px
 from cryoalign.passes.align.merge import MergedAlignment, merge_parts
 from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.run.parts import PartRange
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import do_parts
+from cryoalign.runs.parts import PartRange
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import do_parts
 from cryoalign.simulation.noise_source import NoiseSource
 
 STACK, TABLE = "null_averages.mrcs", "null_test.star"

@@ -22,7 +22,7 @@ from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.halves import SHARED_RESOLUTION
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def stack_names(plan: AlignPlan, stem: str) -> list[str]:

@@ -12,7 +12,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import measure
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.settings import CHOICES, TableOptions
-from cryoalign.run.parameters import PartOptions
+from cryoalign.runs.parameters import PartOptions
 
 HALVES_ITERATIONS = 5
 """Rounds of halves, where no number was asked for."""

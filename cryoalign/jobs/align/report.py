@@ -30,7 +30,7 @@ from cryoalign.report.align_data import AlignReportData
 from cryoalign.report.align_page import build_align_page, draw_align_montage
 from cryoalign.report.classes import Classes, HalfSets
 from cryoalign.report.run_facts import RunFacts, given_options
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 EXAMPLES, MOST_SPECTRA = 8, 12
 """Particles shown raw and aligned in the report, and spectra of noise that can be told apart in a picture."""

@@ -18,10 +18,10 @@ from cryoalign.passes.align.merge import merge_parts
 from cryoalign.passes.align.part import AlignWork, PartOutputs
 from cryoalign.passes.align.plan import with_references
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.run.lock import exclusive
-from cryoalign.run.parts import PartRange
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import do_parts
+from cryoalign.runs.lock import exclusive
+from cryoalign.runs.parts import PartRange
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import do_parts
 
 START_ROUNDS, STILL_DEG = 12, 0.3
 """Rounds that a start may take at most, and the median change of angles at which it stands."""

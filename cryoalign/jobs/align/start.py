@@ -11,8 +11,8 @@ from cryoalign.alignment.strategy import PreparedImages, StartSettings
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.images import ParticleImages
-from cryoalign.run.parameters import settings_from
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.parameters import settings_from
+from cryoalign.runs.rundir import RunDirectory
 
 
 class ParticlesToStart:

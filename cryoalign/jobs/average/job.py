@@ -24,7 +24,7 @@ from cryoalign.passes.average.second import (
 )
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> int:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from cryoalign.core.errors import InputError
 from cryoalign.passes.average.settings import AverageSettings, MembershipOptions, Robust
 from cryoalign.passes.settings import CHOICES, TableOptions
-from cryoalign.run.parameters import PartOptions
+from cryoalign.runs.parameters import PartOptions
 
 _CHOICES = {name: kind for name, kind in CHOICES.items() if name != "noise_group"} | {"robust": Robust}
 

@@ -19,7 +19,7 @@ from cryoalign.passes.halves import SHARED_RESOLUTION, parted_by
 from cryoalign.report.average_page import AverageReportData, build_average_page, draw_average_montage
 from cryoalign.report.classes import Classes, HalfSets
 from cryoalign.report.run_facts import RunFacts, given_options
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def write_report(

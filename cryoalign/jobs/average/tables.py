@@ -16,8 +16,8 @@ from cryoalign.jobs.average.report import write_report
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
 from cryoalign.passes.bad_rows import write_skipped
-from cryoalign.run.markers import NodeKind
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.markers import NodeKind
+from cryoalign.runs.rundir import RunDirectory
 
 SCALE = "cryoalignScale"
 

@@ -12,8 +12,8 @@ from cryoalign.passes.average.centring import centred
 from cryoalign.passes.average.passes import AverageResult, Passes
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average_files import AVERAGE_FILES, write_average_files
-from cryoalign.run.markers import NodeKind
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.markers import NodeKind
+from cryoalign.runs.rundir import RunDirectory
 
 VIEW_FILES = AVERAGE_FILES | {"members.star": "who is averaged in which class, with which pose"}
 """What `write_views` writes, for the list of files in a report."""

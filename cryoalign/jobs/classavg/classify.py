@@ -13,7 +13,7 @@ from cryoalign.passes.prepare.compared import neighbour_count, saying, search_se
 from cryoalign.passes.prepare.graph import lists_of_graph
 from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.passes.prepare.settings import DEFAULT_K
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def classify_particles(

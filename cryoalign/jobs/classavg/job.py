@@ -30,9 +30,9 @@ from cryoalign.passes.prepare.compared import metric_in_words
 from cryoalign.passes.prepare.graph import graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared, prepare
 from cryoalign.passes.reading import read_table
-from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.run.parameters import settings_from
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.runs.parameters import settings_from
+from cryoalign.runs.rundir import RunDirectory
 
 MOST_REFERENCES = 200
 """Views that the partition aligns to, at most: of more than these it takes a covering set."""

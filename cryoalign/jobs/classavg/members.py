@@ -22,7 +22,7 @@ from cryoalign.io.star import Loop, write_star_loop
 from cryoalign.passes.average.member_table import WEIGHT
 from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.halves import SHARED_RESOLUTION
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 _PIECE = 8192
 """Rows of members.star that are text at a time."""

@@ -18,8 +18,8 @@ from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
 from cryoalign.jobs.classavg.partition import Partition
 from cryoalign.passes.halves import SHARED_RESOLUTION
-from cryoalign.run.markers import NodeKind
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.markers import NodeKind
+from cryoalign.runs.rundir import RunDirectory
 
 MODEL_FILES = {
     "run_data.star": "the input's rows, each in one class, with poses without mirrors",

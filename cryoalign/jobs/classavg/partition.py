@@ -28,10 +28,10 @@ from cryoalign.passes.align.settings import CORE_METRIC, AlignSettings
 from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.passes import AverageResult, Passes
 from cryoalign.passes.average.plan import AveragePlan, plan_average
-from cryoalign.run.parameters import settings_from
-from cryoalign.run.parts import PartRange, plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import PartFunction, do_parts
+from cryoalign.runs.parameters import settings_from
+from cryoalign.runs.parts import PartRange, plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import PartFunction, do_parts
 
 _COLUMNS = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "reference": np.int64, "score": np.float64,

@@ -17,7 +17,7 @@ from cryoalign.report.classavg_data import ClassavgReportData
 from cryoalign.report.classavg_page import build_classavg_page, draw_view_montage
 from cryoalign.report.classes import RELION_CLASSES, VIEWS, Classes, HalfSets
 from cryoalign.report.run_facts import RunFacts, given_options
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def write_report(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.classification import Classification, SignalTest
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.run.parts import PartStore
+from cryoalign.runs.parts import PartStore
 
 _LISTS = ("neighbours", "graph")
 _ARRAYS = ("distance", "weight", "viewing_angle_deg", "centre_px", "embedding", "quality")

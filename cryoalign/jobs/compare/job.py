@@ -24,9 +24,9 @@ from cryoalign.jobs.compare.result import CompareResult, result_of
 from cryoalign.jobs.compare.scales import ScaleGrid, scale_grid
 from cryoalign.jobs.compare.search import Found, PairSearch, known_of
 from cryoalign.metrics.names import measure
-from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.runlog import progress
 
 
 def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> int:

@@ -13,7 +13,7 @@ from cryoalign.io.columns import text_column
 from cryoalign.io.star import write_star_loop
 from cryoalign.jobs.compare.given import VERDICTS
 from cryoalign.jobs.compare.result import CompareResult
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 _AT_ONCE = 1 << 14
 _SHOWN_ROWS = 60

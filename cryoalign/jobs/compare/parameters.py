@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import measure_class, measure_names
-from cryoalign.run.parameters import RunOptions
+from cryoalign.runs.parameters import RunOptions
 
 EXPORTS = ("csv",)
 

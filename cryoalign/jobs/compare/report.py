@@ -17,7 +17,7 @@ from cryoalign.jobs.compare.search import PairSearch
 from cryoalign.report.compare_data import CompareReportData, MetricSummary
 from cryoalign.report.compare_page import build_compare_page
 from cryoalign.report.run_facts import RunFacts, given_options
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def write_report(

@@ -25,9 +25,9 @@ from cryoalign.metrics.sliced.wiener_split import known_of_stack
 from cryoalign.passes.prepare.compared import neighbour_count
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared
-from cryoalign.run.parts import PartRange
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import PureWork, do_parts
+from cryoalign.runs.parts import PartRange
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import PureWork, do_parts
 
 MOST_HOURS, MOST_PAIRS = 24.0, 20_000_000
 _TILE, _SAMPLE = 32, 512

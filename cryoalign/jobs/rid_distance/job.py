@@ -15,7 +15,7 @@ from cryoalign.passes.chosen import chosen_file, chosen_rows
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare
 from cryoalign.passes.reading import read_table
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: int) -> int:

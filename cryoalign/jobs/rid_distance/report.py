@@ -17,7 +17,7 @@ from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.report.rid_distance_data import NeighbourExample, RidDistanceReportData
 from cryoalign.report.rid_distance_page import build_rid_distance_page
 from cryoalign.report.run_facts import RunFacts, given_options
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 _EXAMPLES, _SHOWN, _AVERAGED = 6, 8, 50
 

@@ -31,7 +31,7 @@ from cryoalign.passes.prepare.compared import (
 )
 from cryoalign.passes.prepare.graph import graph_of_edges, graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 MOST_PAIRS = 20_000_000
 """Edges of a graph that lists pairs, at most: 6,324 particles against each other."""

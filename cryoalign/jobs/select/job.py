@@ -14,7 +14,7 @@ from cryoalign.jobs.select.duplicates import apart_on_micrographs, first_of_each
 from cryoalign.jobs.select.parameters import SelectParameters
 from cryoalign.jobs.select.ranking import best_first, random_first
 from cryoalign.jobs.select.sieve import Sieve
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 REASON = "cryoalignReason"
 INVERTED = "passes all (--invert-selection)"

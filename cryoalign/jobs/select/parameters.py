@@ -15,7 +15,7 @@ from cryoalign.jobs.select.expressions import (
     parse_condition,
 )
 from cryoalign.passes.class_lists import parse_classes
-from cryoalign.run.parameters import SeedOptions, option_of
+from cryoalign.runs.parameters import SeedOptions, option_of
 
 SCORE, PSI_ERROR, SHIFT_ERROR, FLAG = "cryoalignScore", "cryoalignPsiError", "cryoalignShiftError", "cryoalignFlag"
 QUALITY, RESOLUTION = "cryoalignQuality", "rlnEstimatedResolution"

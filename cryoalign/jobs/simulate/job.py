@@ -17,9 +17,9 @@ from cryoalign.io.stack_writer import StackPlace, StackWriter, write_stack
 from cryoalign.io.star import write_star
 from cryoalign.jobs.simulate.inputs import read_noise, read_projector, read_views
 from cryoalign.jobs.simulate.parameters import SimulateParameters
-from cryoalign.run.parts import PartRange, plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import PartFunction, do_parts
+from cryoalign.runs.parts import PartRange, plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import PartFunction, do_parts
 from cryoalign.simulation.particles import CtfRecipe, Recipe, Simulation, Truth
 
 _PART_PIXELS = 1 << 21

@@ -15,7 +15,7 @@ from cryoalign.io.graph_file import Graph, write_graph
 from cryoalign.io.graph_text import write_graph_csv, write_graph_star
 from cryoalign.io.star import write_star, write_star_loop
 from cryoalign.jobs.simulate_graph.parameters import SimulateGraphParameters
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from cryoalign.simulation.graphs import GraphRecipe, SimulatedGraph, simulate_graph
 
 METRIC = "simulated"

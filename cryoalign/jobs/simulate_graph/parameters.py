@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import SeedOptions, option_of
+from cryoalign.runs.parameters import SeedOptions, option_of
 from cryoalign.simulation.graphs import Adversary, GraphRecipe, Model, share_of_signal
 
 # Options that belong to some models only.

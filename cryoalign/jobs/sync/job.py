@@ -18,11 +18,11 @@ from cryoalign.jobs.sync.parameters import SyncParameters, parse_anchor
 from cryoalign.jobs.sync.particles import particles_of
 from cryoalign.jobs.sync.report import write_report
 from cryoalign.jobs.sync.result import SyncResult
-from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.markers import NodeKind
-from cryoalign.run.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.markers import NodeKind
+from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.runlog import progress
 from cryoalign.synchronization.anchor import anchored
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.robust_shifts import RobustShifts, robust_shifts

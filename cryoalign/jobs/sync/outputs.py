@@ -11,7 +11,7 @@ from cryoalign.io.columns import text_column
 from cryoalign.io.edge_table import EdgeTable
 from cryoalign.io.particles import ParticleSet, write_particles
 from cryoalign.io.star import write_star_loop
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.synchronise import Synchronization
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.parameters import SeedOptions
+from cryoalign.runs.parameters import SeedOptions
 from cryoalign.synchronization.settings import Algorithm, SyncSettings
 
 

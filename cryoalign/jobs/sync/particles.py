@@ -16,8 +16,8 @@ from cryoalign.io.magnification import with_magnification
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.sync.parameters import SyncParameters
-from cryoalign.run.record import read_record
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.record import read_record
+from cryoalign.runs.rundir import RunDirectory
 
 _MAKERS = ("rid-distance", "classavg")
 

@@ -8,7 +8,7 @@ from cryoalign.jobs.sync.parameters import SyncParameters
 from cryoalign.jobs.sync.result import SyncResult
 from cryoalign.report.run_facts import RunFacts, given_options
 from cryoalign.report.sync_page import SyncReportData, build_sync_page
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 
 def write_report(

@@ -15,7 +15,7 @@ from cryoalign.passes.align import guard as align_guard
 from cryoalign.passes.align.part import COLUMNS
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.bad_rows import REASONS
-from cryoalign.run.parts import PartRange, PartStore
+from cryoalign.runs.parts import PartRange, PartStore
 
 
 @dataclass(frozen=True, eq=False)

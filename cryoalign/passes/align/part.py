@@ -21,7 +21,7 @@ from cryoalign.passes.align import guard as align_guard
 from cryoalign.passes.align.guard import Guard, GuardPlan
 from cryoalign.passes.align.plan import aligners
 from cryoalign.passes.align.planned import AlignPlan, Geometry
-from cryoalign.run.parts import PartRange
+from cryoalign.runs.parts import PartRange
 
 FLAGS = {
     1: "at the limit of the search",

@@ -27,7 +27,7 @@ from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.images import ImageGroup, ParticleImages
 from cryoalign.passes.noise import flat_noise_power, ring_power_of
-from cryoalign.run.parameters import settings_from
+from cryoalign.runs.parameters import settings_from
 
 INITIAL_RINGS = 8
 """With halves, given references are used to this ring only: so little detail cannot pass for resolution."""

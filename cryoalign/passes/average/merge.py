@@ -14,7 +14,7 @@ from cryoalign.averaging.class_averages import ClassAverages, ReadSums, finish_i
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
 from cryoalign.passes.average.plan import AveragePlan
-from cryoalign.run.parts import PartRange, PartStore
+from cryoalign.runs.parts import PartRange, PartStore
 
 MERGE_BYTES = 32 * 2**20
 """Sums that are put together at a time, where those of all classes would be large."""

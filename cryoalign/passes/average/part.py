@@ -15,8 +15,8 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
 from cryoalign.passes.average.plan import AveragePlan
-from cryoalign.run.parts import PartRange
-from cryoalign.run.work import PureWork
+from cryoalign.runs.parts import PartRange
+from cryoalign.runs.work import PureWork
 
 
 @dataclass(frozen=True, eq=False)

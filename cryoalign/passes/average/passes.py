@@ -14,9 +14,9 @@ from cryoalign.passes.average.merge import MergedSums, averages_of, merge_sums
 from cryoalign.passes.average.part import SumPart
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average.robust import RobustPart, class_ranges, merge_robust
-from cryoalign.run.parts import PartRange, PartStore, plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import Work, do_parts
+from cryoalign.runs.parts import PartRange, PartStore, plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import Work, do_parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from cryoalign.core.masks import background_region
 from cryoalign.passes.average.merge import MERGE_BYTES, MergedSums, averages_of
 from cryoalign.passes.average.part import located, member_tiles
 from cryoalign.passes.average.plan import AveragePlan, sums_bytes
-from cryoalign.run.parts import PartRange, PartStore
-from cryoalign.run.work import PureWork
+from cryoalign.runs.parts import PartRange, PartStore
+from cryoalign.runs.work import PureWork
 
 IN_MEMORY_BYTES = 64 * 2**20
 """Aligned members of one class beyond this are kept in a file of the run's scratch folder."""

@@ -25,8 +25,8 @@ from cryoalign.core.noise import estimate_noise_power
 from cryoalign.passes.average.merge import MergedSums
 from cryoalign.passes.average.part import MemberTile, member_tiles
 from cryoalign.passes.average.plan import AveragePlan
-from cryoalign.run.parts import PartRange, PartStore
-from cryoalign.run.work import PureWork
+from cryoalign.runs.parts import PartRange, PartStore
+from cryoalign.runs.work import PureWork
 
 NOISE_MEMBERS, FEWEST_NOISE_MEMBERS = 2000, 200
 """Members that noise is measured on: so many over all groups, but not fewer than that in a group that has them."""

@@ -13,7 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
 from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.passes.prepare.settings import DEFAULT_K, ComparisonSettings
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 
 UNITS: dict[Score, str] = {"llr": "nats", "euclidean": "noise standard deviations"}
 """What the distance of each score is counted in."""

@@ -16,8 +16,8 @@ from cryoalign.core.match_geometry import reframe
 from cryoalign.core.white_crop import cropped_frequencies, white_crop
 from cryoalign.io.stack_writer import StackPlace, StackWriter
 from cryoalign.passes.prepare.plan import PreparedGeometry, PreparePlan
-from cryoalign.run.parts import PartRange
-from cryoalign.run.work import PartFunction
+from cryoalign.runs.parts import PartRange
+from cryoalign.runs.work import PartFunction
 
 _WEAK_CTF = 0.05
 """Images that were multiplied by their CTF are divided by it again, but by no less than this."""

@@ -19,7 +19,7 @@ from cryoalign.core.tiles import TILE
 from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
 from cryoalign.passes.noise import flat_noise_power
 from cryoalign.passes.prepare.settings import ComparisonSettings
-from cryoalign.run.parameters import settings_from
+from cryoalign.runs.parameters import settings_from
 
 SOFT_EDGE_PX = 5.0
 _SAME = 0.003

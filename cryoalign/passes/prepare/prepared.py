@@ -17,11 +17,11 @@ from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.part import PrepareWork
 from cryoalign.passes.prepare.plan import PreparePlan, plan_preparation
 from cryoalign.passes.prepare.settings import ComparisonSettings
-from cryoalign.run.kernels import say_if_kernels_must_compile
-from cryoalign.run.lock import exclusive
-from cryoalign.run.parts import plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import do_parts
+from cryoalign.runs.kernels import say_if_kernels_must_compile
+from cryoalign.runs.lock import exclusive
+from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import do_parts
 
 FEWEST = 4
 """Particles below which there is nothing to compare."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from cryoalign.classification.settings import Features, Score
 from cryoalign.core.errors import InputError
 from cryoalign.passes.settings import CHOICES, NoisyImageSettings, TableOptions
-from cryoalign.run.parameters import PartOptions
+from cryoalign.runs.parameters import PartOptions
 
 DEFAULT_K = 50
 DEFAULT_DOWNSAMPLE = 32

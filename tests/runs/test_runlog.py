@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cryoalign.run.runlog import Progress, close_log, log_to_file, open_log, progress
+from cryoalign.runs.runlog import Progress, close_log, log_to_file, open_log, progress
 
 
 @pytest.fixture

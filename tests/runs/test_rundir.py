@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.rundir import RunDirectory
+from cryoalign.runs.rundir import RunDirectory
 from helpers.toyjob import toy
 
 
@@ -62,7 +62,7 @@ def test_results_have_no_final_name_before_the_commit(tmp_path, source, record_o
 def test_the_record_says_finished_only_after_everything_is_in_place(tmp_path, source, monkeypatch):
     out = tmp_path / "out"
     seen = []
-    import cryoalign.run.rundir as module
+    import cryoalign.runs.rundir as module
 
     write = module.write_record
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.parts import PartStore, plan_parts, select_parts
-from cryoalign.run.work import run_parts
+from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.parts import PartStore, plan_parts, select_parts
+from cryoalign.runs.work import run_parts
 from helpers.parts import Plain
 
 

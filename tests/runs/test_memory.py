@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryoalign.run.memory import PeakMemory, current_bytes, descendants
+from cryoalign.runs.memory import PeakMemory, current_bytes, descendants
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 MIB = 1 << 20

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryoalign.core.errors import CryoalignError, InputError
-from cryoalign.run import markers
-from cryoalign.run.lock import RunLock, exclusive, is_lock_file
-from cryoalign.run.record import RUN_JSON, RUN_LOG, WORK, parameter_differences, read_record, write_record
+from cryoalign.runs import markers
+from cryoalign.runs.lock import RunLock, exclusive, is_lock_file
+from cryoalign.runs.record import RUN_JSON, RUN_LOG, WORK, parameter_differences, read_record, write_record
 
 
 def claim(

@@ -12,9 +12,9 @@ import pytest
 from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.merge import run_merge
-from cryoalign.run.parts import plan_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.work import run_parts
+from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.work import run_parts
 from helpers.parts import Plain
 from helpers.toyjob import toy
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.lock import RunLock, exclusive, lock_name
+from cryoalign.runs.lock import RunLock, exclusive, lock_name
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_tasks_of_an_array_share_and_whole_runs_do_not(tmp_path, living, theirs,
 
 def test_exclusive_lets_one_process_in_at_a_time(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from cryoalign.run.lock import exclusive\n"
+        "import sys, time; from pathlib import Path; from cryoalign.runs.lock import exclusive\n"
         "d = Path(sys.argv[1])\n"
         "with exclusive(d):\n"
         "    n = int((d / 'n').read_text()); time.sleep(.05); (d / 'n').write_text(str(n + 1))\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import starfile
 
-from cryoalign.run import markers
+from cryoalign.runs import markers
 
 EXITS = ["RELION_JOB_EXIT_SUCCESS", "RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_ABORTED"]
 

@@ -19,16 +19,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryoalign.core.errors import CryoalignError, InputError
-from cryoalign.run import markers
-from cryoalign.run.claim import claim
-from cryoalign.run.digests import describe_changes, digest_inputs
-from cryoalign.run.interrupt import Interrupted, sigterm_raises
-from cryoalign.run.lock import RunLock, exclusive
-from cryoalign.run.memory import PeakMemory, give_back
-from cryoalign.run.parameters import RunOptions
-from cryoalign.run.parts import PartStore
-from cryoalign.run.record import RUN_JSON, RUN_LOG, SCHEMA_VERSION, WORK, read_record, software_versions, write_record
-from cryoalign.run.runlog import close_log, log_to_file, open_log
+from cryoalign.runs import markers
+from cryoalign.runs.claim import claim
+from cryoalign.runs.digests import describe_changes, digest_inputs
+from cryoalign.runs.interrupt import Interrupted, sigterm_raises
+from cryoalign.runs.lock import RunLock, exclusive
+from cryoalign.runs.memory import PeakMemory, give_back
+from cryoalign.runs.parameters import RunOptions
+from cryoalign.runs.parts import PartStore
+from cryoalign.runs.record import RUN_JSON, RUN_LOG, SCHEMA_VERSION, WORK, read_record, software_versions, write_record
+from cryoalign.runs.runlog import close_log, log_to_file, open_log
 
 MAY_DIFFER = frozenset({"threads", "memory", "part", "resume", "overwrite"})
 """Parameters that cannot change a result, so that a resumed run may have others."""
@@ -56,7 +56,7 @@ class RunDirectory:
     part, threads, memory
         The task (k, n) of a job array that this is, how many may work at a time, and bytes to stay within.
     executor
-        What kind of workers do its parts (see `cryoalign.run.work`); None = threads.
+        What kind of workers do its parts (see `cryoalign.runs.work`); None = threads.
     """
 
     def __init__(

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.roomy_pool import RoomyPool
-from cryoalign.run.cpus import threads_within
-from cryoalign.run.interrupt import Interrupted
-from cryoalign.run.parts import PartRange, PartStore, select_parts
-from cryoalign.run.rundir import RunDirectory
-from cryoalign.run.runlog import progress
+from cryoalign.runs.cpus import threads_within
+from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.parts import PartRange, PartStore, select_parts
+from cryoalign.runs.rundir import RunDirectory
+from cryoalign.runs.runlog import progress
 
 PartFunction = Callable[[PartRange], Mapping[str, NDArray]]
 """A range of rows in, the arrays of that part out; what it returns depends on the rows alone."""

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cryoalign.run.cpus import available_cpus
+from cryoalign.runs.cpus import available_cpus
 
 
 def test_no_more_cpus_than_the_machine_has():
@@ -19,5 +19,5 @@ def test_no_more_cpus_than_the_machine_has():
 def test_affinity_is_obeyed():
     cpu = min(os.sched_getaffinity(0))
     program = f"import os; os.sched_setaffinity(0, {{{cpu}}})\n"
-    program += "from cryoalign.run.cpus import available_cpus; print(available_cpus())"
+    program += "from cryoalign.runs.cpus import available_cpus; print(available_cpus())"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "1\n"

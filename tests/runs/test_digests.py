@@ -8,7 +8,7 @@ import os
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.run.digests import describe_changes, digest_input, digest_inputs
+from cryoalign.runs.digests import describe_changes, digest_input, digest_inputs
 
 MIB = 1 << 20
 
