@@ -234,17 +234,18 @@ def do_parts(
     return run.part is None or (run.part[1] == 1 and not parts.missing())
 
 
+_opened: AbstractContextManager[PartFunction]  # kept, or it would close what it opened
 _part_function: PartFunction
 _store: PartStore
 
 
 def _begin_process(work: bytes, store: PartStore) -> None:
     """Open the work in a new process; what it opened is closed when the process ends."""
-    global _part_function, _store
+    global _opened, _part_function, _store
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides
     threadpool_limits(1, user_api="blas")
-    opened: AbstractContextManager[PartFunction] = pickle.loads(work).open()
-    _part_function, _store = opened.__enter__(), store
+    _opened = pickle.loads(work).open()
+    _part_function, _store = _opened.__enter__(), store
 
 
 def _do_in_process(part: PartRange) -> PartRange:

@@ -60,7 +60,7 @@ def test_what_does_not_go_with_it_is_refused(known, tmp_path):
         (("--part", "1/2"), "--part cannot be used"),
     ):
         result = align(tmp_path, "particles.star", "--strategy", "mean", "-o", "out", *more, status=2)
-        assert said in result.lines
+        assert said in result.errors[0]
 
 
 def test_names_are_taken_once_and_unknown_ones_are_told():

@@ -71,6 +71,12 @@ def made(tmp_path_factory) -> Made:
     return Made(tmp_path_factory.mktemp("plans"))
 
 
+@pytest.fixture(autouse=True)
+def there(made, monkeypatch):
+    """Names of stacks start from the folder of the set."""
+    monkeypatch.chdir(made.folder)
+
+
 def works(made: Made) -> dict:
     """Every kind of work, by name."""
     guard = plan_guard(made.align, made.align.references[None], cross_fitted=False)
