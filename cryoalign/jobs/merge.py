@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoalign.core.errors import InputError
-from cryoalign.jobs.commands import parameters_class, run_command
+from cryoalign.jobs.commands import PARAMETERS, parameters_class, run_command
 from cryoalign.runs.parameters import PartOptions
 from cryoalign.runs.parts import PartStore
 from cryoalign.runs.record import RUN_JSON, WORK, read_record
@@ -52,9 +52,10 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
         "threads": threads,
         "output": str(directory),
     }
-    kind = parameters_class(record["command"])
-    if not issubclass(kind, PartOptions):
-        raise InputError("runs of this command have no parts to merge", value=record["command"])
+    command = record["command"]
+    kind = parameters_class(command) if command in PARAMETERS else None
+    if kind is None or not issubclass(kind, PartOptions):
+        raise InputError("runs of this command have no parts to merge", value=command)
     return run_command(kind.from_json(values), argv=argv, verbosity=verbosity)
 
 
