@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cryoalign.alignment.common_frame import FrameSettings, class_means, classes_in_frame, common_frame
 from cryoalign.alignment.strategy import PreparedImages, Start, StartSource, Strategy
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, fourier_resize
@@ -64,6 +63,8 @@ class Synchronized(Strategy):
 
 def _found(prepared: PreparedImages, source: StartSource) -> dict[str, NDArray]:
     """Find frame, classes and references, as arrays that a resumed run finds again."""
+    from cryoalign.alignment.common_frame import FrameSettings, class_means, classes_in_frame, common_frame
+
     s, m = source.settings, len(prepared.images)
     per_prepared = prepared.raw_box / prepared.images.shape[-1]
     settings = FrameSettings(

@@ -7,6 +7,7 @@ class and its pose (projection matching; Penczek, Radermacher and Frank, Ultrami
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,14 @@ class TileInputs:
     local_deg: float | None = None
     local_flip: bool = False
     ctf: CtfParameters | None = None
+
+
+class Aligner(Protocol):
+    """Finds reference and pose of the images of a tile; one per worker."""
+
+    def align(self, images: NDArray[np.float32], inputs: TileInputs) -> SearchResult:
+        """Align the valid images, float32 (n, box, box), n <= 64, row i in slot i."""
+        ...
 
 
 class ReferenceAligner:

@@ -140,7 +140,7 @@ def test_same_bytes_over_threads_and_a_resume(small, monkeypatch, no_report):
     assert results(small / "out") == {}
     with monkeypatch.context() as patch:
         # What was found of frame and classes is kept.
-        patch.setattr("cryoalign.alignment.synchronized.common_frame", lambda *_: pytest.fail("found again"))
+        patch.setattr("cryoalign.alignment.common_frame.common_frame", lambda *_: pytest.fail("found again"))
         align(small, *CUT, "--resume", "-j", 2)
     assert results(small / "out") == expected
     align(small, *CUT[:-2], "--overwrite", "-j", 2)

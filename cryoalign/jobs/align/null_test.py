@@ -27,7 +27,6 @@ from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.runs.parts import PartRange
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import do_parts
-from cryoalign.simulation.noise_source import NoiseSource
 
 STACK, TABLE = "null_averages.mrcs", "null_test.star"
 NULL_TEST_FILES = {
@@ -39,6 +38,8 @@ NULL_TEST_FILES = {
 
 def null_plan(plan: AlignPlan, seed: int) -> AlignPlan:
     """Return the plan with noise in place of every image."""
+    from cryoalign.simulation.noise_source import NoiseSource
+
     sources: list[ImageSource] = []
     for g in plan.geometries:
         ctf = plan.images.ctf_of(g.rows)

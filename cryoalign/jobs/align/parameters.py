@@ -105,12 +105,11 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
 
     def _check_strategy(self) -> None:
         """Refuse what does not go with the place where references come from."""
-        others = " or ".join(name for name in STRATEGIES if not strategy(name).needs_reference)
         if self.way.needs_reference:
             if self.reference is None:
-                raise InputError("--reference is needed", hint=f"or --strategy {others}, which makes references")
+                raise InputError("--reference is needed", hint=f"or --strategy {_others()}, which makes references")
             if self.classes is not None:
-                raise InputError(f"--classes goes with --strategy {others}", value=self.classes)
+                raise InputError(f"--classes goes with --strategy {_others()}", value=self.classes)
         elif self.reference is not None:
             raise InputError(
                 f"--strategy {self.strategy} makes its own references", value=self.reference,
@@ -131,3 +130,8 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
     def rounds(self) -> int:
         """Rounds of alignment."""
         return self.iterations or 1
+
+
+def _others() -> str:
+    """Name the strategies that need no reference."""
+    return " or ".join(name for name in STRATEGIES if not strategy(name).needs_reference)

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.by_measure import MeasureAligner
-from cryoalign.alignment.to_references import ReferenceAligner
+from cryoalign.alignment.to_references import Aligner
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
 from cryoalign.core.search.search import SearchResult, mirror_images
@@ -201,7 +200,7 @@ class _PartitionWork:
         mine = aligners(self.plan)
         yield lambda part: self._align(part, [arms[0] for arms in mine])
 
-    def _align(self, part: PartRange, mine: list[ReferenceAligner | MeasureAligner]) -> dict[str, NDArray]:
+    def _align(self, part: PartRange, mine: list[Aligner]) -> dict[str, NDArray]:
         """Align the usable rows from ``part.start`` to ``part.stop``."""
         plan = self.plan
         columns = {label: np.zeros(len(part), dtype) for label, dtype in _COLUMNS.items()}

@@ -24,7 +24,7 @@ _SAMPLE = 256
 
 
 def with_measure(plan: AlignPlan, masked: list[NDArray[np.float32]], rings: list[int | None]) -> AlignPlan:
-    """Return a plan of one round with the measure that was asked for; the same plan where it is the core's.
+    """Return a plan of one round with the measure that was asked for.
 
     Parameters
     ----------
@@ -35,8 +35,6 @@ def with_measure(plan: AlignPlan, masked: list[NDArray[np.float32]], rings: list
     rings
         Last ring of each geometry that may be used; None = all.
     """
-    if not plan.settings.measured:
-        return plan
     geometries = []
     for g, arms, last in zip(plan.geometries, masked, rings, strict=True):
         gain = _gain(plan, g, last)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.by_measure import MeasuredResult
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.masks import normalise_background
 from cryoalign.core.poses import Poses
@@ -150,7 +149,7 @@ class AlignPart:
 
 def _columns_of(result: SearchResult, *, any_contrast: bool) -> dict[str, NDArray]:
     # A margin is in the units of what it was found by.
-    value = result.value if isinstance(result, MeasuredResult) else result.score
+    value = getattr(result, "value", result.score)
     uncorrelated = result.score == 0 if any_contrast else result.score <= 0
     flag = result.at_limit * 1 + (result.margin < 0.01 * np.abs(value)) * 2 + uncorrelated * 4
     return {

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.by_measure import MeasureAligner
-from cryoalign.alignment.to_references import ReferenceAligner, mask_references
+from cryoalign.alignment.to_references import Aligner, ReferenceAligner, mask_references
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import centre_offsets
@@ -22,7 +21,6 @@ from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.search.pose_errors import reference_noise_power
 from cryoalign.core.search.search import SearchSettings, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
-from cryoalign.passes.align.measured import warn_of_noise, with_measure
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.images import ImageGroup, ParticleImages
@@ -117,6 +115,8 @@ def plan_align(
         order=np.argsort(images.half, kind="stable") if settings.halves else np.arange(len(images)),
     )  # fmt: skip
     if settings.measured:
+        from cryoalign.passes.align.measured import warn_of_noise, with_measure
+
         plan = with_measure(plan, all_masked, [g.search.settings.full_rings for g in geometries])
         warn_of_noise(plan, warn)
     return plan
@@ -185,7 +185,12 @@ def with_references(
         geometries.append(replace(g, searches=tuple(searches)))
         all_masked.append(np.stack(arms))
         all_last.append(None if last is None else int(last.max()))
-    return with_measure(replace(plan, geometries=tuple(geometries)), all_masked, all_last)
+    plan = replace(plan, geometries=tuple(geometries))
+    if not plan.settings.measured:
+        return plan
+    from cryoalign.passes.align.measured import with_measure
+
+    return with_measure(plan, all_masked, all_last)
 
 
 def masked_references(plan: AlignPlan, g: Geometry, references: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -223,8 +228,10 @@ def _check_reference_geometry(
         )
 
 
-def aligners(plan: AlignPlan) -> list[list[ReferenceAligner | MeasureAligner]]:
+def aligners(plan: AlignPlan) -> list[list[Aligner]]:
     """Return the aligners of each geometry, one for each search plan: the buffers of one worker."""
     if plan.settings.measured:
+        from cryoalign.alignment.by_measure import MeasureAligner
+
         return [[MeasureAligner(measured) for measured in g.measures] for g in plan.geometries]
     return [[ReferenceAligner(search) for search in g.searches] for g in plan.geometries]

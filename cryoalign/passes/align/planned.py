@@ -6,17 +6,20 @@ Made by :mod:`cryoalign.passes.align.plan` and read by everything else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.alignment.by_measure import MeasurePlan
 from cryoalign.alignment.to_references import TileInputs
 from cryoalign.averaging.class_sums import SumSettings
 from cryoalign.core.search.search import SearchPlan
 from cryoalign.core.tiles import TILE
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.images import ImageGroup, ImagePlan
+
+if TYPE_CHECKING:
+    from cryoalign.alignment.by_measure import MeasurePlan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
