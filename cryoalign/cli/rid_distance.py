@@ -65,12 +65,6 @@ def command(ctx: click.Context, /, **options: Any) -> int:
 
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """
-    by_measure = options["metric"] not in COMPONENTS
-    if by_measure:
-        options["measure"] = options.pop("metric")
-        if ctx.get_parameter_source("score") is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--score and --metric {options['measure']} exclude each other", ctx)
-    if options["whiten"] is None:
-        options["whiten"] = not by_measure
-    options["downsample"] = options["downsample"] or (64 if by_measure else 32)
+    if options["metric"] not in COMPONENTS and ctx.get_parameter_source("score") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--score and --metric {options['metric']} exclude each other", ctx)
     return run_command(ctx, "rid-distance", options)

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import ranking
-from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.passes.prepare.settings import COMPONENTS, DEFAULT_DOWNSAMPLE, ComparisonParameters
 
 EXPORTS = ("csv", "star")
+MEASURE_DOWNSAMPLE = 64
+"""Images themselves are compared at so many pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +20,10 @@ class RidDistanceParameters(ComparisonParameters):
 
     Attributes
     ----------
-    measure
-        Measure of images, a name of ``cryoalign.metrics.names``, in place of score and metric; None = by components.
+    metric
+        Components, compared by the score, or a measure of images (``cryoalign.metrics.names``).
+    whiten, downsample
+        None = whitened at 32 px where components are compared; as they are at 64 px where images are.
     max_distance
         Keep pairs no further apart than this, in the distance's own unit; without k all such pairs.
     all_pairs
@@ -35,7 +39,8 @@ class RidDistanceParameters(ComparisonParameters):
         For values that contradict each other or make no sense.
     """
 
-    measure: str | None = None
+    whiten: bool | None = None
+    downsample: int | None = None
     max_distance: float | None = None
     all_pairs: bool = False
     queries: str | None = None
@@ -45,6 +50,12 @@ class RidDistanceParameters(ComparisonParameters):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
+        # From here on they say what is done, in run.json too.
+        by_components = self.measure is None
+        if self.whiten is None:
+            object.__setattr__(self, "whiten", by_components)
+        if self.downsample is None:
+            object.__setattr__(self, "downsample", DEFAULT_DOWNSAMPLE if by_components else MEASURE_DOWNSAMPLE)
         super().__post_init__()
         self.check_numbers("max_distance", at_least=0)
         unknown = [kind for kind in self.export if kind not in EXPORTS]
@@ -53,9 +64,7 @@ class RidDistanceParameters(ComparisonParameters):
         self.refuse_together(*(("all_pairs", name) for name in ("k", "max_distance", "queries")))
         if self.queries is not None and self.lists_pairs:
             raise InputError("--queries and --max-distance go together with -k only", hint="say how many neighbours")
-        if self.measure is not None:
-            self._check_measure(self.measure)
-        elif self.lists_pairs and self.shift_sd:
+        if self.measure is None and self.lists_pairs and self.shift_sd:
             raise InputError(
                 "--shift-sd goes with lists of neighbours: pairs are compared without shifts", hint="give -k"
             )
@@ -65,8 +74,11 @@ class RidDistanceParameters(ComparisonParameters):
         # From here on it is said once: run.json names each format once, in this order.
         object.__setattr__(self, "export", tuple(kind for kind in EXPORTS if kind in self.export))
 
-    def _check_measure(self, name: str) -> None:
-        """Refuse what says how components are compared; and a name that is wrong, or a package that is missing."""
+    def check_metric(self) -> None:
+        """Refuse a name that is wrong, a package that is missing, and with a measure what compares components."""
+        name = self.measure
+        if name is None:
+            return
         ranking(name)
         if self.score != "llr":
             raise InputError(
@@ -77,6 +89,11 @@ class RidDistanceParameters(ComparisonParameters):
                 f"--candidates and --metric {name} exclude each other", value=self.candidates,
                 hint="measures of images compare all pairs",
             )  # fmt: skip
+
+    @property
+    def measure(self) -> str | None:
+        """The measure of images; None where components are compared."""
+        return None if self.metric in COMPONENTS else self.metric
 
     @property
     def lists_pairs(self) -> bool:

@@ -83,7 +83,8 @@ def _images(prepared: Prepared, rows: NDArray[np.int64], poses: Poses) -> NDArra
 def _parameters_as_words(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared) -> dict[str, str]:
     """Say the parameters as a user would type them, with what was decided from the data."""
     words = {
-        **({"--score": p.score, "--metric": p.metric} if p.measure is None else {"--metric": p.measure}),
+        **({"--score": p.score} if p.measure is None else {}),
+        "--metric": p.metric,
         "--downsample": f"{prepared.plan.box} px",
         "--mask-diameter": f"{prepared.plan.mask_diameter_angstrom:.1f} A",
         "CTF": "phases corrected" if prepared.plan.ctf is not None else "not corrected",

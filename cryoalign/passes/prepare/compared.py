@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.settings import Score, SearchSettings
+from cryoalign.classification.settings import Features, Score, SearchSettings
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
 from cryoalign.passes.prepare.prepared import Prepared
@@ -28,8 +29,8 @@ def search_settings(p: ComparisonSettings, prepared: Prepared, k: int, threads: 
     """Return what the search is told."""
     plan = prepared.plan
     return SearchSettings(
-        k=k, score=p.score, features=p.metric, mirror=p.mirror, candidates=p.candidates, threads=threads,
-        shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box), radius_px=plan.radius_px,
+        k=k, score=p.score, features=cast(Features, p.metric), mirror=p.mirror, candidates=p.candidates,
+        threads=threads, shift_sd_px=p.shift_sd_prepared(plan.raw_box, plan.box), radius_px=plan.radius_px,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from cryoalign.classification.settings import Features, Score
 from cryoalign.core.errors import InputError
@@ -12,6 +12,8 @@ from cryoalign.passes.settings import CHOICES, NoisyImageSettings, TableOptions
 from cryoalign.runs.parameters import PartOptions
 
 DEFAULT_K = 50
+COMPONENTS: tuple[Features, ...] = get_args(Features)
+"""Metrics that compare components of images."""
 DEFAULT_DOWNSAMPLE = 32
 SMALLEST_BOX = 16
 _CHOICES: dict[str, Any] = {name: CHOICES[name] for name in ("on_bad_image", "noise_group")} | {"score": Score}
@@ -39,7 +41,7 @@ class ComparisonSettings(NoisyImageSettings):
 
     k: int | None = None
     score: Score = "llr"
-    metric: Features = "steerable-pca"
+    metric: str = COMPONENTS[0]
     mirror: bool = True
     shifts: bool = True
     shift_sd: float | None = None
@@ -71,9 +73,14 @@ class ComparisonParameters(ComparisonSettings, TableOptions, PartOptions):
         super().__post_init__()
         self.check_numbers("angpix", "mask_diameter")
         self.check_numbers("k", "limit", at_least=1)
-        self.check_choices(_CHOICES | {"metric": Features})
+        self.check_choices(_CHOICES)
+        self.check_metric()
         self.check_numbers("shift_sd", "candidates", at_least=0)
         if self.shift_sd and not self.shifts:
             raise InputError("--shift-sd and --no-shifts exclude each other", hint="give one of them")
         if self.downsample < SMALLEST_BOX:
             raise InputError(f"--downsample must be at least {SMALLEST_BOX} pixels", value=self.downsample)
+
+    def check_metric(self) -> None:
+        """Refuse what is no metric of components."""
+        self.check_choices({"metric": Features})
