@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.align import PhantomSet, phantom_set, run
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +48,4 @@ def demo(demo_set, tmp_path) -> tuple[Path, PhantomSet]:
 def no_report(monkeypatch) -> None:
     """Leave out drawing, most of the time of a small run, where a test is not about the report."""
 
-    def write(html: Path, png: Path, data: object) -> None:
-        html.write_text("")
-        png.write_bytes(b"")
-
-    monkeypatch.setattr("cryoalign.jobs.align.report.write_align_report", write)
+    leave_out_drawing(monkeypatch, "align")

@@ -10,6 +10,7 @@ import starfile
 
 from cryoalign.passes.align.part import AlignPart
 from helpers.align import align, correlation, disc, numbers, phantom_set, read_mrcs, results, run, table, write_mrcs
+from helpers.undrawn import leave_out_drawing
 
 BASIC = ["particles.star", "--reference", "ref.mrcs", "-o", "out", "--no-write-stack"]
 BOX, PIXEL = 64, 5.0
@@ -128,10 +129,7 @@ def test_a_resumed_run_gives_the_same_bytes(tmp_path, monkeypatch, no_report):
     monkeypatch.setattr(AlignPart, "__call__", interrupted)
     assert run(tmp_path, "align", "-q", "-j", 1, *words).status == 130
     monkeypatch.undo()
-    monkeypatch.setattr(
-        "cryoalign.jobs.align.report.write_align_report",
-        lambda html, png, data: (html.write_text(""), png.write_bytes(b"")),
-    )
+    leave_out_drawing(monkeypatch, "align")
     align(tmp_path, *words, "--resume")
     assert results(tmp_path / "out") == results(tmp_path / "whole")
 

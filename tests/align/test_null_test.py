@@ -104,7 +104,7 @@ def test_noise_has_the_spectrum_of_the_data_and_keeps_its_ctf(phantoms):
     (real,), (made,) = plan.geometries, noise.geometries
     images = made.source.read(np.arange(150))
     power = radial_average(np.abs(np.fft.rfft2(images)) ** 2, 32).mean(axis=0) / 32**2
-    expected = real.noise_power[plan.noise_group].mean(axis=0)
+    expected = real.noise_power[plan.images.noise_group_of].mean(axis=0)
     assert power[1:] == pytest.approx(expected[1:], rel=0.3)
     assert power[4:].mean() == pytest.approx(expected[4:].mean(), rel=0.05)
     assert abs(np.corrcoef(images.ravel(), real.source.read(np.arange(150)).ravel())[0, 1]) < 0.02

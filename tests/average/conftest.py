@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from helpers.average import ClassSet, class_set
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture(autouse=True)
@@ -16,11 +16,7 @@ def no_report(request, monkeypatch) -> None:
     if "with_report" in request.fixturenames:
         return
 
-    def write(html: Path, png: Path, data: object) -> None:
-        html.write_text("")
-        png.write_bytes(b"")
-
-    monkeypatch.setattr("cryoalign.jobs.average.report.write_average_report", write)
+    leave_out_drawing(monkeypatch, "average")
 
 
 @pytest.fixture

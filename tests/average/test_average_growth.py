@@ -7,19 +7,14 @@ import pytest
 
 from helpers.align import star, table
 from helpers.average import PARTICLES, average, pose_columns
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture
 def told(monkeypatch) -> list:
     """What reports were told."""
     data: list = []
-
-    def write(html, png, one) -> None:
-        data.append(one)
-        html.write_text("")
-        png.write_bytes(b"")
-
-    monkeypatch.setattr("cryoalign.jobs.average.report.write_average_report", write)
+    leave_out_drawing(monkeypatch, "average", data)
     return data
 
 

@@ -12,17 +12,14 @@ import pytest
 from cryoalign.io.graph_file import read_graph, write_graph
 from helpers.align import read_mrcs, run, table, write_mrcs
 from helpers.classavg import classavg, rows_of, simulate
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch) -> None:
     """Leave out drawing."""
 
-    def write(html, png, data) -> None:
-        html.write_text("")
-        png.write_bytes(b"")
-
-    monkeypatch.setattr("cryoalign.jobs.classavg.report.write_classavg_report", write)
+    leave_out_drawing(monkeypatch, "classavg")
 
 
 @pytest.fixture

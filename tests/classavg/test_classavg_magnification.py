@@ -9,16 +9,13 @@ from helpers.align import numbers, read_mrcs, run, star, table, write_mrcs
 from helpers.align import optics as one_group
 from helpers.distorted import PIXEL, matrix_columns, stretched
 from helpers.distorted_particles import FLAG, distorted
+from helpers.undrawn import leave_out_drawing
 
 MATRIX = stretched(6, 45)
 
 
 def test_views_classes_and_tables(tmp_path, monkeypatch):
-    def write(html, png, data):
-        html.write_text("")
-        png.write_bytes(b"")
-
-    monkeypatch.setattr("cryoalign.jobs.classavg.report.write_classavg_report", write)
+    leave_out_drawing(monkeypatch, "classavg")
     distorted(tmp_path, n=90, box=48, groups=(MATRIX,), snr=2.0)
     corrected = correct_magnification(read_mrcs(tmp_path / "particles.mrcs"), MATRIX)
     (tmp_path / "corrected").mkdir()  # the same file name, and so the same halves

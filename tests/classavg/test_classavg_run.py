@@ -16,6 +16,7 @@ from cryoalign.simulation.phantom import built_in_phantom
 from helpers.align import correlation, numbers, read_mrcs, results, run, star, table
 from helpers.classavg import FILES, classavg, rows_of, simulate, view_angles
 from helpers.maps import phantom_map
+from helpers.undrawn import leave_out_drawing
 
 K = 12
 
@@ -24,12 +25,8 @@ K = 12
 def no_report(request, monkeypatch) -> None:
     """Leave out drawing where a test is not about the report."""
 
-    def write(html, png, data) -> None:
-        html.write_text("")
-        png.write_bytes(b"")
-
     if "whole" not in request.fixturenames:
-        monkeypatch.setattr("cryoalign.jobs.classavg.report.write_classavg_report", write)
+        leave_out_drawing(monkeypatch, "classavg")
 
 
 @pytest.fixture(scope="module")

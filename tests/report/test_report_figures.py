@@ -72,7 +72,7 @@ def test_style_leaves_no_trace():
 
 def test_matplotlib_comes_late_and_pyplot_never():
     script = (
-        "import sys, cryoalign.report.align, cryoalign.report.align_page, cryoalign.report.montage\n"
+        "import sys, cryoalign.report.align_page, cryoalign.report.classavg_page, cryoalign.report.montage\n"
         "assert 'matplotlib' not in sys.modules\n"
         "from cryoalign.report.charts import histogram\n"
         "histogram([1.0, 2.0], x_label='a (b)')\n"

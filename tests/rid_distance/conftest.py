@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from helpers.align import PhantomSet, phantom_set
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture(autouse=True)
 def no_report(request, monkeypatch) -> None:
     """Leave out drawing, most of the time of a small run, where a test is not about the report."""
     if "with_report" not in request.fixturenames:
-        monkeypatch.setattr(
-            "cryoalign.jobs.rid_distance.report.write_rid_distance_report", lambda html, data: html.write_text("")
-        )
+        leave_out_drawing(monkeypatch, "rid_distance")
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from helpers.align import numbers, read_mrcs, run, star, table, write_mrcs
 from helpers.align import optics as one_group
 from helpers.distorted import PIXEL, stretched
 from helpers.distorted_particles import FLAG, IGNORED, distorted
+from helpers.undrawn import leave_out_drawing
 
 MATRIX = stretched(6, 45)
 
 
 @pytest.fixture
 def no_sync_report(monkeypatch) -> None:
-    monkeypatch.setattr("cryoalign.jobs.sync.report.write_sync_report", lambda html, data: html.write_text(""))
+    leave_out_drawing(monkeypatch, "sync")
 
 
 def neighbours(folder, out, *words):
