@@ -8,7 +8,7 @@ so that measures of differences compare like with like. The noise is told to the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.masks import background_region, background_statistics
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.resample.resample import resample
-from cryoalign.core.search.search import SearchResult
+from cryoalign.core.search.result import SearchResult
 from cryoalign.metrics.measure import Matches, Measure, Preparation, SearchLimits
 from cryoalign.metrics.ncc import NormalisedCrossCorrelation
 from cryoalign.metrics.pixels.pixel_measure import PixelFeatures
@@ -45,7 +45,7 @@ class MeasuredResult(SearchResult):
         Of the measure, at the pose, float64 (n,).
     """
 
-    value: NDArray[np.float64]
+    value: NDArray[np.float64] = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class MeasureAligner:
         return MeasuredResult(
             Poses(columns["psi"], columns["dx"], columns["dy"], mirror), reference, columns["score"],
             columns["margin"], np.full(n, 180.0), np.full(n, float(self.plan.box)), columns["scale"], at_limit,
-            columns["value"],
+            value=columns["value"],
         )  # fmt: skip
 
     def _moved(self, images: NDArray[np.float32], inputs: TileInputs, rows: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -16,7 +16,8 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
 from cryoalign.core.poses import Poses
-from cryoalign.core.search.search import Searcher, SearchPlan, SearchResult
+from cryoalign.core.search.result import SearchResult
+from cryoalign.core.search.search import Searcher, SearchPlan
 
 
 def mask_references(

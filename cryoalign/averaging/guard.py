@@ -249,7 +249,7 @@ def judge(u: NDArray[np.float64], energy: NDArray[np.float64], scale: NDArray[np
         From :func:`held_out_products`, shape (n,).
     scale
         Fitted intensity of each image relative to its reference on the aligned rings, (n,); see
-        :class:`cryoalign.core.search.search.SearchResult`.
+        :class:`cryoalign.core.search.result.SearchResult`.
     """
     z, expected = _z_values(u, energy, scale)
     return _verdict(u, energy, scale, z, expected)

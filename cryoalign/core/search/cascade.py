@@ -55,8 +55,8 @@ class TileRoom(NamedTuple):
 
     Parameters
     ----------
-    chosen, pose, reference, score, seen
-        Of the candidates of an image: int64, float64 (most, 3), int64, float64 and bool.
+    chosen, listed, pose, reference, score, seen, answer
+        Of the candidates of an image: int64, int64, float64 (most, 3), int64, float64, bool, float64 (most, RESULT).
     inverse_root, used, pool_score, pool_cell
         Of the references: float32, int64, float32 (m, 2) and int64 (m, 2).
     sums, climb
@@ -64,10 +64,12 @@ class TileRoom(NamedTuple):
     """
 
     chosen: NDArray[np.int64]
+    listed: NDArray[np.int64]
     pose: NDArray[np.float64]
     reference: NDArray[np.int64]
     score: NDArray[np.float64]
     seen: NDArray[np.bool_]
+    answer: NDArray[np.float64]
     inverse_root: NDArray[np.float32]
     used: NDArray[np.int64]
     pool_score: NDArray[np.float32]
@@ -78,10 +80,14 @@ class TileRoom(NamedTuple):
 
 def tile_room(most: int, n_references: int, field: ScoreField) -> TileRoom:
     """Make room for ``most`` candidates of so many references."""
-    candidates = np.empty(most, np.int64), np.empty((most, 3)), np.empty(most, np.int64), np.empty(most)
-    pool = np.empty((n_references, 2), np.float32), np.empty((n_references, 2), np.int64)
-    per_reference = np.empty(n_references, np.float32), np.empty(n_references, np.int64)
-    return TileRoom(*candidates, np.empty(most, np.bool_), *per_reference, *pool, np.empty(SUMS), room_for(field))
+    return TileRoom(
+        chosen=np.empty(most, np.int64), listed=np.empty(most, np.int64), pose=np.empty((most, 3)),
+        reference=np.empty(most, np.int64), score=np.empty(most), seen=np.empty(most, np.bool_),
+        answer=np.zeros((most, RESULT)),
+        inverse_root=np.empty(n_references, np.float32), used=np.empty(n_references, np.int64),
+        pool_score=np.empty((n_references, 2), np.float32), pool_cell=np.empty((n_references, 2), np.int64),
+        sums=np.empty(SUMS), climb=room_for(field),
+    )  # fmt: skip
 
 
 @njit(nogil=True, forceinline=True, **KERNEL)
@@ -180,14 +186,15 @@ def refine_tile(  # type: ignore[no-untyped-def]
     room
         A :class:`TileRoom`.
     result
-        Float64 (n, RESULT), zeros; angles in radians, shifts in pixels.
+        Float64 (n, answers, RESULT), zeros; angles in radians, shifts in pixels. The best answers of each image that
+        stand apart, best first; zeros (X = 0) where there are no more.
     """
     coarse_energy, full_energy = energies
     coarse_rings, full_rings = rings
     shifts, n_shifts = grid.shifts, len(grid.shifts)
     n_references = table.shape[0]
     chosen, pose, reference, score, sums = room.chosen, room.pose, room.reference, room.score, room.sums
-    inverse_root = room.inverse_root
+    inverse_root, answer, answers = room.inverse_root, room.answer, result.shape[1]
     apart = 0.1 * field.box / coarse_rings
     for i in range(polar.shape[0]):
         if not valid[i]:
@@ -196,7 +203,7 @@ def refine_tile(  # type: ignore[no-untyped-def]
             inverse_root[m] = 1.0 / np.sqrt(max(coarse_energy[i, m], 1e-300))
         count, ratio = choose_candidates(best[i], angle_index[i], grid, rule, room)
         # Where no cell correlates there is no pose: this stands.
-        result[i, 5] = 1.0
+        result[i, 0, 5] = 1.0
         if count == 0:
             continue
         for c in range(count):
@@ -211,66 +218,70 @@ def refine_tile(  # type: ignore[no-untyped-def]
         for c in range(count):
             chosen[c] = c
         kept = count
-        winner = 0
-        ends = False
         # One loop and so one call of the climber: compiling it takes seconds.
         for stage in range(3):
             band = coarse_rings if stage == COARSE else full_rings
-            steps = rule.coarse_steps if stage == COARSE else (rule.full_steps if not ends else 0)
             held = stage == BORDER
             tolerance = COARSE_TOLERANCE if stage == COARSE else FULL_TOLERANCE
             for u in range(kept):
                 c = chosen[u]
                 m = reference[c]
+                steps = rule.coarse_steps if stage == COARSE else rule.full_steps
+                off = 0.0
+                if held:
+                    off = _beyond(pose[c, 0], window[i, 0], window[i, 1]) if use_window else 0.0
+                    length = np.hypot(pose[c, 1], pose[c, 2])
+                    if off == 0.0 and length <= max_shift:
+                        continue
+                    # Back to the border; with the shift held there the angle is found anew, and all that is told of it.
+                    if off != 0.0:
+                        steps = 0
+                    pose[c, 0] -= off
+                    if length > max_shift:
+                        pose[c, 1] *= max_shift / length
+                        pose[c, 2] *= max_shift / length
                 energy = coarse_energy[i, m] if stage == COARSE else full_energy[i, m]
                 x = climb(polar[i], table[m], pose[c], band, steps, held, field, room.climb, sums, energy, tolerance)
                 score[c] = x / np.sqrt(max(energy, 1e-300))
-                if stage == BORDER or (stage == FULL and (u == 0 or score[c] > score[winner])):
-                    winner = c
-                    _write(result[i], pose[c], m, x, energy, sums)
-            if stage == COARSE:
-                kept = _survivors(room, kept, rule.keep, apart, field.radius)
-            elif stage == FULL:
-                # The runner-up is another peak: climbers that met the winner only in the full band are the winner.
-                second = -1e300
-                for u in range(kept):
-                    c = chosen[u]
-                    if reference[c] != reference[winner] or _distance(pose[c], pose[winner], field.radius) >= apart:
-                        second = max(second, score[c])
-                if second > -1e299 and score[winner] > 0:
-                    ratio = np.float32(max(0.0, second / score[winner]))
-                off = _beyond(pose[winner, 0], window[i, 0], window[i, 1]) if use_window else 0.0
-                length = np.hypot(pose[winner, 1], pose[winner, 2])
-                if off == 0.0 and length <= max_shift:
-                    break
-                # Back to the border; with the shift held there the angle is found anew, and all that is told of it.
-                ends = off != 0.0
-                pose[winner, 0] -= off
-                if length > max_shift:
-                    pose[winner, 1] *= max_shift / length
-                    pose[winner, 2] *= max_shift / length
-                chosen[0], kept = winner, 1
-            else:
-                if use_window:
-                    result[i, 0] -= _beyond(result[i, 0], window[i, 0], window[i, 1])
-                result[i, 7] = 1.0 if max_shift > 0.0 or ends else 0.0
-        result[i, 5] = ratio
+                if stage != COARSE:
+                    _write(answer[c], pose[c], m, x, energy, sums)
+                if held:
+                    if use_window:
+                        answer[c, 0] -= _beyond(answer[c, 0], window[i, 0], window[i, 1])
+                    answer[c, 7] = 1.0 if max_shift > 0.0 or off != 0.0 else 0.0
+            # Two of the full band at least: the runner-up is another peak, and climbers that met the winner only there
+            # are the winner. What was brought back to a border can only fall behind, or be the same; the winner stays.
+            keep = rule.keep if stage == COARSE else max(answers, 2)
+            kept = _survivors(room, kept, 1 if held else 0, keep, apart, field.radius)
+            if stage == FULL:
+                if kept > 1 and score[chosen[0]] > 0:
+                    ratio = np.float32(max(0.0, score[chosen[1]] / score[chosen[0]]))
+                kept = min(kept, answers)
+        for u in range(kept):
+            for column in range(RESULT):
+                result[i, u, column] = answer[chosen[u], column]
+        result[i, 0, 5] = ratio
 
 
 @njit(nogil=True, forceinline=True, **INNER)
-def _survivors(room, count, keep, apart, radius):  # type: ignore[no-untyped-def]
-    """List in ``chosen`` the best candidates that stand apart, best first, and return how many."""
-    chosen, pose, reference, score, seen = room.chosen, room.pose, room.reference, room.score, room.seen
-    kept = np.int64(0)
-    for c in range(count):
-        seen[c] = False
-    for _ in range(count):
+def _survivors(room, count, fixed, keep, apart, radius):  # type: ignore[no-untyped-def]
+    """List in ``chosen`` the best of its candidates that stand apart, best first after the ``fixed`` first ones, and
+    return how many.
+    """
+    chosen, listed, pose, reference = room.chosen, room.listed, room.pose, room.reference
+    score, seen = room.score, room.seen
+    kept = np.int64(fixed)
+    for o in range(count):
+        listed[o] = chosen[o]
+        seen[o] = o < fixed
+    for _ in range(fixed, count):
         # A library sort would take longer to compile than all the rest.
-        c = -1
+        first = -1
         for o in range(count):
-            if not seen[o] and (c < 0 or score[o] > score[c]):
-                c = o
-        seen[c] = True
+            if not seen[o] and (first < 0 or score[listed[o]] > score[listed[first]]):
+                first = o
+        seen[first] = True
+        c = listed[first]
         same = False
         for u in range(kept):
             d = chosen[u]

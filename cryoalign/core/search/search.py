@@ -18,6 +18,7 @@ from cryoalign.core.search.coarse import CoarsePlan, CoarseWorkspace, plan_coars
 from cryoalign.core.search.polar import PolarTransform, polar_samples_by_finufft
 from cryoalign.core.search.pose_errors import ENTRIES, ErrorTables, error_tables, pose_variances
 from cryoalign.core.search.refine import ScoreField, score_field
+from cryoalign.core.search.result import SearchAnswers, SearchResult
 from cryoalign.core.search.rings import RingLayout, plan_rings
 from cryoalign.core.search.weigh import PointTables, weigh_images
 from cryoalign.core.tiles import TILE
@@ -94,39 +95,6 @@ class SearchPlan:
     def box(self) -> int:
         """Side of the images, in pixels."""
         return self.layout.box
-
-
-@dataclass(frozen=True, eq=False)
-class SearchResult:
-    """Answers for n images.
-
-    Parameters
-    ----------
-    poses
-        The pose that brings each image onto its reference.
-    reference
-        0-based reference, int32 (n,).
-    score
-        Normalised, CTF- and noise-weighted correlation in [-1, 1].
-    margin
-        Score minus the best score of another pose or reference.
-    psi_error_deg, shift_error_px
-        Standard errors, the shift's along one axis (:mod:`cryoalign.core.search.pose_errors`); 180 and the box where
-        there is no peak.
-    scale
-        Fitted intensity of the image relative to its reference.
-    at_limit
-        Whether the answer lies on the border of what was searched, bool (n,).
-    """
-
-    poses: Poses
-    reference: NDArray[np.int32]
-    score: NDArray[np.float64]
-    margin: NDArray[np.float64]
-    psi_error_deg: NDArray[np.float64]
-    shift_error_px: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    at_limit: NDArray[np.bool_]
 
 
 def mirror_images(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -262,6 +230,7 @@ class Searcher:
         intact_first_peak: bool = False,
         origin: NDArray[np.float64] | None = None,
         psi_window: NDArray[np.float64] | None = None,
+        answers: int = 1,
     ) -> SearchResult:
         """Search one tile.
 
@@ -281,6 +250,8 @@ class Searcher:
             Origin (dx, dy) in pixels round which to search, shape (n, 2); zeros if None.
         psi_window
             Lowest and highest psi in degrees, shape (n, 2), for a local search.
+        answers
+            How many of the best answers are wanted for each image; there are no more than the rule keeps.
         """
         plan, n = self.plan, len(images)
         box, rings = plan.box, plan.layout.n_rings
@@ -312,14 +283,49 @@ class Searcher:
         window = None if psi_window is None else np.deg2rad(-psi_window[:, ::-1])
         indices = None if window is None else _index_window(window, plan.coarse.n_angles)
         self._coarse.search(polar, indices)
-        result = np.zeros((n, RESULT))
+        result = np.zeros((n, answers, RESULT))
         # The whole buffers, not the views of their cells: of one layout always, and compiled for one.
         refine_tile(
             polar[:n], self._coarse.best[:n], self._coarse.angle[:n], plan.grid, (coarse_energy, full_energy),
             (k0, rings), plan.bank.table, plan.score_field, plan.rule, float(plan.settings.max_shift_px), valid,
             np.zeros((n, 2)) if window is None else window, window is not None, self._room, result,
         )  # fmt: skip
-        return self._answers(result, norm, full_energy, origin, weight, plan.noise_ratio[group])
+        best = result[:, 0]
+        poses, reference, score = self._answer(best, norm, full_energy, origin)
+        angle_variance, shift_variance = pose_variances(
+            plan.error_tables, best[:, 3].astype(np.int64), best[:, 0], best[:, 4],
+            best[:, CURVATURE : CURVATURE + ENTRIES], weight, weight * plan.noise_ratio[group],
+        )  # fmt: skip
+        return SearchResult(
+            poses=poses,
+            reference=reference,
+            score=score,
+            margin=score * (1.0 - best[:, 5]),
+            psi_error_deg=np.minimum(np.rad2deg(np.sqrt(angle_variance)), 180.0),
+            shift_error_px=np.minimum(np.sqrt(shift_variance), float(box)),
+            scale=best[:, 6],
+            at_limit=best[:, 7] > 0,
+            answers=self._answers(result, norm, full_energy, origin) if answers > 1 else None,
+        )
+
+    def _answer(
+        self,
+        found: NDArray[np.float64],
+        norm: NDArray[np.float32],
+        energy: NDArray[np.float64],
+        origin: NDArray[np.float64],
+    ) -> tuple[Poses, NDArray[np.int32], NDArray[np.float64]]:
+        """Turn angles and shifts of one answer an image, (n, RESULT), into poses, log likelihoods into correlations."""
+        reference = found[:, 3].astype(np.int64)
+        mirrored = reference >= self.plan.n_references
+        sign = np.where(mirrored, -1.0, 1.0)
+        psi = -np.rad2deg(found[:, 0])
+        dx, dy = origin[:, 0] - found[:, 1], origin[:, 1] - found[:, 2]
+        # A pose onto the mirrored reference is the mirrored pose onto the reference: R(-psi) (F q + F d).
+        poses = Poses(sign * psi, sign * dx, dy, mirrored)
+        spread = np.sqrt(np.maximum(norm * energy[np.arange(len(found)), reference], 1e-300))
+        score = np.clip(found[:, 4] / spread, -1.0, 1.0)
+        return poses, (reference % self.plan.n_references).astype(np.int32), score
 
     def _answers(
         self,
@@ -327,33 +333,14 @@ class Searcher:
         norm: NDArray[np.float32],
         energy: NDArray[np.float64],
         origin: NDArray[np.float64],
-        weight: NDArray[np.float64],
-        noise_ratio: NDArray[np.float64],
-    ) -> SearchResult:
-        """Turn angles and shifts into poses, log likelihoods into correlations, and curvatures into errors."""
-        reference = result[:, 3].astype(np.int64)
-        mirrored = reference >= self.plan.n_references
-        sign = np.where(mirrored, -1.0, 1.0)
-        psi = -np.rad2deg(result[:, 0])
-        dx, dy = origin[:, 0] - result[:, 1], origin[:, 1] - result[:, 2]
-        # A pose onto the mirrored reference is the mirrored pose onto the reference: R(-psi) (F q + F d).
-        poses = Poses(sign * psi, sign * dx, dy, mirrored)
-        spread = np.sqrt(np.maximum(norm * energy[np.arange(len(result)), reference], 1e-300))
-        score = np.clip(result[:, 4] / spread, -1.0, 1.0)
-        angle_variance, shift_variance = pose_variances(
-            self.plan.error_tables, reference, result[:, 0], result[:, 4], result[:, CURVATURE : CURVATURE + ENTRIES],
-            weight, weight * noise_ratio,
-        )  # fmt: skip
-        return SearchResult(
-            poses=poses,
-            reference=(reference % self.plan.n_references).astype(np.int32),
-            score=score,
-            margin=score * (1.0 - result[:, 5]),
-            psi_error_deg=np.minimum(np.rad2deg(np.sqrt(angle_variance)), 180.0),
-            shift_error_px=np.minimum(np.sqrt(shift_variance), float(self.plan.box)),
-            scale=result[:, 6],
-            at_limit=result[:, 7] > 0,
-        )
+    ) -> SearchAnswers:
+        """Gather all answers of each image, (n, K, RESULT)."""
+        n, count = result.shape[:2]
+        valid, found = result[:, :, 4] != 0, result.reshape(-1, RESULT)
+        image = np.repeat(np.arange(n), count)
+        poses, reference, score = self._answer(found, norm[image], energy[image], origin[image])
+        gain = (0.5 * np.maximum(found[:, 4], 0.0) * found[:, 6]).reshape(n, count)
+        return SearchAnswers(valid, reference.reshape(n, count), poses, score.reshape(n, count), gain)
 
 
 def _index_window(window: NDArray[np.float64], n_angles: int) -> NDArray[np.int32]:

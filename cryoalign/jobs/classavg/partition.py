@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from cryoalign.alignment.to_references import Aligner
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
-from cryoalign.core.search.search import SearchResult, mirror_images
+from cryoalign.core.search.result import SearchResult
+from cryoalign.core.search.search import mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.io.magnification import poses_as_written
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
@@ -52,7 +53,7 @@ class Partition:
     poses
         Of each, in pixels of the particle, never mirrored, as the file holds them.
     score, margin, psi_error_deg, shift_error_px
-        As :class:`cryoalign.core.search.search.SearchResult`, (k,).
+        As :class:`cryoalign.core.search.result.SearchResult`, (k,).
     view, mirrored
         0-based view of each class, and whether it is its mirror image, (m,).
     found

@@ -25,7 +25,7 @@ class MergedAlignment:
     Parameters
     ----------
     poses, reference, score, margin, psi_error_deg, shift_error_px, scale, flag
-        As :class:`cryoalign.core.search.search.SearchResult`, shape (n,).
+        As :class:`cryoalign.core.search.result.SearchResult`, shape (n,).
     value
         Of the measure, at the pose, (n,); the score where the search core found it.
     skipped

@@ -13,7 +13,8 @@ from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.masks import normalise_background
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
-from cryoalign.core.search.search import SearchResult, mirror_images
+from cryoalign.core.search.result import SearchResult
+from cryoalign.core.search.search import mirror_images
 from cryoalign.io.magnification import poses_as_written
 from cryoalign.io.stack_writer import StackPlace, StackWriter
 from cryoalign.passes.align import guard as align_guard
