@@ -174,7 +174,7 @@ def _emit_patch_sum(v: Emitter, data: list[Any], at: list[Any]) -> Any:
     start, stride, iu, iv, fu, fv = at
 
     def weights(i: Any, fraction: Any) -> Any:
-        change = v.load(table, v.builder.add(i, i.type(LANES)))
+        change = v.load(table, v.offset(i, 1, LANES))
         return v.add(v.multiply(v.spread(fraction), change), v.load(table, i))
 
     row_weights = weights(iv, fv)
