@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cryoalign.averaging.class_sums import SumSettings
 from cryoalign.averaging.ctf_sums import aligned_ctf, resample_with_ctf
 from cryoalign.core.ctf import CtfParameters
+from cryoalign.core.filters import match_geometry
 from cryoalign.core.masks import background_region, normalise_background
-from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 
 

@@ -19,8 +19,8 @@ from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, resample_with
 from cryoalign.averaging.exact_sums import ExactSums, present
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
+from cryoalign.core.filters import match_geometry, same_geometry
 from cryoalign.core.masks import background_region, normalise_background
-from cryoalign.core.match_geometry import match_geometry, same_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import Edge, Interpolation
 from cryoalign.core.wrappers import KERNEL

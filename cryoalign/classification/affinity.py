@@ -21,8 +21,7 @@ from cryoalign.classification.kd_candidates import (
     view_coordinates,
 )
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.core.tile_pool import run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, run_tiles
 
 BRUTE_FORCE = 10_000
 """Up to this many images all pairs are looked at; beyond, those near its cell of a k-d tree."""

@@ -17,8 +17,7 @@ from cryoalign.classification.best_lists import empty_lists, offer_columns, offe
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pair_kernels import COARSE, FINE, AngleGrid, angle_grid, pack_images_in_lanes, score_block
 from cryoalign.classification.pair_score import score_pairs, top_neighbours
-from cryoalign.core.tile_pool import map_tiles, run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, map_tiles, run_tiles
 
 ROWS, COLUMNS = TILE, 512
 """Pairs of a tile: COLUMNS is a multiple of ROWS."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.best_lists import empty_lists, offer_columns, offer_rows, sort_lists
-from cryoalign.core.tile_pool import run_tiles
+from cryoalign.core.tiles import run_tiles
 
 SIDE = 512
 """Rows and columns of a tile of products: two of them stay in cache."""

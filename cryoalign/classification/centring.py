@@ -11,7 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from cryoalign.core.steerable.basis import GEMM_ROWS, plan_basis, shifted_images
-from cryoalign.core.tile_pool import map_tiles, run_tiles
+from cryoalign.core.tiles import map_tiles, run_tiles
 
 ROUNDS = 3
 REACH_SD = 4.0

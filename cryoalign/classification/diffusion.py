@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.core.errors import InputError
-from cryoalign.core.roomy_pool import RoomyPool
-from cryoalign.core.tile_pool import one_blas_thread
+from cryoalign.core.tiles import RoomyPool, one_blas_thread
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 

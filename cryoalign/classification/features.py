@@ -21,7 +21,7 @@ from cryoalign.core.steerable.basis import (
     shifted_images,
 )
 from cryoalign.core.steerable.pca import Moments, SteerablePca, all_components, fit_steerable_pca, moments, pixel_matrix
-from cryoalign.core.tile_pool import map_tiles, run_tiles
+from cryoalign.core.tiles import map_tiles, run_tiles
 
 MAX_COMPONENTS = 150
 """More would not find more neighbours."""

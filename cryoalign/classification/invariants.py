@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from cryoalign.classification.features import Features
 from cryoalign.core.steerable.basis import GEMM_ROWS
 from cryoalign.core.steerable.bispectrum import bispectrum_invariants, bispectrum_terms
-from cryoalign.core.tile_pool import run_tiles
+from cryoalign.core.tiles import run_tiles
 
 N_TERMS = 2000
 """Terms of the bispectrum."""

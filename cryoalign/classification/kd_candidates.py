@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.affinity_kernels import add_squares
-from cryoalign.core.tile_pool import one_blas_thread
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, one_blas_thread
 
 LANDMARKS = 500
 LEADING = 8

@@ -23,8 +23,7 @@ from cryoalign.classification.mfca import POWER
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.settings import ClassificationSettings
 from cryoalign.core.steerable.basis import multiplicity
-from cryoalign.core.tile_pool import run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, run_tiles
 
 LIKENESS = 0.3
 """Power of the affinity that is taken for the covariance of two views."""

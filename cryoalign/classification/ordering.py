@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.llr import ScoreWeights, likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.steerable.basis import multiplicity
-from cryoalign.core.tile_pool import run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, run_tiles
 from cryoalign.core.wrappers import KERNEL
 
 TEMPLATE_MEMBERS = 30

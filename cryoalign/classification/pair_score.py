@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.classification.best_lists import best_columns
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.pair_kernels import FINE, angle_grid, pack_frequencies_in_lanes, score_rows
-from cryoalign.core.tile_pool import run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, run_tiles
 
 
 @dataclass(frozen=True, eq=False)

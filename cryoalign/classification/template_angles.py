@@ -15,8 +15,7 @@ from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import templates
 from cryoalign.core.poses import wrap_degrees
-from cryoalign.core.tile_pool import run_tiles
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, run_tiles
 
 MEMBERS = 50
 REACH_DEG, STEP_DEG = 15.0, 0.5

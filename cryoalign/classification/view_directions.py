@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import add_squares
 from cryoalign.classification.diffusion import Embedding
-from cryoalign.core.tile_pool import one_blas_thread
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, one_blas_thread
 
 LANDMARKS, JOINED, FOLLOWED = 1000, 25, 10
 """Landmark images, landmarks that each is joined with, and landmarks that another image follows."""

@@ -2,7 +2,8 @@
 
 The compiler finds no vectors in code with so many arrays and strides, and the time of a resampling depends on them.
 They are written in LLVM's portable vector types: any processor runs them, in as many instructions as it needs.
-Small transforms: C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", SIAM (1992).
+docs/lanes.md shows how to write, read, debug and test one. Small transforms: C. Van Loan, "Computational Frameworks for
+the Fast Fourier Transform", SIAM (1992).
 """
 
 from __future__ import annotations
@@ -23,14 +24,47 @@ Complex = tuple[Any, Any]
 
 
 class Emitter:
-    """Writes vector instructions; products may be contracted into fused multiply-adds, nothing is reordered."""
+    """Writes vector instructions; products may be contracted into fused multiply-adds, nothing is reordered.
+
+    A vector is LANES float32, a place an unsigned 64-bit index into a flat array.
+    """
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
 
-    def offset(self, start: Any, stride: Any, count: int) -> Any:
-        """Return start + count stride."""
-        return self.builder.add(start, self.builder.mul(stride, _LONG(count)))
+    def whole(self, number: int) -> Any:
+        """Return a place."""
+        return _LONG(number)
+
+    def offset(self, start: Any, stride: Any, count: Any) -> Any:
+        """Return the place start + count stride; stride and count may be Python's whole numbers."""
+        if isinstance(stride, int) and isinstance(count, int):
+            stride, count = stride * count, 1
+        stride, count = (self.whole(v) if isinstance(v, int) else v for v in (stride, count))
+        return self.builder.add(start, self.builder.mul(stride, count))
+
+    def repeat(self, count: Any, initial: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+        """Emit a loop that carries values in registers: ``values = body(index, values)``, ``count`` times."""
+        b = self.builder
+        before, loop, done = b.block, b.append_basic_block("loop"), b.append_basic_block("done")
+        b.cbranch(b.icmp_unsigned("==", count, _LONG(0)), done, loop)
+        b.position_at_end(loop)
+        index = b.phi(_LONG)
+        values = [b.phi(x.type) for x in initial]
+        new = body(index, values)
+        after, following = b.block, b.add(index, _LONG(1))
+        b.cbranch(b.icmp_unsigned("<", following, count), loop, done)
+        for phi, start, step in zip([index, *values], [_LONG(0), *initial], [following, *new], strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(step, after)
+        b.position_at_end(done)
+        results = []
+        for start, step in zip(initial, new, strict=True):
+            phi = b.phi(start.type)
+            phi.add_incoming(start, before)
+            phi.add_incoming(step, after)
+            results.append(phi)
+        return results
 
     def load(self, data: Any, at: Any) -> Any:
         """Return the LANES elements from ``at`` on."""
@@ -56,6 +90,10 @@ class Emitter:
         """Return one element in every lane."""
         return self.spread(self.builder.load(self.builder.gep(data, [at])))
 
+    def spread_whole(self, number: Any) -> Any:
+        """Return a place, as float32, in every lane."""
+        return self.spread(self.builder.uitofp(number, ir.FloatType()))
+
     def constant(self, value: float) -> Any:
         """Return a number in every lane."""
         return ir.Constant(_VECTOR, [value] * LANES)
@@ -71,6 +109,32 @@ class Emitter:
     def multiply(self, a: Any, b: Any) -> Any:
         """Return a b."""
         return self.builder.fmul(a, b, flags=("contract",))
+
+    def more(self, total: Any, a: Any, b: Any) -> Any:
+        """Return total + a b."""
+        return self.add(total, self.multiply(a, b))
+
+    def divide(self, a: Any, b: Any) -> Any:
+        """Return a / b."""
+        return self.builder.fdiv(a, b)
+
+    def negate(self, a: Any) -> Any:
+        """Return -a."""
+        return self.builder.fneg(a)
+
+    def absolute(self, a: Any) -> Any:
+        """Return |a|: its bits without the sign."""
+        bits = ir.VectorType(_INDEX, LANES)
+        masked = self.builder.and_(self.builder.bitcast(a, bits), ir.Constant(bits, [0x7FFFFFFF] * LANES))
+        return self.builder.bitcast(masked, a.type)
+
+    def compare(self, a: Any, relation: str, b: Any) -> Any:
+        """Return in which lanes a relation (">", ">=", "<") holds of a and b; never of NaN."""
+        return self.builder.fcmp_ordered(relation, a, b)
+
+    def select(self, mask: Any, one: Any, other: Any) -> Any:
+        """Return ``one`` in the lanes of a mask, else ``other``."""
+        return self.builder.select(mask, one, other)
 
     def complex_multiply(self, a: Complex, b: Complex) -> Complex:
         """Return the product of complex vectors."""
@@ -118,7 +182,7 @@ class Emitter:
         if k == 0:
             return value
         if 4 * k == n:
-            return im, self.builder.fneg(re)
+            return im, self.negate(re)
         if 8 * k == n:
             root = self.constant(sqrt(0.5))
             return self.multiply(root, self.add(re, im)), self.multiply(root, self.subtract(im, re))
@@ -163,6 +227,7 @@ def vector_operation(emit: Callable[[Emitter, list[Any], list[Any]], Any], resul
     -------
     callable
         For use inside numba functions only. Arrays are contiguous float32, offsets unsigned 64-bit; none is checked.
+        Its attribute ``emit`` is what was given here.
     """
 
     @intrinsic
@@ -178,4 +243,5 @@ def vector_operation(emit: Callable[[Emitter, list[Any], list[Any]], Any], resul
 
         return result(arrays, scalars), generate
 
+    operation.emit = emit
     return operation

@@ -1,5 +1,7 @@
 """MRC headers as they really are: byte order, modes, extended headers, lies, and the check that no pixel is missing.
 
+Packed stacks (.gz, .bz2) are unpacked once into a scratch folder, since pixels are read at random.
+
 The format: Cheng et al. 2015, J. Struct. Biol. 192, 146 (MRC2014). Headers in the wild lack the map id and the machine
 stamp, call stacks volumes, and give a voxel size of 0, 1 or NaN; all of these are read. A file that is shorter than
 its header says is refused.
@@ -9,8 +11,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import math
 import os
+import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +30,7 @@ _DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _MODE_NAMES = {3: "complex int16", 4: "complex float32", 101: "4-bit"}
 _OPENERS = {"gzip": gzip.open, "bzip2": bz2.open}
 _LARGEST_SIDE = 1 << 20
+_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,40 @@ def check_complete(header: MrcHeader, path: Path) -> None:
             path=header.path,
             hint="copy or write the file again",
         )
+
+
+def unpacked(header: MrcHeader, scratch_dir: Path) -> Path:
+    """Return the path of the plain file: the file itself, or its unpacked copy in ``scratch_dir``, made if need be.
+
+    Raises
+    ------
+    InputError
+        If the packed file is damaged or holds fewer bytes than its header says.
+    """
+    if header.compression is None:
+        return header.path
+    key = hashlib.sha256(os.fsencode(header.path.resolve())).hexdigest()[:16]
+    target = scratch_dir / f"{key}_{header.path.stem}"
+    if not target.exists():
+        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        try:
+            scratch_dir.mkdir(parents=True, exist_ok=True)
+            with _OPENERS[header.compression](header.path, "rb") as packed, part.open("wb") as plain:
+                shutil.copyfileobj(packed, plain, _CHUNK)
+            check_complete(header, part)
+            part.replace(target)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"damaged {header.compression} file: {error}", path=header.path) from None
+        except OSError as error:
+            # bz2 says OSError for bad data, without an error number.
+            if error.errno is None:
+                raise InputError(f"damaged {header.compression} file: {error}", path=header.path) from None
+            raise InputError(f"cannot be unpacked into {scratch_dir}: {error.strerror}", path=header.path) from None
+        finally:
+            if scratch_dir.is_dir():
+                part.unlink(missing_ok=True)
+    check_complete(header, target)
+    return target
 
 
 def _interpret(path: Path, head: bytes, packed: str | None) -> MrcHeader:

@@ -25,7 +25,7 @@ from cryoalign.io.optics import (
     pixel_sizes_of_columns,
     pixel_sizes_of_optics,
 )  # fmt: skip
-from cryoalign.io.particle_joining import join_particles
+from cryoalign.io.particle_layout import join_particles
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.paths import (
     ImageNames,

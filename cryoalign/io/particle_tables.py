@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.particle_joining import join_particles
+from cryoalign.io.particle_layout import join_particles
 from cryoalign.io.particle_reading import read_particles
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.paths import image_name, name_from_here, search_folders

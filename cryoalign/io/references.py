@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.mrc import read_mrc_header
+from cryoalign.io.mrc import read_mrc_header, unpacked
 from cryoalign.io.optics import PIXEL_SIZE
 from cryoalign.io.paths import resolve_stacks, search_folders, split_image_names
 from cryoalign.io.stacks import bad_images, read_images
 from cryoalign.io.star import StarFile, read_star
-from cryoalign.io.unpack import unpacked
 
 REFERENCE = "rlnReferenceImage"
 _NAMES = (REFERENCE, "rlnImageName")

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.magnification import correct_magnification
 from cryoalign.core.tiles import TILE
-from cryoalign.io.mrc import MrcHeader, read_mrc_header
+from cryoalign.io.mrc import MrcHeader, read_mrc_header, unpacked
 from cryoalign.io.particle_set import ParticleSet
 from cryoalign.io.stack_writer import StackWriter, write_stack
-from cryoalign.io.unpack import unpacked
 
 __all__ = ["StackSource", "StackWriter", "bad_images", "read_images", "write_stack"]
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.runs.cpus import threads_within
 from cryoalign.runs.interrupt import Interrupted
 from cryoalign.runs.parts import PartRange, PartStore, select_parts

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import EdgeList, adjacency
 

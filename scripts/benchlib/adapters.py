@@ -168,7 +168,7 @@ def kernel_case(box: int = 128, n_rings: int = 32, n_references: int = 64) -> Ke
     """
     from cryoalign.core.search.bank import build_bank
     from cryoalign.core.search.coarse import TILE, CoarseWorkspace, plan_coarse
-    from cryoalign.core.search.rings import plan_rings
+    from cryoalign.core.search.polar import plan_rings
 
     rng = np.random.default_rng(0)
     layout = plan_rings(box, n_rings)

@@ -9,8 +9,8 @@ from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.errors import InputError
+from cryoalign.core.filters import match_geometry
 from cryoalign.core.masks import background_region, normalise_background
-from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from helpers.blobs import random_blobs

@@ -9,7 +9,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryoalign.core.match_geometry import match_geometry
+from cryoalign.core.filters import match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import read_graph
 from cryoalign.simulation.phantom import built_in_phantom

@@ -149,7 +149,7 @@ def test_one_image_of_a_stack_and_of_a_star_file(folder):
 
 def test_references_of_another_box_and_pixel_size_are_brought_to_the_images(folder):
     # The same particle in A, on a coarser grid and in a larger field of view.
-    from cryoalign.core.match_geometry import reframe
+    from cryoalign.core.filters import reframe
 
     wide = reframe(smaller(particle(), 1.25).images(BOX), 52, np.zeros(1))
     write(folder, "a.mrcs", wide, pixel=2.5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.search.bank import FINE, TAPS, angular_harmonics, build_bank, table_row_length, turning_kernel
-from cryoalign.core.search.rings import plan_rings
+from cryoalign.core.search.polar import plan_rings
 
 
 def references(box, count, seed):

@@ -5,8 +5,8 @@ import pytest
 
 from cryoalign.core.search.bank import build_bank
 from cryoalign.core.search.cascade import FLOOR, NEAR_ANGLES, CandidateRule, CellGrid, choose_candidates, tile_room
+from cryoalign.core.search.polar import plan_rings
 from cryoalign.core.search.refine import score_field
-from cryoalign.core.search.rings import plan_rings
 
 SHIFTS = np.array([[0.0, 0], [2, 0], [-2, 0], [0, 2], [0, -2], [4, 0]])
 N_ANGLES = 60

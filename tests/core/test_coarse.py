@@ -6,7 +6,7 @@ import pytest
 
 from cryoalign.core.search.bank import build_bank
 from cryoalign.core.search.coarse import CoarseWorkspace, plan_coarse, shift_grid
-from cryoalign.core.search.rings import plan_rings
+from cryoalign.core.search.polar import plan_rings
 from cryoalign.core.tiles import TILE
 
 BOX, RINGS, COARSE, RADIUS = 64, 26, 16, 26.0

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from cryoalign.core.frames import with_room
-from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.tiles import RoomyPool
 
 
 def faults_of_calls(depth):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.match_geometry import match_geometry, same_geometry
+from cryoalign.core.filters import match_geometry, same_geometry
 from helpers.blobs import Blobs, random_blobs
 
 

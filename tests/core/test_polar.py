@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cryoalign.core.search.polar import PolarTransform, polar_samples_by_finufft
-from cryoalign.core.search.rings import plan_rings
+from cryoalign.core.search.polar import PolarTransform, plan_rings, polar_samples_by_finufft
 from helpers.blobs import random_blobs
 
 

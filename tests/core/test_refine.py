@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from cryoalign.core.search.bank import build_bank
+from cryoalign.core.search.polar import plan_rings
 from cryoalign.core.search.refine import SUMS, climb, evaluate_score, newton_step, room_for, score_field
-from cryoalign.core.search.rings import plan_rings
 from helpers.blobs import random_blobs
 
 BOX, RINGS, RADIUS = 64, 22, 24.0

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from cryoalign.core.search.polar import polar_samples_by_finufft
-from cryoalign.core.search.rings import N_BANDS, plan_rings
+from cryoalign.core.search.polar import N_BANDS, plan_rings, polar_samples_by_finufft
 from helpers.blobs import Blobs, random_blobs
 
 

@@ -8,8 +8,8 @@ from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.search.bank import build_bank
+from cryoalign.core.search.polar import plan_rings
 from cryoalign.core.search.pose_errors import error_tables, reference_noise_power
-from cryoalign.core.search.rings import plan_rings
 from cryoalign.core.search.search import Searcher, mirror_images, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
 from helpers.blobs import random_blobs, random_poses

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from cryoalign.core.waves import cosine_of_turns, sine_of_turns
+from cryoalign.core.search.weigh import cosine_of_turns, sine_of_turns
 
 
 @njit

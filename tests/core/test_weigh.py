@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.ctf import CtfParameters, ctf_values
-from cryoalign.core.search.polar import PolarTransform
-from cryoalign.core.search.rings import plan_rings
+from cryoalign.core.search.polar import PolarTransform, plan_rings
 from cryoalign.core.search.weigh import PointTables, ctf_coefficients, weigh_images
 from helpers.blobs import random_blobs
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.mrc import read_mrc_header
-from cryoalign.io.unpack import unpacked
+from cryoalign.io.mrc import read_mrc_header, unpacked
 
 
 def test_plain_file_is_itself(tmp_path, mrc_file, images):

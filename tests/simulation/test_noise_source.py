@@ -8,8 +8,7 @@ import pytest
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.filters import radial_average
 from cryoalign.core.source import ImageSource
-from cryoalign.simulation.noise import coloured
-from cryoalign.simulation.noise_source import NoiseSource
+from cryoalign.simulation.noise import NoiseSource, coloured
 
 BOX = 32
 POWER = np.stack([np.ones(17), 4.0 * coloured().ring_power(BOX, 4.0)])

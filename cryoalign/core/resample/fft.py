@@ -54,8 +54,7 @@ def factors_of(size: int) -> NDArray[np.float32]:
 
 
 def _factor(v: Emitter, factors: Any, at: Any, index: int) -> Complex:
-    real, imaginary = (v.builder.add(at, at.type(2 * index + part)) for part in (0, 1))
-    return v.spread_at(factors, real), v.spread_at(factors, imaginary)
+    return v.spread_at(factors, v.offset(at, 1, 2 * index)), v.spread_at(factors, v.offset(at, 1, 2 * index + 1))
 
 
 def _butterfly(radix: int) -> Any:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.search.polar import kaiser_bessel_shape, kaiser_bessel_transform, polar_samples_by_finufft
-from cryoalign.core.search.rings import RingLayout
+from cryoalign.core.search.polar import (
+    RingLayout,
+    kaiser_bessel_shape,
+    kaiser_bessel_transform,
+    polar_samples_by_finufft,
+)
 
 TAPS = 6
 """Points of the kernel that reads a ring between its samples."""

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.search.bank import ReferenceBank, angular_harmonics
-from cryoalign.core.search.rings import RingLayout
+from cryoalign.core.search.polar import RingLayout
 from cryoalign.core.tiles import TILE
 from cryoalign.core.wrappers import KERNEL
 

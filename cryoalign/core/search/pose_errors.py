@@ -24,7 +24,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.core.noise import noise_power
 from cryoalign.core.search.bank import ReferenceBank
-from cryoalign.core.search.rings import RingLayout
+from cryoalign.core.search.polar import RingLayout
 
 ENTRIES = 6
 """Of a symmetric matrix in (angle, x, y): aa, ax, ay, xx, xy, yy."""

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.search.bank import ReferenceBank, turning_kernel
-from cryoalign.core.waves import cosine_of_turns, sine_of_turns
+from cryoalign.core.search.weigh import cosine_of_turns, sine_of_turns
 from cryoalign.core.wrappers import KERNEL
 
 SUMS = 10

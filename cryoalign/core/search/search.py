@@ -15,11 +15,10 @@ from cryoalign.core.poses import Poses
 from cryoalign.core.search.bank import ReferenceBank, build_bank
 from cryoalign.core.search.cascade import CURVATURE, RESULT, CandidateRule, CellGrid, refine_tile, tile_room
 from cryoalign.core.search.coarse import CoarsePlan, CoarseWorkspace, plan_coarse, shift_grid
-from cryoalign.core.search.polar import PolarTransform, polar_samples_by_finufft
+from cryoalign.core.search.polar import PolarTransform, RingLayout, plan_rings, polar_samples_by_finufft
 from cryoalign.core.search.pose_errors import ENTRIES, ErrorTables, error_tables, pose_variances
 from cryoalign.core.search.refine import ScoreField, score_field
 from cryoalign.core.search.result import SearchAnswers, SearchResult
-from cryoalign.core.search.rings import RingLayout, plan_rings
 from cryoalign.core.search.weigh import PointTables, weigh_images
 from cryoalign.core.tiles import TILE
 

@@ -38,7 +38,7 @@ NULL_TEST_FILES = {
 
 def null_plan(plan: AlignPlan, seed: int) -> AlignPlan:
     """Return the plan with noise in place of every image."""
-    from cryoalign.simulation.noise_source import NoiseSource
+    from cryoalign.simulation.noise import NoiseSource
 
     sources: list[ImageSource] = []
     for g in plan.geometries:

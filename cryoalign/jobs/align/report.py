@@ -15,8 +15,7 @@ from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.averaging.einstein import NullTest
 from cryoalign.averaging.growth import GrowthCurve
 from cryoalign.averaging.verdict import Verdict
-from cryoalign.core.filters import apply_ring_gain, bandpass
-from cryoalign.core.match_geometry import match_geometry
+from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from cryoalign.jobs.align.parameters import AlignParameters

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.filters import match_geometry
 from cryoalign.core.masks import background_region
-from cryoalign.core.match_geometry import match_geometry
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.metrics.measure import SearchLimits

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.jobs.compare.geometry import Pairs
 from cryoalign.jobs.compare.search import UNIT, Found, PairSearch
 from cryoalign.metrics.alike import same_registration

@@ -15,13 +15,12 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.ctf_columns import read_ctf
-from cryoalign.io.mrc import read_mrc_header
+from cryoalign.io.mrc import read_mrc_header, unpacked
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
 from cryoalign.io.references import listed_references, read_references
 from cryoalign.io.stacks import StackSource, bad_images, read_images
 from cryoalign.io.star import read_star
-from cryoalign.io.unpack import unpacked
 
 CORRECTED = "phases corrected"
 """What is said of images whose CTF's signs were undone."""

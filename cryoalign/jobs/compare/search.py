@@ -19,7 +19,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.magnify import magnified, magnified_power
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
-from cryoalign.core.roomy_pool import RoomyPool
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.jobs.compare.geometry import Pairs, Setting
 from cryoalign.jobs.compare.scales import ScaleGrid, best_scales, refined
 from cryoalign.metrics.measure import Matches, Measure, Preparation

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import numbers
-from cryoalign.io.mrc import read_mrc_header
+from cryoalign.io.mrc import read_mrc_header, unpacked
 from cryoalign.io.stacks import read_images
 from cryoalign.io.star import StarFile, read_star
-from cryoalign.io.unpack import unpacked
 from cryoalign.jobs.simulate.parameters import COLOURED, NO_NOISE, SINGLE, WHITE, SimulateParameters
 from cryoalign.simulation.euler import even_directions
 from cryoalign.simulation.noise import NoiseSpectrum, coloured, tabulated, white

@@ -27,9 +27,8 @@ from cryoalign.averaging.guard import (
     judged_references,
 )
 from cryoalign.averaging.verdict import Verdict
-from cryoalign.core.filters import apply_ring_gain, bandpass, radial_average, ring_counts
+from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry, radial_average, ring_counts
 from cryoalign.core.masks import soft_disc
-from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.resample.resample import resample
 from cryoalign.core.search.pose_errors import reference_noise_power
 from cryoalign.core.search.search import SearchPlan, plan_search

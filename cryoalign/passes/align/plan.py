@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.to_references import Aligner, ReferenceAligner, mask_references
 from cryoalign.core.errors import InputError
-from cryoalign.core.filters import apply_ring_gain, bandpass
+from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry
 from cryoalign.core.masks import centre_offsets
-from cryoalign.core.match_geometry import match_geometry
 from cryoalign.core.search.pose_errors import reference_noise_power
 from cryoalign.core.search.search import SearchSettings, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients

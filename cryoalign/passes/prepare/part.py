@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.ctf import ctf_values
+from cryoalign.core.filters import reframe
 from cryoalign.core.masks import background_statistics
-from cryoalign.core.match_geometry import reframe
 from cryoalign.core.white_crop import cropped_frequencies, white_crop
 from cryoalign.io.stack_writer import StackPlace, StackWriter
 from cryoalign.passes.prepare.plan import PreparedGeometry, PreparePlan
