@@ -10,9 +10,7 @@ import click
 from cryoalign.alignment.names import STRATEGIES
 from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
     LateChoice,
-    SuiteCommand,
     ctf_intact_first_peak_option,
     mask_diameter_option,
     output_option,
@@ -20,6 +18,7 @@ from cryoalign.cli.options import (
     resampling_options,
     run_command,
     run_options,
+    suite_command,
 )
 
 _EPILOG = """\b
@@ -48,13 +47,7 @@ Examples:
 """
 
 
-@click.command(
-    "align",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Align particles in plane to references.",
-    epilog=_EPILOG,
-)
+@suite_command("align", _EPILOG)
 @particles_options
 @click.option(
     "--reference",

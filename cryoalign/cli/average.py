@@ -8,8 +8,6 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     ctf_intact_first_peak_option,
     mask_diameter_option,
     output_option,
@@ -17,6 +15,7 @@ from cryoalign.cli.options import (
     resampling_options,
     run_command,
     run_options,
+    suite_command,
 )
 
 _EPILOG = """\b
@@ -53,13 +52,7 @@ class ClassNumbers(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-@click.command(
-    "average",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Average particles that have poses and classes.",
-    epilog=_EPILOG,
-)
+@suite_command("average", _EPILOG)
 @particles_options
 @output_option
 @click.option("--by", metavar="COLUMN", help="Column that makes the classes.  [default: rlnClassNumber]")

@@ -9,12 +9,11 @@ import click
 
 from cryoalign.cli.comparison_options import comparison_options, neighbours_option
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     particles_options,
     run_command,
     run_options,
+    suite_command,
 )
 
 _EPILOG = """\b
@@ -31,13 +30,7 @@ Examples:
 """
 
 
-@click.command(
-    "classavg",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Make class averages without references.",
-    epilog=_EPILOG,
-)
+@suite_command("classavg", _EPILOG)
 @particles_options
 @output_option
 @neighbours_option

@@ -9,14 +9,13 @@ import click
 
 from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     mag_matrix_option,
     mask_diameter_option,
     output_option,
     overwrite_option,
     resume_option,
     run_command,
+    suite_command,
     threads_option,
     verbosity_options,
 )
@@ -41,13 +40,7 @@ Examples:
 """
 
 
-@click.command(
-    "compare",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Compare images under several measures: distances, best poses, pictures.",
-    epilog=_EPILOG,
-)
+@suite_command("compare", _EPILOG)
 @click.argument("a", required=False)
 @click.argument("b", required=False)
 @click.option("--reference", "more_a", metavar="FILE", help="A, as an option.")

@@ -15,23 +15,9 @@ from pathlib import Path
 import click
 
 from cryoalign import __version__
-from cryoalign.cli.options import CONTEXT_SETTINGS
+from cryoalign.cli.options import COMMANDS, CONTEXT_SETTINGS
 from cryoalign.core.errors import CryoalignError
 from cryoalign.core.frames import with_room
-
-COMMANDS: dict[str, str] = {
-    "align": "Align particles in plane to references.",
-    "average": "Average particles that have poses and classes.",
-    "classavg": "Make class averages without references.",
-    "compare": "Compare images under several measures: distances, best poses, pictures.",
-    "merge": "Finish a run whose parts were done with --part.",
-    "rid-distance": "Find each particle's nearest neighbours, whatever their rotation.",
-    "select": "Keep particles by class, score, distance or chance.",
-    "simulate": "Make particles whose truth is known.",
-    "simulate-graph": "Make a graph of pairwise angles whose truth is known.",
-    "sync": "Find one angle for every node of a graph from those of its edges.",
-}
-"""Subcommands and their one-line help; each lives in the module of its name, as `command`."""
 
 _EPILOG = """\b
 Examples:

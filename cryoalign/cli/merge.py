@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
+    suite_command,
     threads_option,
     typed_words,
     verbosity,
@@ -31,13 +30,7 @@ Examples:
 """
 
 
-@click.command(
-    "merge",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Finish a run whose parts were done with --part.",
-    epilog=_EPILOG,
-)
+@suite_command("merge", _EPILOG)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @threads_option
 @verbosity_options

@@ -121,11 +121,31 @@ def _opposite(option: click.Option, word: str) -> list[str]:
     return [others[0]] if _spelling(word) in map(_spelling, names) else [names[0]]
 
 
+COMMANDS: dict[str, str] = {
+    "align": "Align particles in plane to references.",
+    "average": "Average particles that have poses and classes.",
+    "classavg": "Make class averages without references.",
+    "compare": "Compare images under several measures: distances, best poses, pictures.",
+    "merge": "Finish a run whose parts were done with --part.",
+    "rid-distance": "Find each particle's nearest neighbours, whatever their rotation.",
+    "select": "Keep particles by class, score, distance or chance.",
+    "simulate": "Make particles whose truth is known.",
+    "simulate-graph": "Make a graph of pairwise angles whose truth is known.",
+    "sync": "Find one angle for every node of a graph from those of its edges.",
+}
+"""Subcommands and their one-line help; each lives in the module of its name, as `command`."""
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": lambda word: word.replace("_", "-"),
     "max_content_width": 100,
 }
+
+
+def suite_command(name: str, epilog: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of the suite: its line of help is that of ``COMMANDS``, and its help ends with examples."""
+    return click.command(
+        name, cls=SuiteCommand, context_settings=CONTEXT_SETTINGS, short_help=COMMANDS[name], epilog=epilog
+    )
 
 
 def together(*decorators: Callable[[F], F]) -> Callable[[F], F]:

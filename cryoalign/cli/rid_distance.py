@@ -9,12 +9,11 @@ from click.core import ParameterSource
 
 from cryoalign.cli.comparison_options import COMPONENTS, distance_options, neighbours_option
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     particles_options,
     run_command,
     run_options,
+    suite_command,
 )
 
 _EPILOG = """\b
@@ -32,13 +31,7 @@ Examples:
 """
 
 
-@click.command(
-    "rid-distance",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Find each particle's nearest neighbours, whatever their rotation.",
-    epilog=_EPILOG,
-)
+@suite_command("rid-distance", _EPILOG)
 @particles_options
 @output_option
 @neighbours_option

@@ -8,14 +8,13 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     overwrite_option,
     particle_tables_options,
     resume_option,
     run_command,
     seed_option,
+    suite_command,
     threads_option,
     verbosity_options,
 )
@@ -34,13 +33,7 @@ Examples:
 """
 
 
-@click.command(
-    "select",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Keep particles by class, score, distance or chance.",
-    epilog=_EPILOG,
-)
+@suite_command("select", _EPILOG)
 @particle_tables_options
 @output_option
 @click.option("--classes", metavar="LIST", help="Keep these classes, such as 1,3,5-8.")

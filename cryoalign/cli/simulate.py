@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     overwrite_option,
     resume_option,
     run_command,
     seed_option,
+    suite_command,
     threads_option,
     verbosity_options,
 )
@@ -35,13 +34,7 @@ Examples:
 """
 
 
-@click.command(
-    "simulate",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Make particles whose truth is known.",
-    epilog=_EPILOG,
-)
+@suite_command("simulate", _EPILOG)
 @output_option
 @click.option(
     "--map", type=click.Path(path_type=Path), metavar="FILE", help="Map to project.  [default: a built-in phantom]"

@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     overwrite_option,
     resume_option,
     run_command,
     seed_option,
+    suite_command,
     threads_option,
     verbosity_options,
 )
@@ -34,13 +33,7 @@ Examples:
 """
 
 
-@click.command(
-    "simulate-graph",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Make a graph of pairwise angles whose truth is known.",
-    epilog=_EPILOG,
-)
+@suite_command("simulate-graph", _EPILOG)
 @output_option
 @click.option(
     "--model",

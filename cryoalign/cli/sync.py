@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
-    CONTEXT_SETTINGS,
-    SuiteCommand,
     output_option,
     overwrite_option,
     resume_option,
     run_command,
     seed_option,
+    suite_command,
     threads_option,
     verbosity_options,
 )
@@ -33,13 +32,7 @@ Examples:
 """
 
 
-@click.command(
-    "sync",
-    cls=SuiteCommand,
-    context_settings=CONTEXT_SETTINGS,
-    short_help="Find one angle for every node of a graph from those of its edges.",
-    epilog=_EPILOG,
-)
+@suite_command("sync", _EPILOG)
 @click.argument("graph", required=False, type=click.Path(path_type=Path))
 @click.option("--graph", "more_graph", type=click.Path(path_type=Path), metavar="FILE", help="The graph, as an option.")
 @output_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,8 @@ def text_series(values: list[str], index: pd.Index | None = None) -> pd.Series:
         return pd.Series(values, index=index, dtype=str)
     except UnicodeEncodeError:
         return pd.Series(values, index=index, dtype=object)
+
+
+def text_table(columns: Mapping[str, ArrayLike | Sequence[str]]) -> pd.DataFrame:
+    """Return a table of columns with cells as text, as `text_column` writes them."""
+    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.averaging.frc import COMMON, INDEPENDENT, NO_RESOLUTION_ANGSTROM, ClassFrc
-from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.columns import text_column, text_table
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import Loop, write_star, write_star_blocks
@@ -84,7 +84,7 @@ def write_average_files(
         columns[label] = cells[present]
     columns["cryoalignQuality"] = np.asarray(averages.quality, np.float64)[present]
     columns["rlnImagePixelSize"] = np.full(len(present), pixel_size_angstrom)
-    write_star(run.staged("averages.star"), {"averages": _table(columns)})
+    write_star(run.staged("averages.star"), {"averages": text_table(columns)})
     rings = _ring_columns(averages.averages.shape[-1], pixel_size_angstrom)
     write_star_blocks(run.staged("frc.star"), _frc_blocks(rings, numbers[present], frc))
 
@@ -103,7 +103,7 @@ def _frc_blocks(
             noise = (one.noise_curve, text_column("cryoalignNoiseCurve", one.noise_curve))
         yield f"class_{number:06d}", rings | _frc_columns(one, noise[1])
     if not found:
-        yield "class_none", _table({"cryoalignRing": []})
+        yield "class_none", text_table({"cryoalignRing": []})
 
 
 def _ring_columns(box: int, pixel_size_angstrom: float) -> Loop:
@@ -148,7 +148,3 @@ def class_scores(scores: NDArray[np.float64] | None, classes: NDArray[np.int64],
 
 def _resolution(frc: ClassFrc | None, name: str) -> float:
     return NO_RESOLUTION_ANGSTROM if frc is None else float(getattr(frc, name))
-
-
-def _table(columns: Mapping[str, ArrayLike | Sequence[str]]) -> pd.DataFrame:
-    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})

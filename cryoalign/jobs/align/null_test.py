@@ -6,17 +6,16 @@ interpolation. What comes out is what the references alone make of nothing, to b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from cryoalign.averaging.class_averages import finish_averages
 from cryoalign.averaging.einstein import NullTest, curve_counts, likeness_curve
 from cryoalign.core.source import ImageSource
-from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.columns import text_table
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import write_stack
 from cryoalign.io.star import write_star
@@ -130,8 +129,4 @@ def write_null_test(null: NullTest, run: RunDirectory, pixel_size_angstrom: floa
         # Files hold no NaN: -2 is no correlation.
         "cryoalignCorrelation": np.where(np.isnan(null.real_correlation), -2.0, null.real_correlation),
     }
-    write_star(run.staged(TABLE), {"classes": _table(classes), "curve": _table(curve)})
-
-
-def _table(columns: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})
+    write_star(run.staged(TABLE), {"classes": text_table(classes), "curve": text_table(curve)})

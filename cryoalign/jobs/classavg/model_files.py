@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from cryoalign.averaging.frc import NO_RESOLUTION_ANGSTROM
-from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.columns import text_table
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import write_particles
 from cryoalign.io.paths import image_name, name_from_here
@@ -92,8 +92,7 @@ def _write_classes(partition: Partition, run: RunDirectory) -> None:
         "rlnPixelSize": f"{pixel:.6f}",
         "rlnNrClasses": str(m),
     }
-    table = pd.DataFrame({label: text_series(text_column(label, values)) for label, values in classes.items()})
-    write_star(run.staged("run_model.star"), {"model_general": general, "model_classes": table})
+    write_star(run.staged("run_model.star"), {"model_general": general, "model_classes": text_table(classes)})
 
 
 def _medians(partition: Partition, values: ArrayLike) -> np.ndarray:

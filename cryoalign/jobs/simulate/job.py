@@ -7,11 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.tiles import TILE
-from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.columns import text_table
 from cryoalign.io.paths import image_name, name_from_here
 from cryoalign.io.stack_writer import StackPlace, StackWriter, write_stack
 from cryoalign.io.star import write_star
@@ -160,8 +159,8 @@ def _write_tables(p: SimulateParameters, simulation: Simulation, layout: _Layout
         if recipe.ctf is not None
     }
     none = {"rlnAnglePsi": zeros, "rlnOriginXAngst": zeros, "rlnOriginYAngst": zeros}
-    optics = _table(_optics(p, recipe))
-    particles = _table({**shared, **ctf, **none})
+    optics = text_table(_optics(p, recipe))
+    particles = text_table({**shared, **ctf, **none})
     write_star(run.staged("particles.star"), {"optics": optics, "particles": particles})
     true = {
         "rlnAngleRot": _joined(truths, lambda t: t.rot_deg),
@@ -184,9 +183,9 @@ def _write_tables(p: SimulateParameters, simulation: Simulation, layout: _Layout
             "rlnAngleTilt": recipe.views[:, 1],
             "rlnOpticsGroup": np.ones(len(names), np.int64),
         }
-        first = _table({label: values[:1] for label, values in _optics(p, recipe).items()})
-        write_star(run.staged("references.star"), {"optics": first, "references": _table(references)})
-    write_star(run.staged("truth.star"), {"optics": optics, "particles": _table({**shared, **ctf, **true})})
+        first = text_table({label: values[:1] for label, values in _optics(p, recipe).items()})
+        write_star(run.staged("references.star"), {"optics": first, "references": text_table(references)})
+    write_star(run.staged("truth.star"), {"optics": optics, "particles": text_table({**shared, **ctf, **true})})
 
 
 _CTF_COLUMNS = (
@@ -215,7 +214,3 @@ def _optics(p: SimulateParameters, recipe: Recipe) -> dict[str, list]:
 
 def _joined(truths: list[Truth], column) -> NDArray:  # type: ignore[no-untyped-def]
     return np.concatenate([column(truth) for truth in truths])
-
-
-def _table(columns: dict[str, ArrayLike]) -> pd.DataFrame:
-    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})

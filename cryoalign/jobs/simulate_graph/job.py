@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.columns import text_column, text_series
+from cryoalign.io.columns import text_column, text_table
 from cryoalign.io.graph_file import Graph, write_graph
 from cryoalign.io.graph_text import write_graph_csv, write_graph_star
 from cryoalign.io.star import write_star, write_star_loop
@@ -76,7 +76,7 @@ def _true_nodes(p: SimulateGraphParameters, simulated: SimulatedGraph, names: ND
     if p.shift_sd:
         columns |= {"rlnOriginX": truth.dx, "rlnOriginY": truth.dy}  # in pixels, as these labels say
     columns["cryoalignComponent"] = simulated.component
-    return pd.DataFrame({label: text_series(text_column(label, values)) for label, values in columns.items()})
+    return text_table(columns)
 
 
 def _write_true_edges(path: Path, simulated: SimulatedGraph) -> None:
