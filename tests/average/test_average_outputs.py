@@ -9,18 +9,16 @@ import numpy as np
 import pytest
 import starfile
 
+from cryoalign.averaging.frc import ClassFrc
 from cryoalign.passes.average_files import class_scores, write_average_files
 from cryoalign.runs.rundir import RunDirectory
 
 BOX, PIXEL = 16, 2.5
 
 
-def frc_of(shared: int, resolution: float = 12.5) -> SimpleNamespace:
+def frc_of(shared: int, resolution: float = 12.5) -> ClassFrc:
     ring = np.arange(BOX // 2 + 1)
-    return SimpleNamespace(
-        frc=1 - ring / 10, noise_curve=np.full(len(ring), 0.2), ssnr=ring / 2, shared_ring=shared,
-        resolution_angstrom=resolution, resolution_half_angstrom=2 * resolution,
-    )  # fmt: skip
+    return ClassFrc(1 - ring / 10, np.full(len(ring), 0.2), ring / 2, shared, resolution, 2 * resolution)
 
 
 @pytest.fixture
