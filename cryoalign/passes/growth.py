@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.growth import GrowthCurve, amplitude_growth, growth_counts, growth_level
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, RoomyPool
 
 MOST_MEMBERS = 2048
 """Members that are averaged anew for the curve, at most."""
@@ -32,6 +32,7 @@ def growth_curve(
     add: Add,
     *,
     mask_diameter_px: float,
+    threads: int,
 ) -> GrowthCurve | None:
     """Measure the growth of the largest class, on rings that the whole average resolves.
 
@@ -49,6 +50,8 @@ def growth_curve(
         Adds rows, all of one geometry and at most 64 at a time.
     mask_diameter_px
         Soft mask in which the halves are compared, at the output geometry.
+    threads
+        Change nothing but the time.
 
     Returns
     -------
@@ -67,7 +70,9 @@ def growth_curve(
     if last < 2:
         return None
     s = settings(g)
-    counts, amplitude = measure_growth(members, half, s, add, mask_diameter_px=mask_diameter_px, last_ring=last)
+    counts, amplitude = measure_growth(
+        members, half, s, add, mask_diameter_px=mask_diameter_px, last_ring=last, threads=threads
+    )
     if not len(counts):
         return None
     box_angstrom = s.out_box * s.out_pixel_size_angstrom
@@ -85,6 +90,7 @@ def measure_growth(
     *,
     mask_diameter_px: float,
     last_ring: int,
+    threads: int = 1,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Average 16, 32, ... members and measure each average.
 
@@ -100,6 +106,8 @@ def measure_growth(
         Adds rows, at most 64 at a time.
     mask_diameter_px, last_ring
         Soft mask and band in which the halves are compared, at the output geometry.
+    threads
+        Change nothing but the time: sums are exact.
 
     Returns
     -------
@@ -114,9 +122,17 @@ def measure_growth(
     # Members in an order that has nothing to do with the table's, which may go by micrograph or quality.
     chosen = chosen[np.random.default_rng(0).permutation(n)]
     cells = 2 * growth_level(counts) + half[chosen]
-    sums = ClassSums(replace(settings, n_cells=2 * len(counts)))
-    for start in range(0, n, TILE):
-        add(sums, chosen[start : start + TILE], cells[start : start + TILE])
+
+    def share(first: int) -> ClassSums:
+        mine = ClassSums(replace(settings, n_cells=2 * len(counts)))
+        for start in range(first, n, threads * TILE):
+            add(mine, chosen[start : start + TILE], cells[start : start + TILE])
+        return mine
+
+    with RoomyPool(threads) as pool:
+        sums, *others = pool.map(share, range(0, min(threads * TILE, n), TILE))
+    for other in others:
+        sums.add_packed(other.pack(""), "")
     box, p = settings.out_box, len(counts)
     amplitude = amplitude_growth(
         np.cumsum(sums.totals().reshape(p, 2, box, box), axis=0),

@@ -48,6 +48,8 @@ class ImageGroup:
         Their images, in the order of ``rows``.
     mask_diameter_px
         Of the particle, in pixels.
+    threads
+        With which the sample is looked at; they change nothing.
     """
 
     box: int
@@ -55,11 +57,12 @@ class ImageGroup:
     rows: NDArray[np.int64]
     source: ImageSource
     mask_diameter_px: float
+    threads: int = 1
 
     @cached_property
     def sample(self) -> Sample:
         """What is known of some of the images, each read once."""
-        return Sample(self.source)
+        return Sample(self.source, self.threads)
 
     def good_images(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the usable ones of the images at some places, and their places."""
@@ -143,8 +146,9 @@ class ParticleImages:
 
     @classmethod
     def of(
-        cls, particles: ParticleSet, settings: ImageSettings, *, scratch: Path, warn: Callable[[str], None]
-    ) -> ParticleImages:
+        cls, particles: ParticleSet, settings: ImageSettings, *, scratch: Path, warn: Callable[[str], None],
+        threads: int = 1,
+    ) -> ParticleImages:  # fmt: skip
         """Look at a table's geometries and CTF; no pixel is read.
 
         Parameters
@@ -155,6 +159,8 @@ class ParticleImages:
             Where compressed stacks may be unpacked.
         warn
             Called with one sentence for each thing the user should know.
+        threads
+            With which some images are looked at first; they change nothing.
 
         Raises
         ------
@@ -175,7 +181,7 @@ class ParticleImages:
             if box % 2:
                 warn(f"the box of {box} px is odd: RELION refines even boxes only")
             source = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
-            groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel))
+            groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel, threads))
         kind = getattr(settings, "noise_group", "optics")
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
         images.most.background()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -13,7 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_statistics
 from cryoalign.core.noise import masked_power, noise_of_ring_power
 from cryoalign.core.source import ImageSource
-from cryoalign.core.tiles import TILE
+from cryoalign.core.tiles import TILE, RoomyPool
 from cryoalign.io.stacks import usable
 
 SAMPLE_ROWS = 2000
@@ -36,21 +36,14 @@ class Sample:
     ----------
     source
         The images of one geometry, all that the table holds: a subset could fall on the other side of a power of two.
+    threads
+        Change nothing but the time.
     """
 
-    def __init__(self, source: ImageSource) -> None:
-        self._source = source
+    def __init__(self, source: ImageSource, threads: int = 1) -> None:
+        self._source, self._threads = source, threads
         self._everywhere = np.ones((source.box, source.box), bool)
         self._variance: dict[int, float] = {}  # NaN where the image cannot be used
-
-    def read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the usable ones of some images, at most 64, and their rows."""
-        images = self._source.read(rows)
-        good = usable(images)
-        images = images[good]
-        self._variance |= dict.fromkeys(rows[~good].tolist(), np.nan)
-        self._variance |= dict(zip(rows[good].tolist(), self._variances(images), strict=True))
-        return images, rows[good]
 
     def noise_power(self, members: Sequence[NDArray[np.int64]], mask_diameter_px: float) -> NDArray[np.float64]:
         """Return the noise power of each group of rows, (groups, box // 2 + 1), and at least a share of all power.
@@ -65,11 +58,7 @@ class Sample:
         for index, group in enumerate(members):
             rows = group[spread(SAMPLE_ROWS, len(group))]
             looked_at += rows.tolist()
-            tiles = []
-            for start in range(0, len(rows), TILE):
-                images, good = self.read(rows[start : start + TILE])
-                if len(good):
-                    tiles.append(masked_power(images, mask_diameter_px))
+            tiles = self._look(rows, lambda images: masked_power(images, mask_diameter_px))
             # Nothing outside the mask, of noiseless projections or particles that were masked before, is no noise.
             with suppress(InputError):
                 noise[index] = noise_of_ring_power(tiles, box, mask_diameter_px)
@@ -85,12 +74,28 @@ class Sample:
         """
         rows = spread(SAMPLE_ROWS, len(self._source))
         unknown = np.array([row for row in rows.tolist() if row not in self._variance], np.int64)
-        for start in range(0, len(unknown), TILE):
-            self.read(unknown[start : start + TILE])
+        self._look(unknown, None)
         return fixed_point_scale(float(np.sqrt(self._mean_variance(rows.tolist()))))
 
-    def _variances(self, images: NDArray[np.float32]) -> list[float]:
-        return (background_statistics(images, self._everywhere)[1] ** 2).tolist()
+    def _look(self, rows: NDArray[np.int64], measure: Callable[[NDArray], NDArray] | None) -> list[NDArray]:
+        """Read images, note their variance, and return what is measured of the usable ones, by tiles of 64."""
+
+        def look(some: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray | None]:
+            images, variance = self._source.read(some), np.full(len(some), np.nan)
+            good = usable(images)
+            images = images[good]
+            variance[good] = background_statistics(images, self._everywhere)[1] ** 2
+            return variance, None if measure is None or not len(images) else measure(images)
+
+        tiles = [rows[start : start + TILE] for start in range(0, len(rows), TILE)]
+        found = []
+        with RoomyPool(self._threads) as pool:
+            looks = list(pool.map(look, tiles))
+        for some, (variance, measured) in zip(tiles, looks, strict=True):
+            self._variance |= dict(zip(some.tolist(), variance.tolist(), strict=True))
+            if measured is not None:
+                found.append(measured)
+        return found
 
     def _mean_variance(self, rows: Sequence[int]) -> float:
         found = [value for value in (self._variance[row] for row in rows) if value == value]

@@ -33,7 +33,7 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
         p, argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
     ) as run:
         particles = _read(p, run)
-        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         strategy = p.way(halves=bool(p.halves))
         start = strategy.start(ParticlesToStart(p, images, run))
         with run.stage("plan"):

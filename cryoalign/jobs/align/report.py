@@ -73,8 +73,8 @@ def write_report(
         shift_error_angstrom=_where_known(aligned.shift_error_px[good], plan.particles.box[good]) * pixel,
         flag=aligned.flag[good], flag_meanings=FLAGS, mirrors=p.mirror,
         max_shift_angstrom=max(g.max_shift_px * g.pixel_size_angstrom for g in plan.geometries),
-        local_search_deg=p.local, growth=_growth(plan, aligned, averages), guard=verdicts[-1] if verdicts else None,
-        null_test=null, noise=noise if len(noise) <= MOST_SPECTRA else (), **_examples(plan, aligned, good),
+        local_search_deg=p.local, growth=_growth(plan, aligned, averages, p.threads),
+        guard=verdicts[-1] if verdicts else None, null_test=null, noise=noise if len(noise) <= MOST_SPECTRA else (), **_examples(plan, aligned, good),
     )  # fmt: skip
     run.staged("report.html").write_text(build_align_page(facts, data), encoding="utf-8")
     run.staged("montage.png").write_bytes(draw_align_montage(facts, data))
@@ -143,14 +143,14 @@ def _half_sets(plan: AlignPlan, aligned: MergedAlignment) -> HalfSets:
     return HalfSets(counts=aligned.counts.sum(axis=0), rule=rule, shared_resolution_angstrom=shared)
 
 
-def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages) -> GrowthCurve | None:
+def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages, threads: int) -> GrowthCurve | None:
     def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
         source = plan.geometries[int(plan.geometry_of[rows[0]])].source
         sums.add(source.read(plan.place_in[rows]), aligned.poses.take(rows), cells, plan.images.ctf_of(rows))
 
     return growth_curve(
         averages, np.arange(len(plan.references)) + 1, np.where(aligned.good, aligned.reference, -1), plan.half,
-        plan.geometry_of, plan.sum_settings, add, mask_diameter_px=reference_mask_px(plan),
+        plan.geometry_of, plan.sum_settings, add, mask_diameter_px=reference_mask_px(plan), threads=threads,
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> in
         with run.stage("read"):
             members = _memberships(p, particles, run)
         with run.stage("plan"):
-            images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+            images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
             plan = plan_average(p, images, members, warn=run.warn)
             _log_plan(plan, run)
         passes = Passes(run)

@@ -37,7 +37,7 @@ def write_report(
             averages=found.averages, numbers=plan.members.class_numbers, pixel_size_angstrom=plan.out_pixel_size,
             mask_diameter_angstrom=plan.mask_diameter_angstrom, kind=plan.kind_of_average, halves=_halves(found),
         ),
-        variance=found.variance, growth=_growth(found), score_mean=scores.get("cryoalignScoreMean"),
+        variance=found.variance, growth=_growth(found, p.threads), score_mean=scores.get("cryoalignScoreMean"),
         scale=None if found.intensities is None else found.intensities.scales[found.sums.good],
         # The content moved the other way.
         moved_angstrom=None if found.moved_px is None else -found.moved_px * plan.out_pixel_size,
@@ -55,7 +55,7 @@ def _halves(found: AverageResult) -> HalfSets:
     return HalfSets(counts=counts, rule=parted_by(plan.particles), shared_resolution_angstrom=shared)
 
 
-def _growth(found: AverageResult) -> GrowthCurve | None:
+def _growth(found: AverageResult, threads: int) -> GrowthCurve | None:
     """Grow the largest class from some of its members; robust means are no sums, and do not grow member by member."""
     plan, members = found.plan, found.plan.members
     if plan.settings.robust is not None:
@@ -68,7 +68,7 @@ def _growth(found: AverageResult) -> GrowthCurve | None:
     return growth_curve(
         found.averages, members.class_numbers, np.where(found.sums.good, members.class_index, -1),
         plan.half[members.particle], plan.geometry_of[members.particle], plan.sum_settings, add,
-        mask_diameter_px=plan.mask_diameter_px,
+        mask_diameter_px=plan.mask_diameter_px, threads=threads,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def run_classavg(p: ClassavgParameters, argv: Sequence[str], verbosity: int) -> 
         graph = given_graph(p, particles, run)
         if p.rows is not None:
             chosen_rows(p.rows, particles, option="--particles")  # a mistake should not cost an hour
-        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         prepared = prepare(p, images, run, block_size=p.block_size)
         if prepared is None:
             run.leave_partial()

@@ -27,7 +27,7 @@ def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: i
             chosen_rows(p.queries, particles, option="--queries")  # a mistake should not cost an hour
         # Components need some images to be found; two class averages have a distance.
         fewest = FEWEST if p.measure is None else 2
-        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn)
+        images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         prepared = prepare(p, images, run, block_size=p.block_size, fewest=fewest)
         if prepared is None:
             run.leave_partial()
