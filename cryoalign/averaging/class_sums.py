@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, resample_with_ctf
-from cryoalign.averaging.exact_sums import ExactSums, present
+from cryoalign.averaging.exact_sums import ExactSums, places
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry, same_geometry
@@ -184,7 +184,7 @@ class ClassSums:
         """Return arrays for a part file, their names beginning with the prefix: only cells that have members."""
         packed = {name: value for name, value in self._images.pack().items() if name != "classes"}
         cells = np.flatnonzero(self.counts)
-        taken = present(self.counts)
+        taken = places(cells)
         arrays = {"cells": cells, **packed, "flat": self._flat[taken]}
         if self._power is not None:
             arrays["power"] = self._power[taken]
@@ -197,9 +197,7 @@ class ClassSums:
         """
         packed = arrays[f"{prefix}cells"] - first_cell
         mine = slice(*np.searchsorted(packed, (0, self.settings.n_cells)))  # they ascend
-        cells = packed[mine]
-        if len(cells) and cells[-1] - cells[0] == len(cells) - 1:
-            cells = slice(int(cells[0]), int(cells[-1]) + 1)  # neighbours are added in place, without copies
+        cells = places(packed[mine])
         self._images.add_packed(cells, arrays[f"{prefix}counts"][mine], arrays[f"{prefix}sums"][mine])
         self._flat[cells] += arrays[f"{prefix}flat"][mine]
         if f"{prefix}power" in arrays:

@@ -21,12 +21,11 @@ def fixed_point_scale(deviation: float) -> float:
     return float(2.0 ** (_BITS - np.floor(np.log2(deviation)))) if deviation > 0 else float(2.0**_BITS)
 
 
-def present(counts: NDArray[np.int64]) -> NDArray[np.int64] | slice:
-    """Return where counts are not 0; as a slice where these are neighbours, as that takes a view and not a copy."""
-    places = np.flatnonzero(counts)
-    if len(places) and places[-1] - places[0] == len(places) - 1:
-        return slice(int(places[0]), int(places[-1]) + 1)
-    return places
+def places(rows: NDArray[np.integer]) -> NDArray[np.integer] | slice:
+    """Return ascending rows as an index; as a slice where they are neighbours, which takes a view and not a copy."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 class ExactSums:
@@ -60,8 +59,9 @@ class ExactSums:
 
     def pack(self) -> dict[str, NDArray]:
         """Return arrays for a part file: only classes that have members."""
-        taken = present(self.counts)
-        return {"classes": np.flatnonzero(self.counts), "counts": self.counts[taken], "sums": self.sums[taken]}
+        classes = np.flatnonzero(self.counts)
+        taken = places(classes)
+        return {"classes": classes, "counts": self.counts[taken], "sums": self.sums[taken]}
 
     def add_packed(self, classes: NDArray | slice, counts: NDArray, sums: NDArray) -> None:
         """Add what :meth:`pack` returned."""

@@ -72,15 +72,14 @@ def ring_sums(values: NDArray[np.float64], box: int) -> NDArray[np.float64]:
 
 def pool_rings(values: NDArray[np.floating], rings: int = SMOOTHING_RINGS) -> NDArray[np.float64]:
     """Add each ring's neighbours to it, (rings - 1) / 2 either way; ring 0 stays alone, the ends have fewer."""
-    values = np.asarray(values, np.float64)
-    half = rings // 2
-    if half == 0 or values.shape[-1] < 3:
-        return values
-    total = np.cumsum(np.concatenate([np.zeros((*values.shape[:-1], 1)), values[..., 1:]], axis=-1), axis=-1)
-    last = values.shape[-1] - 1
+    each, half = np.asarray(values, np.float64), rings // 2
+    if half == 0 or each.shape[-1] < 3:
+        return each
+    total = np.cumsum(np.concatenate([np.zeros((*each.shape[:-1], 1)), each[..., 1:]], axis=-1), axis=-1)
+    last = each.shape[-1] - 1
     ring = np.arange(1, last + 1)
     low, high = np.maximum(ring - half, 1), np.minimum(ring + half, last)
-    return np.concatenate([values[..., :1], total[..., high] - total[..., low - 1]], axis=-1)
+    return np.concatenate([each[..., :1], total[..., high] - total[..., low - 1]], axis=-1)
 
 
 @lru_cache(maxsize=32)

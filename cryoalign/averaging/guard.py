@@ -121,7 +121,7 @@ def judged_references(references: NDArray[np.float32], mask_diameter_px: float) 
         Of the mask that the search uses, in pixels.
     """
     box = references.shape[-1]
-    fine = apply_ring_gain(references, np.arange(box // 2 + 1) > BAND_RING + GAP)
+    fine = apply_ring_gain(references, (np.arange(box // 2 + 1) > BAND_RING + GAP).astype(np.float32))
     return np.asarray(fine * soft_disc(box, mask_diameter_px), np.float32)
 
 

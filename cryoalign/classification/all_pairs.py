@@ -189,8 +189,8 @@ class _Operands:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Return scores of the tile at (i, j), and if ``climb`` angles and hands."""
         shape = min(ROWS, self.n - i), min(COLUMNS, self.n - j)
-        score = np.empty(shape, np.float32)
-        angle, flipped = (np.empty(shape if climb else (0, 0), kind) for kind in (np.float32, np.bool_))
+        score, some = np.empty(shape, np.float32), shape if climb else (0, 0)
+        angle, flipped = np.empty(some, np.float32), np.empty(some, np.bool_)
         score_block(
             self.rows, self.columns, self.starts, self.grid, self.offset, self.mirror, climb, i, j,
             score, angle, flipped,

@@ -112,7 +112,7 @@ def _project_out(basis: NDArray, block: NDArray) -> NDArray:
 
 
 def _dense(apply: Callable[[NDArray], NDArray], rows: int, dtype: type) -> NDArray:
-    unit = np.eye(rows, dtype=dtype)
+    unit: NDArray = np.eye(rows, dtype=dtype)
     parts = [apply(np.ascontiguousarray(unit[:, at : at + _BLOCK])) for at in range(0, rows, _BLOCK)]
     whole = np.concatenate(parts, axis=1).astype(np.complex128 if dtype is np.complex64 else np.float64)
     return (whole + whole.conj().T) / 2

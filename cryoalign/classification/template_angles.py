@@ -65,8 +65,8 @@ def turned_lists(lists: NeighbourLists, turn_deg: NDArray[np.floating]) -> Neigh
     other way round where j is mirrored.
     """
     other = np.where(lists.mirror, -1.0, 1.0) * turn_deg[lists.index]
-    angle = wrap_degrees(lists.angle_deg - turn_deg[:, None] + other)
-    angle = np.where(lists.index >= 0, angle, 0.0).astype(np.float32)
+    turned = wrap_degrees(lists.angle_deg - turn_deg[:, None] + other)
+    angle = np.where(lists.index >= 0, turned, 0.0).astype(np.float32)
     return NeighbourLists(lists.index, lists.score, angle, lists.mirror, lists.shift_px)
 
 

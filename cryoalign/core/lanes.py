@@ -243,5 +243,5 @@ def vector_operation(emit: Callable[[Emitter, list[Any], list[Any]], Any], resul
 
         return result(arrays, scalars), generate
 
-    operation.emit = emit
+    operation.emit = emit  # type: ignore[attr-defined]
     return operation

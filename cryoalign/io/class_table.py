@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import whole_numbers
 from cryoalign.io.paths import split_image_names
-from cryoalign.io.star import StarFile, read_star
+from cryoalign.io.star import read_star
 
 REFERENCE, CLASS, SELECTED = "rlnReferenceImage", "rlnClassNumber", "rlnSelected"
 
@@ -47,12 +47,10 @@ def read_class_table(path: Path | str) -> ClassTable:
         If there is no such table, its class numbers are unusable or occur twice.
     """
     star = read_star(path)
-    name = _block_with(star, REFERENCE)
+    name = star.block_with(REFERENCE)
     if name is None:
         raise InputError(f"no table with {REFERENCE}", path=path, hint="give an averages.star or a model.star")
-    table = star.table(name)
-    if table.empty:
-        raise InputError(f"empty table: data_{name} has no rows", path=path, line=star.lines[name])
+    table = star.filled(name)
     numbers = _numbers_of(table, Path(path))
     known, first = np.unique(numbers, return_index=True)
     if len(known) < len(numbers):
@@ -77,24 +75,17 @@ def read_chosen_classes(path: Path | str) -> NDArray[np.int64]:
         images anew where it recentred them.
     """
     path, star = Path(path), read_star(path)
-    name = _block_with(star, SELECTED)
+    name = star.block_with(SELECTED)
     if name is not None:
         flags = whole_numbers(star.table(name)[SELECTED], SELECTED, path=path)
         chosen = np.flatnonzero(flags) + 1
         if not chosen.size:
             raise InputError("no class is selected", path=path)
         return chosen.astype(np.int64)
-    name = _block_with(star, CLASS) or _block_with(star, REFERENCE)
+    name = star.block_with(CLASS) or star.block_with(REFERENCE)
     if name is None:
         raise InputError(f"lists no classes: no {SELECTED}, {CLASS} or {REFERENCE}", path=path)
-    table = star.table(name)
-    if table.empty:
-        raise InputError(f"empty table: data_{name} has no rows", path=path, line=star.lines[name])
-    return np.unique(_numbers_of(table, path))
-
-
-def _block_with(star: StarFile, label: str) -> str | None:
-    return next((name for name, block in star.blocks.items() if label in block), None)
+    return np.unique(_numbers_of(star.filled(name), path))
 
 
 def _numbers_of(table: pd.DataFrame, path: Path) -> NDArray[np.int64]:

@@ -58,7 +58,7 @@ def read_cs(path: Path) -> tuple[pd.DataFrame, NDArray[np.float64], NDArray[np.i
 
 class _Reader:
     def __init__(self, path: Path, data: NDArray) -> None:
-        self.path, self.data, self.names = path, data, set(data.dtype.names)
+        self.path, self.data, self.names = path, data, set(data.dtype.names or ())
         self.columns: dict[str, list[str]] = {}
         self.warnings: list[str] = []
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.columns import numbers
 from cryoalign.io.particle_set import ParticleSet
 
 if TYPE_CHECKING:
@@ -45,30 +43,21 @@ def read_ctf(particles: ParticleSet) -> CtfParameters | None:
     """
     from cryoalign.core.ctf import CtfParameters
 
-    values = {name: _column(particles, label) for name, label in _REQUIRED.items()}
-    missing = [_REQUIRED[name] for name, value in values.items() if value is None]
+    found = {name: particles.numbers_of_group(label) for name, label in _REQUIRED.items()}
+    values = {name: value for name, value in found.items() if value is not None}
+    missing = [label for name, label in _REQUIRED.items() if name not in values]
     if missing:
         warning = f"{NO_CTF}the input has no {', '.join(missing)}"
         if warning not in particles.warnings:
             particles.warnings.append(warning)
         return None
-    second = _column(particles, "rlnDefocusV")
-    values["defocus_v_angstrom"] = values["defocus_u_angstrom"].copy() if second is None else second
+    second = particles.numbers_of_group("rlnDefocusV")
+    values["defocus_v_angstrom"] = values["defocus_u_angstrom"] if second is None else second
     for name, (label, default) in _OPTIONAL.items():
-        value = _column(particles, label)
+        value = particles.numbers_of_group(label)
         values[name] = np.full(len(particles), default) if value is None else value
-    for name, label in _FLAGS.items():
-        value = _column(particles, label)
-        values[name] = np.zeros(len(particles), bool) if value is None else value != 0
+    flags = {name: particles.numbers_of_group(label) for name, label in _FLAGS.items()}
     try:
-        return CtfParameters(**values)
+        return CtfParameters(**values, **{name: value != 0 for name, value in flags.items() if value is not None})
     except InputError as error:
         raise particles.located(error) from None
-
-
-def _column(particles: ParticleSet, label: str) -> NDArray[np.float64] | None:
-    values = particles.numbers(label)
-    if values is None and particles.optics is not None and label in particles.optics:
-        groups = numbers(particles.optics[label], label, path=particles.path, what="in the optics table")
-        return groups[particles.optics_index]
-    return values

@@ -213,7 +213,7 @@ def with_rows(table: EdgeTable, n: int, name: NDArray[np.str_] | None, of: str) 
     InputError
         If an id is no row of them.
     """
-    ids = table.node
+    ids: NDArray[Any] = table.node
     whole = ids.dtype.kind == "i"
     wrong = (ids < 1) | (ids > n) if whole else np.ones(len(ids), bool)
     if wrong.any():

@@ -196,7 +196,7 @@ def _flaw(graph: Graph) -> InputError | None:
         ("an edge joins a particle with itself", graph.i == graph.j, graph.i),
         ("a distance is negative or not finite", ~((graph.distance >= 0) & (graph.distance < np.inf)), graph.distance),
         ("an angle is not finite", ~np.isfinite(graph.angle_deg), graph.angle_deg),
-        ("a shift is not finite", ~np.isfinite(graph.shift_px).all(axis=-1), graph.shift_px),
+        ("a shift is not finite", np.asarray(~np.isfinite(graph.shift_px).all(axis=-1)), graph.shift_px),
     ]  # fmt: skip
     if graph.weight is not None:
         checks.append(("a weight is not in [0, 1]", ~((graph.weight >= 0) & (graph.weight <= 1)), graph.weight))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.graph_file import CONVENTION, Graph
-from cryoalign.io.star import write_star
+from cryoalign.io.star import Table, write_star
 
 _AT_ONCE = 1 << 18
 
@@ -42,7 +42,7 @@ def write_graph_star(path: Path, graph: Graph) -> None:
         "cryoalignRow": text_series(text_column("cryoalignRow", np.arange(1, graph.n + 1))),
         "rlnImageName": text_series(graph.name.tolist()),
     }
-    about = {
+    about: Table = {
         "cryoalignMetric": graph.metric,
         "cryoalignConvention": CONVENTION,
         "rlnImageSize": str(graph.box),

@@ -16,8 +16,10 @@ import math
 import os
 import shutil
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
@@ -28,7 +30,7 @@ from cryoalign.io.file_kind import compression, read_head
 HEADER_BYTES = 1024
 _DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _MODE_NAMES = {3: "complex int16", 4: "complex float32", 101: "4-bit"}
-_OPENERS = {"gzip": gzip.open, "bzip2": bz2.open}
+_OPENERS: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 _LARGEST_SIDE = 1 << 20
 _CHUNK = 1 << 22
 

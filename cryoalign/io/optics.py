@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def build_optics(
 
 
 def check_boxes(
-    optics: pd.DataFrame, optics_index: NDArray, box: NDArray, stack_of_row: list[str], *, path: Path | None
+    optics: pd.DataFrame, optics_index: NDArray, box: NDArray, stack_of_row: Callable[[int], str], *, path: Path | None
 ) -> None:
     """Refuse an optics group whose rlnImageSize contradicts its stacks, or whose stacks have several boxes."""
     sizes = whole_numbers(optics[IMAGE_SIZE], IMAGE_SIZE, path=path) if IMAGE_SIZE in optics else None
@@ -138,7 +139,7 @@ def check_boxes(
         wanted = int(sizes[group]) if sizes is not None else int(box[rows[0]])
         wrong = rows[box[rows] != wanted]
         if wrong.size:
-            name, found, stack = optics[GROUP].iloc[group], int(box[wrong[0]]), stack_of_row[wrong[0]]
+            name, found, stack = optics[GROUP].iloc[group], int(box[wrong[0]]), stack_of_row(int(wrong[0]))
             what = f"{IMAGE_SIZE} {wanted} of optics group {name} contradicts the {found} px box of {stack}"
             if sizes is None:
                 what = f"optics group {name} holds images of {wanted} and {found} px ({stack})"

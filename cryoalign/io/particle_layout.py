@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import text_series
+from cryoalign.io.mrc import MrcHeader
 from cryoalign.io.optics import DIMENSIONALITY, GROUP, GROUP_NAME, IMAGE_SIZE, NEEDED_BY_RELION, unique_names
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.paths import split_image_names
-from cryoalign.io.star import write_star
+from cryoalign.io.star import Table, write_star
 
 _ORIGINS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
 _MATTERS = ("rlnAngle", "rlnOrigin", "rlnDefocus", "rlnPhaseShift", "rlnCtf", "rlnRandomSubset", "rlnClassNumber")
@@ -28,16 +31,17 @@ def as_relion31(particles: ParticleSet) -> ParticleSet:
     """
     particles = replace(particles, optics=_with_image_size(particles), warnings=list(particles.warnings))
     if GROUP not in particles.particles or particles.dialect != "3.1":
-        groups = np.array(particles.optics[GROUP].tolist(), dtype=object)[particles.optics_index]
-        particles = particles.with_columns({GROUP: groups.tolist()})
+        groups = particles.optics[GROUP].tolist()
+        particles = particles.with_columns({GROUP: [groups[index] for index in particles.optics_index]})
     if particles.dialect == "3.1":
         return particles
-    columns, drop = {}, []
+    columns: dict[str, NDArray[np.float64]] = {}
+    drop = []
     for pixel, angstrom in _ORIGINS.items():
         if pixel in particles.particles:
             drop.append(pixel)
             if angstrom not in particles.particles:
-                columns[angstrom] = particles.numbers(pixel) * particles.pixel_size_angstrom
+                columns[angstrom] = particles.needed(pixel) * particles.pixel_size_angstrom
     particles = particles.with_columns(columns, drop)
     return replace(particles, dialect="3.1", block_names=("particles", "optics"))
 
@@ -54,10 +58,14 @@ def join_particles(sets: Sequence[ParticleSet]) -> ParticleSet:
     sets = [as_relion31(particles) for particles in sets]
     warnings = [text for particles in sets for text in particles.warnings]
     columns = _common_columns(sets, warnings)
-    tables, optics, optics_index, stack_index, source_index = [], [], [], [], []
-    stacks, headers, sources, other, names = [], [], [], {}, set()
+    tables, optics = list[pd.DataFrame](), list[pd.DataFrame]()
+    optics_index, stack_index, source_index = (list[NDArray[np.int32]]() for _ in range(3))
+    stacks, sources = list[Path](), list[Path]()
+    headers: list[MrcHeader] | None = []
+    other: dict[str, Table] = {}
+    names: set[str] = set()
     for particles in sets:
-        first = sum(map(len, optics))
+        first = sum(len(table) for table in optics)
         group = particles.optics.copy()
         group[GROUP] = text_series([str(first + i + 1) for i in range(len(group))], group.index)
         if GROUP_NAME in group:

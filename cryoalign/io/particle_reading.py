@@ -133,9 +133,9 @@ def _open_star(path: Path) -> _Input:
     star = read_star(path)
     with_images = [name for name, block in star.blocks.items() if IMAGE_NAME in block]
     if not with_images:
-        listed = listed_references(star)
-        if listed is not None:
-            names, size = listed
+        references = listed_references(star)
+        if references is not None:
+            names, size = references
             sizes = None if size is None else np.full(len(names), size)
             return _Input(path, "references", pd.DataFrame({IMAGE_NAME: text_series(names)}), pixel_size=sizes)
         if all(len(block) == 0 for block in star.blocks.values()):
@@ -145,9 +145,7 @@ def _open_star(path: Path) -> _Input:
     if chosen != "particles" and len(with_images) > 1:
         listed = ", ".join(f"data_{name} (line {star.lines[name]})" for name in with_images)
         raise InputError(f"several tables with {IMAGE_NAME}: {listed}", path=path, hint="name one data_particles")
-    table = star.table(chosen)
-    if table.empty:
-        raise InputError(f"empty table: data_{chosen} has no rows", path=path, line=star.lines[chosen])
+    table = star.filled(chosen)
     has_optics = "optics" in star.blocks and chosen != "optics"
     optics = star.table("optics") if has_optics else None
     other = {
@@ -166,10 +164,11 @@ def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_
         source.box = np.array([h.nx for h in headers], np.int32)[names.stack_index]
         _rename_found_elsewhere(source, names, stacks)
     optics_index = _match_optics(source, headers, names, angpix)
-    assert source.pixel_size is not None and source.box is not None
+    assert source.pixel_size is not None and source.box is not None and source.optics is not None
     if headers is not None:
-        stack_of_row = _Lookup(names)
-        check_boxes(source.optics, optics_index, source.box, stack_of_row, path=source.path)
+        check_boxes(
+            source.optics, optics_index, source.box, lambda row: names.stacks[names.stack_index[row]], path=source.path
+        )
     count = len(source.particles)
     done = ParticleSet(
         source.path, source.particles.reset_index(drop=True), source.optics, source.other, source.dialect,
@@ -177,16 +176,6 @@ def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_
         [source.path], np.zeros(count, np.int32), source.rows, source.block_names,
     )  # fmt: skip
     return done if angpix is None else _with_pixel_size(done, angpix)
-
-
-class _Lookup:
-    """The stack name of a row, found only when an error needs it."""
-
-    def __init__(self, names: ImageNames) -> None:
-        self._names = names
-
-    def __getitem__(self, row: int) -> str:
-        return self._names.stacks[self._names.stack_index[row]]
 
 
 def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tuple[list[Path], list[MrcHeader]]:
@@ -232,8 +221,8 @@ def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path
         return
     cells = source.particles[IMAGE_NAME].tolist()
     for row in np.flatnonzero(np.isin(names.stack_index, list(renamed))).tolist():
-        stack = int(names.stack_index[row])
-        cells[row] = cells[row].removesuffix(names.stacks[stack]) + renamed[stack]
+        at = int(names.stack_index[row])
+        cells[row] = cells[row].removesuffix(names.stacks[at]) + renamed[at]
     source.particles = source.particles.copy(deep=False)
     source.particles[IMAGE_NAME] = text_series(cells, source.particles.index)
     first = next(iter(renamed))
@@ -253,13 +242,14 @@ def _match_optics(
         if sizes is not None:
             source.pixel_size = sizes[index]
         if source.box is None:
-            known = IMAGE_SIZE in source.optics
-            boxes = whole_numbers(source.optics[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else None
-            source.box = np.zeros(count, np.int32) if boxes is None else boxes[index].astype(np.int32)
+            source.box = np.zeros(count, np.int32)
+            if IMAGE_SIZE in source.optics:
+                boxes = whole_numbers(source.optics[IMAGE_SIZE], IMAGE_SIZE, path=source.path)
+                source.box = boxes[index].astype(np.int32)
     if source.box is None:
         known = IMAGE_SIZE in source.particles
-        boxes = numbers(source.particles[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else np.zeros(count)
-        source.box = boxes.astype(np.int32)
+        sizes = numbers(source.particles[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else np.zeros(count)
+        source.box = sizes.astype(np.int32)
     if source.pixel_size is None:
         source.pixel_size = pixel_sizes_of_columns(source.particles, path=source.path, rows=source.rows)
     if source.pixel_size is None:
@@ -302,7 +292,7 @@ def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
     if len(set(old.tolist())) > 1:
         raise InputError("--angpix would make several pixel sizes one", path=particles.path, value=angpix)
     labels = [name for name in particles.particles if name.startswith("rlnOrigin") and name.endswith("Angst")]
-    scaled = {name: particles.numbers(name) * (angpix / old) for name in labels}
+    scaled = {name: particles.needed(name) * (angpix / old) for name in labels}
     optics = particles.optics.copy()
     optics[PIXEL_SIZE] = text_series([format_number(angpix)] * len(optics))
     sizes = np.full(len(particles), float(angpix))

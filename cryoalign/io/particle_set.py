@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cryoalign.io.mrc import MrcHeader
     from cryoalign.io.star import Table
 
+Number = TypeVar("Number", np.float64, np.int64)
 IMAGE_NAME = "rlnImageName"
 _PIXEL_ORIGINS = ("rlnOriginX", "rlnOriginY")
 _ANGSTROM_ORIGINS = ("rlnOriginXAngst", "rlnOriginYAngst")
@@ -74,7 +75,7 @@ class ParticleSet:
 
     path: Path | None
     particles: pd.DataFrame
-    optics: pd.DataFrame | None
+    optics: pd.DataFrame
     other_blocks: dict[str, Table]
     dialect: str
     warnings: list[str]
@@ -109,6 +110,18 @@ class ParticleSet:
         """
         return self._checked(numbers, label)
 
+    def needed(self, label: str) -> NDArray[np.float64]:
+        """Return a particle column that is there, as ``numbers`` does."""
+        values = self.numbers(label)
+        assert values is not None
+        return values
+
+    def numbers_of_group(self, label: str) -> NDArray[np.float64] | None:
+        """Return a particle column as ``numbers`` does, else that of its optics group; None where neither has it."""
+        if label in self.particles or label not in self.optics:
+            return self.numbers(label)
+        return numbers(self.optics[label], label, path=self.path, what="in the optics table")[self.optics_index]
+
     def whole_numbers(self, label: str) -> NDArray[np.int64] | None:
         """Return a particle column as int64 of shape (n,), None where there is none; raises like ``numbers``."""
         return self._checked(whole_numbers, label)
@@ -129,7 +142,7 @@ class ParticleSet:
             elif (value := self.numbers(pixel)) is None:
                 value = zeros
             shifts.append(value)
-        stored = Poses(zeros if psi is None else psi, *shifts, self._choice("rlnIsFlip", (0, 1)))
+        stored = Poses(zeros if psi is None else psi, shifts[0], shifts[1], self._choice("rlnIsFlip", (0, 1)))
         return stored if self.magnification is None else corrected_poses(stored, self.magnification[self.optics_index])
 
     def psi_prior(self) -> NDArray[np.float64] | None:
@@ -144,11 +157,11 @@ class ParticleSet:
 
     def micrograph_names(self) -> list[str] | None:
         """Return rlnMicrographName of each particle; None where there is none."""
-        return self.particles["rlnMicrographName"].tolist() if "rlnMicrographName" in self.particles else None
+        return list(self.particles["rlnMicrographName"]) if "rlnMicrographName" in self.particles else None
 
     def image_names(self) -> list[str]:
         """Return rlnImageName of each particle."""
-        return self.particles[IMAGE_NAME].tolist()
+        return list(self.particles[IMAGE_NAME])
 
     def take(self, rows: ArrayLike) -> ParticleSet:
         """Return some rows (indices or a boolean mask), in the given order."""
@@ -188,7 +201,7 @@ class ParticleSet:
             columns
         )
         table = table.drop(columns=[label for label in drop if label in table])
-        changed = {}
+        changed: dict[str, Any] = {}
         if IMAGE_NAME in columns:
             names = split_image_names(table[IMAGE_NAME].tolist())
             changed = {
@@ -208,7 +221,7 @@ class ParticleSet:
         """Return the input file of a 0-based row and its 1-based row there, for messages."""
         return self.sources[int(self.source_index[row])], int(self.source_row[row])
 
-    def _checked(self, convert, label: str):
+    def _checked(self, convert: Callable[[pd.Series, str], NDArray[Number]], label: str) -> NDArray[Number] | None:
         if label not in self.particles:
             return None
         try:
@@ -236,7 +249,7 @@ def particles_in_memory(count: int, box: int, pixel_size_angstrom: float) -> Par
     names = [f"{row + 1:06d}@memory.mrcs" for row in range(count)]
     rows, zeros = np.arange(count), np.zeros(count, np.int32)
     return ParticleSet(
-        None, pd.DataFrame({IMAGE_NAME: names}), None, {}, "stack", [], [Path("memory.mrcs")], zeros, rows, zeros,
-        np.full(count, float(pixel_size_angstrom)), np.full(count, box, np.int32), None, [Path("memory.mrcs")], zeros,
-        rows + 1,
+        None, pd.DataFrame({IMAGE_NAME: names}), pd.DataFrame(index=range(1)), {}, "stack", [], [Path("memory.mrcs")],
+        zeros, rows, zeros, np.full(count, float(pixel_size_angstrom)), np.full(count, box, np.int32), None,
+        [Path("memory.mrcs")], zeros, rows + 1,
     )  # fmt: skip

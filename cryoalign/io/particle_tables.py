@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +60,15 @@ def _read_one(path: Path, datadir: Path | None, angpix: float | None) -> tuple[P
     particles = None
     try:
         particles = read_particles([path], datadir=datadir, angpix=angpix, check_stacks=False)
-        complete = (particles.box > 0).all()
     except InputError:
         if not path.is_file():
             raise
-        complete = False
-    if not complete:
-        try:  # the stacks know what the table does not say
+    if particles is None or not (particles.box > 0).all():
+        with suppress(InputError):  # the stacks know what the table does not say
             return read_particles([path], datadir=datadir, angpix=angpix), []
-        except InputError:
-            if particles is None:
-                # What a table without its stacks lacks is the better thing to say.
-                particles = read_particles([path], datadir=datadir, angpix=angpix, check_stacks=False)
+    if particles is None:
+        # What a table without its stacks lacks is the better thing to say.
+        particles = read_particles([path], datadir=datadir, angpix=angpix, check_stacks=False)
     return _with_names_from_here(particles, path, datadir)
 
 

@@ -97,14 +97,10 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
 
 
 def _listed(star: StarFile) -> list[str]:
-    for label in _NAMES:
-        for name, block in star.blocks.items():
-            if label in block:
-                names = star.table(name)[label].tolist()
-                if not names:
-                    raise InputError(f"empty table: data_{name} has no rows", path=star.path, line=star.lines[name])
-                return names
-    raise InputError(f"no table with {' or '.join(_NAMES)}", path=star.path)
+    name, label = next(((name, label) for label in _NAMES if (name := star.block_with(label)) is not None), ("", ""))
+    if not name:
+        raise InputError(f"no table with {' or '.join(_NAMES)}", path=star.path)
+    return [str(cell) for cell in star.filled(name)[label]]
 
 
 def listed_references(star: StarFile) -> tuple[list[str], float | None] | None:
@@ -114,7 +110,7 @@ def listed_references(star: StarFile) -> tuple[list[str], float | None] | None:
     """
     for name, block in star.blocks.items():
         if REFERENCE in block and len(block[REFERENCE]):
-            return star.table(name)[REFERENCE].tolist(), _pixel_size_of_star(star)
+            return list(star.table(name)[REFERENCE]), _pixel_size_of_star(star)
     return None
 
 

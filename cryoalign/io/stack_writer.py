@@ -94,7 +94,7 @@ class StackWriter:
             return
         block = np.ascontiguousarray(images, dtype="<f4")
         try:
-            _write_exactly(self._descriptor, memoryview(block.view(np.uint8)).cast("B"), self._offset(start_row))
+            _write_exactly(self._descriptor, block.view(np.uint8).data.cast("B"), self._offset(start_row))
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", path=self.path, row=start_row + 1) from None
 

@@ -56,7 +56,7 @@ class StackSource:
         if scratch_dir is None and any(header.compression for header in self._headers):
             scratch_dir = Path(tempfile.mkdtemp(prefix="cryoalign-"))
             weakref.finalize(self, shutil.rmtree, scratch_dir, ignore_errors=True)
-        self._files = [h.path if h.compression is None else unpacked(h, Path(scratch_dir)) for h in self._headers]
+        self._files = [h.path if scratch_dir is None else unpacked(h, Path(scratch_dir)) for h in self._headers]
 
     @property
     def box(self) -> int:
@@ -114,15 +114,13 @@ class StackSource:
         offset, consecutive = header.offset + frame * header.image_bytes, bool((np.diff(places) == 1).all())
         if header.dtype == np.float32 and consecutive:
             target = images[places[0] : places[0] + len(places)]
-            _read_exactly(descriptor, memoryview(target).cast("B"), offset, header)
+            _read_exactly(descriptor, target, offset, header)
             return
         step = max(1, _CONVERT_BYTES // header.image_bytes)
         for start in range(0, len(places), step):
             some = places[start : start + step]
             raw = np.empty((len(some), header.ny, header.nx), header.dtype)
-            _read_exactly(
-                descriptor, memoryview(raw.view(np.uint8)).cast("B"), offset + start * header.image_bytes, header
-            )
+            _read_exactly(descriptor, raw, offset + start * header.image_bytes, header)
             images[some] = raw
 
     def _common_box(self) -> int:
@@ -158,10 +156,10 @@ def _runs(places: NDArray[np.int64], frame: NDArray[np.int64]) -> list[NDArray[n
     return np.split(places, np.flatnonzero(np.diff(frame[places]) != 1) + 1)
 
 
-def _read_exactly(descriptor: int, target: memoryview, offset: int, header: MrcHeader) -> None:
-    done = 0
-    while done < len(target):
-        count = os.preadv(descriptor, [target[done:]], offset + done)
+def _read_exactly(descriptor: int, target: NDArray, offset: int, header: MrcHeader) -> None:
+    room, done = target.view(np.uint8).data.cast("B"), 0
+    while done < len(room):
+        count = os.preadv(descriptor, [room[done:]], offset + done)
         if count == 0:
             raise InputError("became shorter while it was read", path=header.path, hint="copy or write the file again")
         done += count
@@ -172,9 +170,7 @@ def read_images(header: MrcHeader, path: Path, start: int = 0, stop: int | None 
     stop = header.count if stop is None else stop
     raw = np.empty((stop - start, header.ny, header.nx), header.dtype)
     with _Descriptor(path) as descriptor:
-        _read_exactly(
-            descriptor, memoryview(raw.view(np.uint8)).cast("B"), header.offset + start * header.image_bytes, header
-        )
+        _read_exactly(descriptor, raw, header.offset + start * header.image_bytes, header)
     return raw.astype(np.float32)
 
 

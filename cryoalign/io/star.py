@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import pandas as pd
 import starfile
@@ -24,7 +25,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.columns import text_series
 from cryoalign.io.star_check import Block, scan_star
 
-Table = pd.DataFrame | dict[str, str]
+Table: TypeAlias = "pd.DataFrame | dict[str, str]"
 """A loop is a DataFrame of str, a list of pairs a dict."""
 Loop = dict[str, list[str]]
 """A loop to be written, as columns of text: cheap where a file has thousands of small ones."""
@@ -51,6 +52,17 @@ class StarFile:
         if isinstance(block, pd.DataFrame):
             return block
         return pd.DataFrame({label: [value] for label, value in block.items()}, dtype=str)
+
+    def block_with(self, label: str) -> str | None:
+        """Return the name of the first block that has a label."""
+        return next((name for name, block in self.blocks.items() if label in block), None)
+
+    def filled(self, name: str) -> pd.DataFrame:
+        """Return a block as a table; raise InputError where it has no rows."""
+        table = self.table(name)
+        if table.empty:
+            raise InputError(f"empty table: data_{name} has no rows", path=self.path, line=self.lines[name])
+        return table
 
 
 def read_star(path: str | os.PathLike[str]) -> StarFile:
@@ -226,7 +238,7 @@ def _loop_head(labels: tuple[str, ...]) -> list[str]:
 def _rows_that_need_care(column: list[object]) -> list[int]:
     """List the cells that cannot go through the library as they are; a column without any is the fast way out."""
     try:
-        text = "\x1f" + "\x1f".join(column) + "\x1f"
+        text = "\x1f" + "\x1f".join(cast("list[str]", column)) + "\x1f"
     except TypeError:  # a cell that is no text: the slow way finds it
         text = ""
     plain = not text.encode("utf-8", "surrogateescape").translate(None, _PLAIN_BYTES)

@@ -167,11 +167,11 @@ def simulate_graph(recipe: GraphRecipe) -> SimulatedGraph:
     angle, mirror = np.empty(edges, np.float32), np.zeros(edges, bool)
     shift, inlier = np.zeros((edges, 2), np.float32), np.empty(edges, bool)
     for start in range(0, edges, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        found, inlier[part] = _edge_poses(r, i[part], j[part], truth, false, grouped, errors, jitter)
+        here = slice(start, start + _CHUNK)
+        found, inlier[here] = _edge_poses(r, i[here], j[here], truth, false, grouped, errors, jitter)
         # Rounded to single precision, -180 must not come back in.
-        angle[part] = np.where(found.psi.astype(np.float32) == -180, 180, found.psi)
-        mirror[part], shift[part, 0], shift[part, 1] = found.mirror, found.dx, found.dy
+        angle[here] = np.where(found.psi.astype(np.float32) == -180, 180, found.psi)
+        mirror[here], shift[here, 0], shift[here, 1] = found.mirror, found.dx, found.dy
     return SimulatedGraph(i, j, angle, mirror, shift, inlier, truth, component_ids(r.nodes, i, j))
 
 
@@ -225,7 +225,7 @@ def component_ids(n: int, i: NDArray[np.integer], j: NDArray[np.integer]) -> NDA
 
 def _random_poses(r: GraphRecipe, rng: np.random.Generator) -> Poses:
     psi, flip, shift = rng.uniform(-180, 180, r.nodes), rng.random(r.nodes) < 0.5, rng.standard_normal((2, r.nodes))
-    return Poses(psi, *(r.shift_sd_px * shift), flip & r.mirrors)
+    return Poses(psi, r.shift_sd_px * shift[0], r.shift_sd_px * shift[1], flip & r.mirrors)
 
 
 def _pairs(r: GraphRecipe, members: list[NDArray[np.int64]]) -> Pairs:

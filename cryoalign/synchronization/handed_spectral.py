@@ -90,8 +90,8 @@ def handed_vectors(
         start = np.stack([plain + flipped, 1j * (plain - flipped)], axis=1)
         start = start / np.maximum(root, 1e-30)[:, None]
     values, vectors = _leading(product, graph.n, [seed, 23, k], start, tolerance)
-    v, w = (root * vectors[:, 0], root * vectors[:, 1])
-    hands = np.stack([v - 1j * w, np.conj(v + 1j * w)])
+    v, w = root * vectors[:, 0], root * vectors[:, 1]
+    hands: NDArray[np.complex128] = np.stack([v - 1j * w, np.conj(v + 1j * w)])
     size = np.sqrt(np.sum(np.abs(hands) ** 2, axis=0))
     return HandedVectors(values, hands / np.where(size > 0, size, 1))
 

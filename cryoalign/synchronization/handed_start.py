@@ -91,13 +91,11 @@ def _hands(psi: NDArray[np.float64], flips: NDArray[np.bool_], k: int) -> NDArra
 
 def _aligned(found: NDArray[np.complex128], expected: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Give a frequency the common phase and hand that agree best with what is expected."""
-    best = None
-    for hands in (found, np.conj(found[::-1])):
-        overlap = np.einsum("hn,hn->", np.conj(hands), expected)
-        if best is None or abs(overlap) > abs(best[0]):
-            best = overlap, hands
-    overlap, hands = best
-    return hands * (overlap / abs(overlap) if abs(overlap) > 0 else 1.0)
+    both = found, np.conj(found[::-1])
+    overlap = [np.einsum("hn,hn->", np.conj(hands), expected) for hands in both]
+    best = int(abs(overlap[1]) > abs(overlap[0]))
+    turn = overlap[best] / abs(overlap[best]) if abs(overlap[best]) > 0 else 1.0
+    return np.asarray(both[best] * turn)
 
 
 def _peaks(

@@ -129,8 +129,7 @@ def _residual(edges: EdgeList, centre: NDArray, wanted: NDArray) -> NDArray[np.f
 
 def _incidence(edges: EdgeList, flow: NDArray) -> NDArray[np.float64]:
     """Return what flows into each image less what flows out."""
-    into: NDArray[np.float64] = np.bincount(edges.j, flow, edges.n)
-    return into - np.bincount(edges.i, flow, edges.n)
+    return np.asarray(np.bincount(edges.j, flow, edges.n) - np.bincount(edges.i, flow, edges.n))
 
 
 def _scale(residual: NDArray, prior: NDArray, n: int) -> float:
