@@ -212,17 +212,12 @@ class MeasureAligner:
         """Keep the better answer of each image; its margin also counts against the other one."""
         sign = -1.0 if self.plan.measure.lower_is_better else 1.0
         take = sign * second.score > sign * first.score
-        poses = Poses(
-            *(np.where(take, getattr(second.poses, c), getattr(first.poses, c)) for c in ("psi", "dx", "dy", "mirror"))
+        reference, score, own = (
+            np.where(take, getattr(second, c), getattr(first, c)) for c in ("reference", "score", "margin")
         )
-        own = np.where(take, second.margin, first.margin)
-        return (
-            Matches(
-                np.where(take, second.reference, first.reference), poses, np.where(take, second.score, first.score),
-                np.minimum(own, np.abs(second.score - first.score)),
-            ),
-            np.where(take, second_limit, first_limit),
-        )  # fmt: skip
+        margin = np.minimum(own, np.abs(second.score - first.score))
+        best = Matches(reference, Poses.where(take, second.poses, first.poses), score, margin)
+        return best, np.where(take, second_limit, first_limit)
 
     def _correlation(
         self, images: NDArray[np.float32], found: Matches

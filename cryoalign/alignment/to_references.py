@@ -129,13 +129,7 @@ def _better(first: SearchResult, second: SearchResult) -> SearchResult:
     margin = np.minimum(np.where(take, second.margin, first.margin), np.abs(second.score - first.score))
     names = ("reference", "score", "psi_error_deg", "shift_error_px", "scale", "at_limit")
     chosen = {name: np.where(take, getattr(second, name), getattr(first, name)) for name in names}
-    poses = Poses(
-        *(
-            np.where(take, getattr(second.poses, name), getattr(first.poses, name))
-            for name in ("psi", "dx", "dy", "mirror")
-        )
-    )
-    return replace(first, poses=poses, margin=margin, **chosen)
+    return replace(first, poses=Poses.where(take, second.poses, first.poses), margin=margin, **chosen)
 
 
 def origin_change(poses: Poses, origin: NDArray[np.float64]) -> NDArray[np.float64]:

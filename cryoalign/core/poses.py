@@ -75,6 +75,11 @@ class Poses:
         )
         return cls(psi, dx, dy, mirror)
 
+    @classmethod
+    def where(cls, first: NDArray[np.bool_], one: Poses, other: Poses) -> Poses:
+        """Return the poses of ``one`` where ``first``, bool (n,), those of ``other`` elsewhere."""
+        return cls(*(np.where(first, getattr(one, c), getattr(other, c)) for c in ("psi", "dx", "dy", "mirror")))
+
     def take(self, rows: ArrayLike) -> Poses:
         """Return the poses of some rows (indices or a boolean mask)."""
         rows = np.asarray(rows)

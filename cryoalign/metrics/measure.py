@@ -85,11 +85,11 @@ class SearchLimits:
     psi_half_width_deg: float | None = None
     translation: Translation | None = None
 
-    def window(self, image: int) -> tuple[float, float] | None:
-        """Return the centre and the half width in degrees for an image; None for the full circle."""
+    def windows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], float] | None:
+        """Return the centres, (rows,), and the half width in degrees for some images; None for the full circle."""
         if self.psi_centre_deg is None or self.psi_half_width_deg is None or self.psi_half_width_deg >= 180.0:
             return None
-        return float(self.psi_centre_deg[image]), float(self.psi_half_width_deg)
+        return np.asarray(self.psi_centre_deg, dtype=np.float64)[rows], float(self.psi_half_width_deg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +140,9 @@ class PairTable:
         value, psi, dx, dy = (np.zeros((a, b)) for _ in range(4))
         return cls(value, psi, dx, dy, np.zeros((a, b), bool))
 
-    def poses(self) -> Poses:
-        """Return the poses of all pairs, row by row."""
-        return Poses(self.psi_deg.ravel(), self.dx.ravel(), self.dy.ravel(), self.mirror.ravel())
+    def poses(self, at: Any = ...) -> Poses:
+        """Return the poses of some pairs, by an index of the table, or of all, row by row."""
+        return Poses(*(column[at].ravel() for column in (self.psi_deg, self.dx, self.dy, self.mirror)))
 
 
 class Ranking(ABC):

@@ -111,10 +111,9 @@ def best_matches(table: PairTable, next_value: NDArray[np.float64], *, lower_is_
         rest = cost.copy()
         rest[best, everyone] = np.inf
         other = rest.min(axis=0)
-    columns = (table.psi_deg, table.dx, table.dy, table.mirror)
     return Matches(
         reference=best.astype(np.int64),
-        poses=Poses(*(column[best, everyone] for column in columns)),
+        poses=table.poses((best, everyone)),
         score=table.value[best, everyone],
         margin=np.maximum(other - cost[best, everyone], 0.0),
         found=None if table.found is None else table.found[best, everyone],
@@ -142,9 +141,8 @@ def lowest(
     step = np.where(bend > 0, 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0)
     step = np.clip(step, -0.5, 0.5)
     psi = wrap_degrees((best + step) * (360.0 / n_angles))
-    if closed is not None:
-        centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
-        half = float(limits.psi_half_width_deg or 0.0)
+    if window := limits.windows(rows):
+        centre, half = window
         psi = wrap_degrees(centre + np.clip(wrap_degrees(psi - centre), -half, half))
     return psi, np.maximum(least - 0.25 * (left - right) * step, 0.0)
 
@@ -171,9 +169,9 @@ def next_lowest(
 
 def _outside(limits: SearchLimits, rows: NDArray[np.int64], n_angles: int) -> NDArray[np.bool_] | None:
     """Mark samples outside the windows of images, with half a sample of grace, (rows, n_angles); None: no windows."""
-    if limits.window(int(rows[0])) is None:
+    window = limits.windows(rows)
+    if window is None:
         return None
-    step = 360.0 / n_angles
-    centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
+    (centre, half), step = window, 360.0 / n_angles
     away = np.abs(wrap_degrees(np.arange(n_angles) * step - centre[:, None]))
-    return np.asarray(away > float(limits.psi_half_width_deg or 0.0) + 0.5 * step)
+    return np.asarray(away > half + 0.5 * step)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.names import measure
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.sliced.angle_curve import curves
-from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
-from cryoalign.metrics.sliced.wiener_split import known_of_stack
+from cryoalign.metrics.sliced.angle_curve import Harmonics, curves, harmonics
+from cryoalign.metrics.sliced.polar_euclidean import euclidean_columns
+from cryoalign.metrics.sliced.sinogram import LineTransform, line_gain, line_layout
+from cryoalign.metrics.sliced.wiener_split import known_of_stack, masked_images, masked_noise_power, wiener_gain
 
 from . import digits
 from .digits import Group
@@ -32,6 +33,16 @@ MASK_PX = 16.0
 """Radius of the mask of noisy images; clean ones are masked by the box."""
 SIZES = (64, 128, 256, 512, 1024, 2048)
 _POLAR = "euclidean (polar)"
+
+
+def polar_harmonics(images: NDArray[np.float32], known: Preparation) -> Harmonics:
+    """Mask, filter and expand images (n, L, L) where they are, for Euclidean curves over the angle."""
+    layout = line_layout(images.shape[-1])
+    transform, gain = LineTransform(layout), np.ones(1, np.float32)
+    if known.noise_spectrum is not None and known.stack_spectrum is not None:
+        wiener = wiener_gain(known.stack_spectrum, masked_noise_power(known, layout.box))
+        gain = line_gain(layout, 0.0, wiener)
+    return harmonics([euclidean_columns(transform(m) * gain, layout) for m in masked_images(images, known)])
 
 
 def errors(name: str, group: Group, known: Preparation, limits: SearchLimits, **options: object) -> NDArray:

@@ -25,7 +25,9 @@ from .settings import Settings
 from .toy_molecules import DEFORMED, SHAPES, Projections, directions, rigid
 
 BOX, PIXEL, IMAGES, K = 48, 4.0, 200, 5
-MEASURES = ("euclidean", "sw", "rfsw")
+RANKED = "rfsw-ncc"
+"""What is held against ``euclidean``."""
+MEASURES = ("euclidean", "sw", RANKED)
 SLOW, FEW = "wavelet-emd", 60
 """What takes 17 ms a pair sees the first images of the first seed only; ``euclidean`` is repeated on these."""
 TOY = "toy projections"
@@ -130,7 +132,7 @@ def has_wavelets() -> bool:
 
 
 def run_toy_neighbours(settings: Settings) -> Room:
-    """True angles to the 5 nearest of 200 clean projections, rfsw and others over euclidean, rigid and deformed."""
+    """True angles to the 5 nearest of 200 clean projections, rfsw-ncc and others over euclidean, rigid and deformed."""
     room = settings.room("toy_neighbours")
     solid, quoted = sets()
     count = FEW if settings.quick else IMAGES
@@ -156,7 +158,7 @@ def run_toy_neighbours(settings: Settings) -> Room:
         error = np.std(values, ddof=1) / np.sqrt(len(values))
         shown = f"{FEW}, first seed" if measure == SLOW else f"{count}, {len(settings.seeds)} seeds"
         note = f"+- {error:.3f} over {len(values)} sets of {len(solid)} molecules; K = {K} of {shown}"
-        bar = 1.0 if measure == "rfsw" else None
+        bar = 1.0 if measure == RANKED else None
         room.add(f"rigid molecules: angles of {measure} over euclidean, mean", float(np.mean(values)), bar, note=note)
     if not has_wavelets():
         room.skip(SLOW, "PyWavelets is not installed")
@@ -166,8 +168,8 @@ def run_toy_neighbours(settings: Settings) -> Room:
 def _add_set(room: Room, name: str, sums: dict[str, list[NDArray]]) -> None:
     """Quote one molecule: mean angles, and paired differences over images."""
     plain = np.concatenate(sums["euclidean"])
-    gain = np.concatenate(sums["rfsw"]) - plain
+    gain = np.concatenate(sums[RANKED]) - plain
     error = gain.std(ddof=1) / np.sqrt(len(gain))
-    others = ", ".join(f"{m} {np.concatenate(v).mean():.1f}" for m, v in sums.items() if m != "rfsw")
-    note = f"{others}; rfsw - euclidean {gain.mean():+.1f} +- {error:.1f}, paired"
-    room.add(f"{name}: mean angle to the {K} nearest by rfsw, deg", np.concatenate(sums["rfsw"]).mean(), note=note)
+    others = ", ".join(f"{m} {np.concatenate(v).mean():.1f}" for m, v in sums.items() if m != RANKED)
+    note = f"{others}; {RANKED} - euclidean {gain.mean():+.1f} +- {error:.1f}, paired"
+    room.add(f"{name}: mean angle to the {K} nearest by {RANKED}, deg", np.concatenate(sums[RANKED]).mean(), note=note)

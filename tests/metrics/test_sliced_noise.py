@@ -12,8 +12,9 @@ from cryoalign.metrics.automatic import choice, sliced_weight
 from cryoalign.metrics.measure import Preparation, SearchLimits
 from cryoalign.metrics.names import measure
 from cryoalign.metrics.pair_search import lowest
-from cryoalign.metrics.sliced.angle_curve import curves
-from cryoalign.metrics.sliced.polar_euclidean import polar_harmonics
+from cryoalign.metrics.sliced.angle_curve import curves, harmonics
+from cryoalign.metrics.sliced.polar_euclidean import euclidean_columns
+from cryoalign.metrics.sliced.sinogram import LineTransform, line_gain, line_layout
 from cryoalign.metrics.sliced.wiener_split import (
     LineReader,
     known_of_stack,
@@ -26,6 +27,16 @@ from helpers.blobs import Blobs, random_blobs, random_poses
 from helpers.mnist_digits import apart, padded, posed, read_digits, sets
 
 ROTATIONS = SearchLimits()
+
+
+def polar_harmonics(images, known):
+    """Mask, filter and expand images where they are, for Euclidean curves over the angle."""
+    layout = line_layout(images.shape[-1])
+    transform, gain = LineTransform(layout), np.float32(1.0)
+    if known.noise_spectrum is not None:
+        wiener = wiener_gain(known.stack_spectrum, masked_noise_power(known, layout.box))
+        gain = line_gain(layout, 0.0, wiener)
+    return harmonics([euclidean_columns(transform(m) * gain, layout) for m in masked_images(images, known)])
 
 
 def euclidean_angles(reference, images, background):

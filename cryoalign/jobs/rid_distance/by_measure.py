@@ -215,9 +215,7 @@ def _poses_of(poses: dict[str, NDArray], i: NDArray[np.int64], j: NDArray[np.int
     """Return the poses that bring j onto i: as they were found, or the inverse of those found for (j, i)."""
     low, high = np.minimum(i, j), np.maximum(i, j)
     found = Poses(*(poses[name][low, high] for name in ("psi_deg", "dx", "dy", "mirror")))
-    back = found.inverse()
-    columns = ("psi", "dx", "dy", "mirror")
-    return Poses(*(np.where(i < j, getattr(found, name), getattr(back, name)) for name in columns))
+    return Poses.where(i < j, found, found.inverse())
 
 
 def _pairs(p: RidDistanceParameters, distance: NDArray, poses: dict[str, NDArray], prepared: Prepared, words: str):  # type: ignore[no-untyped-def]

@@ -6,7 +6,6 @@ dE/dpose is the sum over the mask of dE/dpixel (the measure's) times dpixel/dpos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ def climb(
     row: int,
     moving: MovingImages,
     max_shift_px: float,
-    windows: Sequence[tuple[float, float] | None] | None,
+    windows: tuple[NDArray[np.float64], float] | None,
 ) -> None:
     """Send all poses downhill at one level, in place.
 
@@ -63,7 +62,7 @@ def climb(
     max_shift_px
         Radius of the disc of shifts, in pixels of the raw images.
     windows
-        Centre and half width of psi for each image, in degrees; None = free.
+        Centre of psi for each image, and half width, in degrees; None = free.
     """
     fixed, sign = reference_pixels(level, row), 1.0 if measure.lower_is_better else -1.0
 
@@ -88,16 +87,13 @@ def climb(
     climbers.pose, climbers.cost = descend(energy, climbers.pose, settings, _ranges(climbers, windows))
 
 
-def _ranges(climbers: Climbers, windows: Sequence[tuple[float, float] | None] | None) -> NDArray[np.float64] | None:
+def _ranges(climbers: Climbers, windows: tuple[NDArray[np.float64], float] | None) -> NDArray[np.float64] | None:
     """Return lowest and highest psi of each climber, (m, 2), on the side of the circle where it stands."""
-    if windows is None or all(window is None for window in windows):
+    if windows is None:
         return None
-    ranges = np.empty((len(climbers.image), 2))
-    for i, image in enumerate(climbers.image):
-        centre, half = windows[image] or (0.0, np.inf)
-        middle = climbers.pose[i, 0] + wrap_degrees(centre - climbers.pose[i, 0])
-        ranges[i] = middle - half, middle + half
-    return ranges
+    psi, (centre, half) = climbers.pose[:, 0], windows
+    middle = psi + wrap_degrees(centre[climbers.image] - psi)
+    return np.stack([middle - half, middle + half], axis=1)
 
 
 @njit(cache=True, nogil=True, **KERNEL)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.masks import background_region, background_statistics, soft_disc
-from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from cryoalign.core.search.search import Searcher, SearchSettings, plan_search
 from cryoalign.core.tiles import TILE
@@ -72,8 +71,7 @@ class ClosedFormMeasure(PixelMeasure):
         runner_up = np.empty(table.value.shape)
         everyone, known = np.arange(len(images)), images.level(images.box)
         for a in range(len(references)):
-            poses = Poses(table.psi_deg[a], table.dx[a], table.dy[a], table.mirror[a])
-            table.value[a] = self.values_at(references, a, images, everyone, poses)
+            table.value[a] = self.values_at(references, a, images, everyone, table.poses(a))
             contrast = references.level(references.box).statistics[a, 1] * known.statistics[:, 1]
             pixels = len(known.inside)
             runner_up[a] = self.at_lower_peak(table.value[a], Lost(lost[a] / pixels, contrast, pixels))
@@ -115,8 +113,7 @@ def _by_core(references: PixelFeatures, images: PixelFeatures, limits: SearchLim
 
 def _at_other_angles(references: PixelFeatures, images: PixelFeatures, table: PairTable) -> NDArray[np.float64]:
     """Return what the best other angle adds to the sum of squares of the aligned images of the first reference."""
-    poses = Poses(table.psi_deg[0], table.dx[0], table.dy[0], table.mirror[0])
-    aligned = PixelFeatures(resample(images.images, poses), images.background)
+    aligned = PixelFeatures(resample(images.images, table.poses(0)), images.background)
     still = SearchLimits(psi_centre_deg=np.zeros(len(images)), psi_half_width_deg=0.5 * APART_DEG)
     fixed, moved = (_polar(features) for features in (references.take(np.arange(1)), aligned))
     lost = np.zeros(table.value.shape)
@@ -161,7 +158,5 @@ def without_background(images: NDArray[np.float32], radius_px: float) -> NDArray
 
 
 def _windows(limits: SearchLimits, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    if limits.window(int(rows[0])) is None:
-        return None
-    centre = np.asarray(limits.psi_centre_deg, dtype=np.float64)[rows]
-    return centre[:, None] + np.array([-1.0, 1.0]) * float(limits.psi_half_width_deg or 0.0)
+    window = limits.windows(rows)
+    return None if window is None else window[0][:, None] + np.array([-1.0, 1.0]) * window[1]

@@ -58,10 +58,11 @@ class LadderMeasure(PixelMeasure):
             tile = images.take(rows)
             moving = [MovingImages(tile.level(box)) for box in boxes]
             shifted = [_shifted(tile.level(boxes[0]), i, grid) for i in range(len(rows))]
-            windows = [limits.window(int(row)) for row in rows]
+            windows = limits.windows(rows)
+            window_of = [None] * len(rows) if windows is None else [(centre, windows[1]) for centre in windows[0]]
             for a in range(len(references)):
                 peaks = [
-                    best_peaks(sign * self.grid(turned[a], shifted[i]), grid, PEAKS, windows[i])
+                    best_peaks(sign * self.grid(turned[a], shifted[i]), grid, PEAKS, window_of[i])
                     for i in range(len(rows))
                 ]
                 climbers = _start(peaks)
@@ -84,10 +85,10 @@ class LadderMeasure(PixelMeasure):
         rows: NDArray[np.int64],
     ) -> None:
         """Let the same pose turned by ten degrees either way be a runner-up too: there may be no other peak."""
-        sign = 1.0 if self.lower_is_better else -1.0
+        sign, best = 1.0 if self.lower_is_better else -1.0, table.poses((row, rows))
         for turn in (-APART_DEG, APART_DEG):
-            psi, dx, dy, mirror = (v[row, rows] for v in (table.psi_deg, table.dx, table.dy, table.mirror))
-            value = self.values_at(references, row, tile, np.arange(len(rows)), Poses(psi + turn, dx, dy, mirror))
+            turned = Poses(best.psi + turn, best.dx, best.dy, best.mirror)
+            value = self.values_at(references, row, tile, np.arange(len(rows)), turned)
             runner_up[row, rows] = np.minimum(runner_up[row, rows], sign * value)
 
 

@@ -50,14 +50,10 @@ class Level:
         """Side in pixels of the level."""
         return self.images.shape[-1]
 
-    def take(self, rows: slice | NDArray[np.int64]) -> Level:
-        """Return the level of some of the images."""
-        return Level(self.images[rows], self.scale, self.inside, self.statistics[rows])
 
-
-def band_boxes(box: int, lowest: int = LOWEST_BOX) -> list[int]:
+def band_boxes(box: int) -> list[int]:
     """Return the sides of the levels, coarse to fine, the last the box itself."""
-    boxes, side = [], float(lowest)
+    boxes, side = [], float(LOWEST_BOX)
     while side < _WHOLE * box:
         boxes.append(round(side))
         side *= _STEP

@@ -1,4 +1,4 @@
-"""Euclidean distance at all rotations from radial lines: the other half of the fusion, and a yardstick of cost.
+"""Euclidean distance at all rotations from radial lines: the other half of the fusion.
 
 The squared distance of two images is the integral of |F - G|^2 over the Fourier plane, on lines a sum with weight k. A
 real image's transform at the opposite angle is its conjugate, so that Re F + Im F on the full circle holds all of it
@@ -11,10 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.metrics.measure import Preparation
-from cryoalign.metrics.sliced.angle_curve import Harmonics, harmonics
 from cryoalign.metrics.sliced.sinogram import LineLayout
-from cryoalign.metrics.sliced.wiener_split import LineReader
 
 
 def euclidean_columns(lines: NDArray[np.complex64], layout: LineLayout) -> NDArray[np.float32]:
@@ -28,11 +25,3 @@ def euclidean_columns(lines: NDArray[np.complex64], layout: LineLayout) -> NDArr
     np.subtract(lines.real, lines.imag, out=columns[half:])
     columns *= weight.astype(np.float32)
     return columns
-
-
-def polar_harmonics(images: NDArray[np.float32], background: Preparation) -> Harmonics:
-    """Mask, filter and transform images, float32 (n, L, L), for Euclidean curves in the square of their units."""
-    reader = LineReader(images, background)
-    layout = reader.layout
-    columns = [euclidean_columns(reader.lines(i), layout) for i in range(len(images))]
-    return harmonics(columns, (layout.n_angles, layout.n_frequencies))

@@ -137,18 +137,14 @@ class LineReader:
             self._gain = line_gain(self.layout, 0.0, self._ring_gain)
             self.snr = estimated_snr(power, noise, background, box)
 
-    def lines(self, row: int) -> NDArray[np.complex64]:
-        """Return the lines of one image, masked where the box's centre is, complex64 (half, n_frequencies)."""
-        return self._filtered(masked_images(self._images[row : row + 1], self._background)[0])
-
     def centred_lines(self, row: int) -> tuple[NDArray[np.complex64], tuple[int, int]]:
-        """Return the lines of one image, masked about its own centre, and the pixels (x, y) it was moved there by."""
+        """Return the lines of one image, masked about its own centre, and the pixels (x, y) it was moved there by.
+
+        Lines are complex64 (half, n_frequencies).
+        """
         image = self._images[row]
         radius = self._background.radius(image.shape[-1])
         density = image if self._ring_gain is None else apply_ring_gain(image[None], self._ring_gain)[0]
         masked, moved = masked_about(image, centre_of_density(density, radius, EDGE_PX), radius, EDGE_PX)
-        return self._filtered(masked), moved
-
-    def _filtered(self, masked: NDArray[np.float32]) -> NDArray[np.complex64]:
         lines = self._transform(masked)
-        return lines if self._gain is None else lines * self._gain
+        return lines if self._gain is None else lines * self._gain, moved
