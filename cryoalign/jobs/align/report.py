@@ -74,7 +74,8 @@ def write_report(
         flag=aligned.flag[good], flag_meanings=FLAGS, mirrors=p.mirror,
         max_shift_angstrom=max(g.max_shift_px * g.pixel_size_angstrom for g in plan.geometries),
         local_search_deg=p.local, growth=_growth(plan, aligned, averages, p.threads),
-        guard=verdicts[-1] if verdicts else None, null_test=null, noise=noise if len(noise) <= MOST_SPECTRA else (), **_examples(plan, aligned, good),
+        guard=verdicts[-1] if verdicts else None, null_test=null,
+        noise=noise if len(noise) <= MOST_SPECTRA else (), **_examples(plan, aligned, good),
     )  # fmt: skip
     run.staged("report.html").write_text(build_align_page(facts, data), encoding="utf-8")
     run.staged("montage.png").write_bytes(draw_align_montage(facts, data))
