@@ -66,6 +66,8 @@ class Alignment:
         Normalised correlation with it in [-1, 1], and by how much the best is better than another, (n,).
     psi_error_deg, shift_error_px
         Standard errors of angle and shift, (n,).
+    skipped
+        0, or why an image could not be used (``on_bad_image="skip"``), (n,).
     averages
         Of the images of each reference, (m, L, L), with their halves and FRC.
     """
@@ -76,6 +78,7 @@ class Alignment:
     margin: NDArray[np.float64]
     psi_error_deg: NDArray[np.float64]
     shift_error_px: NDArray[np.float64]
+    skipped: NDArray[np.int8]
     averages: ClassAverages
 
 
@@ -151,9 +154,7 @@ def align(
     from cryoalign.passes.align.plan import plan_align
     from cryoalign.passes.align.settings import AlignSettings
 
-    told = settings_named(
-        AlignSettings, settings | {"ctf": ctf is not False, "resize_reference": True, "halves": False}
-    )
+    told = settings_named(AlignSettings, settings, ctf=ctf is not False, resize_reference=True, halves=False)
     with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
         given = np.asarray(references, np.float32).reshape(-1, *np.shape(references)[-2:])
         pixel = reference_pixel_size_angstrom or source.most.pixel_size_angstrom
@@ -162,7 +163,7 @@ def align(
             found = merge_parts(plan, store, ranges)
         return Alignment(
             found.poses, found.reference, found.score, found.margin, found.psi_error_deg, found.shift_error_px,
-            averages_of(plan, found),
+            found.skipped, averages_of(plan, found),
         )  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def average(
     from cryoalign.passes.average.plan import plan_average
     from cryoalign.passes.average.settings import AverageSettings
 
-    told = settings_named(AverageSettings, settings | ({"plain": True} if ctf is False else {}))
+    told = settings_named(AverageSettings, settings, **({"plain": True} if ctf is False else {}))
     with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
         n = len(source)
         placed = source.particles.poses() if poses is None else poses
@@ -268,7 +269,7 @@ def neighbours(
     from cryoalign.passes.prepare.graph import graph_of_lists
     from cryoalign.passes.prepare.settings import ComparisonSettings
 
-    told = settings_named(ComparisonSettings, settings | {"ctf": ctf is not False})
+    told = settings_named(ComparisonSettings, settings, ctf=ctf is not False)
     with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
         prepared = prepared_images(told, source, warn=_warn)
         kept = min(k, len(prepared.rows) - 1)
@@ -317,7 +318,7 @@ def classify(
     from cryoalign.passes.prepare.compared import search_settings
     from cryoalign.passes.prepare.settings import DEFAULT_K, ComparisonSettings
 
-    told = settings_named(ComparisonSettings, settings | {"ctf": ctf is not False})
+    told = settings_named(ComparisonSettings, settings, ctf=ctf is not False)
     with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
         prepared = prepared_images(told, source, warn=_warn)
         most = len(prepared.rows) - 1

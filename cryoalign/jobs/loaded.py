@@ -121,6 +121,10 @@ class Run:
                 return self.path / name
         raise InputError(f"this run of {self.command} wrote no {names[0]}", path=self.path)
 
+    def __repr__(self) -> str:
+        """Say which run it is."""
+        return f"Run({str(self.path)!r}: {self.command}, exit status {self.exit_status})"
+
     def _repr_html_(self) -> str:
         """Say in a notebook what was done, what came out, and where the report is."""
         counts = {name: value for name, value in self.counts.items() if isinstance(value, (int, float, str))}

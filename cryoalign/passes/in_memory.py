@@ -32,19 +32,19 @@ Progress = Callable[[int, int], None]
 _PART_ROWS = 512
 
 
-def settings_named(kind: type[S], given: dict[str, object]) -> S:
-    """Return settings of a kind.
+def settings_named(kind: type[S], given: dict[str, object], **fixed: object) -> S:
+    """Return settings of a kind, of which some are fixed and cannot be given.
 
     Raises
     ------
     InputError
         If there is no setting of a name.
     """
-    known = sorted(field.name for field in fields(kind))  # type: ignore[arg-type]
+    known = sorted({field.name for field in fields(kind)} - set(fixed))  # type: ignore[arg-type]
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise InputError("there is no such setting", value=unknown[0], hint=f"there are {', '.join(known)}")
-    return kind(**given)
+    return kind(**given, **fixed)
 
 
 @contextmanager

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cryoalign.core.errors import InputError
+from cryoalign.runs.parameters import Checked
 
 OnBadImage = Literal["error", "skip"]
 NoiseGroup = Literal["optics", "micrograph"]
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
 Edge = Literal["wrap", "mirror", "zero", "mean"]
-CHOICES: dict[str, Any] = {
-    "on_bad_image": OnBadImage, "noise_group": NoiseGroup, "interpolation": Interpolation, "edge": Edge,
-}  # fmt: skip
-"""Settings that are one of a few words."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
+class TableOptions(Checked):
     """Which particles.
 
     Attributes
@@ -45,14 +42,17 @@ class TableOptions:
     limit: int | None = None
     apply_mag_matrix: bool = False
 
-    def refuse_no_particles(self) -> None:
-        """Refuse an empty list of inputs."""
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
         if not self.inputs:
             raise InputError("no particles given")
+        super().__post_init__()
+        self.check_numbers("angpix")
+        self.check_numbers("limit", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings:
+class ImageSettings(Checked):
     """How pixels are read and where the particle is.
 
     Attributes
@@ -71,6 +71,12 @@ class ImageSettings:
     on_bad_image: OnBadImage = "error"
     mask_diameter: float | None = None
     ctf_intact_first_peak: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_numbers("mask_diameter")
+        self.check_choices({"on_bad_image": OnBadImage})
 
     @property
     def uses_ctf(self) -> bool:
@@ -94,6 +100,11 @@ class NoisyImageSettings(ImageSettings):
     whiten: bool = True
     noise_group: NoiseGroup = "optics"
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_choices({"noise_group": NoiseGroup})
+
     @property
     def uses_ctf(self) -> bool:
         """Whether the CTF is looked for."""
@@ -101,7 +112,7 @@ class NoisyImageSettings(ImageSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResamplingSettings:
+class ResamplingSettings(Checked):
     """How poses are applied to pixels.
 
     Attributes
@@ -115,6 +126,11 @@ class ResamplingSettings:
     interpolation: Interpolation = "fourier"
     edge: Edge | None = None
     normalize: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_choices({"interpolation": Interpolation, "edge": Edge})
 
     @property
     def resolved_edge(self) -> Edge:

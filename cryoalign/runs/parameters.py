@@ -18,39 +18,14 @@ def option_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What every command is told about its run; commands add their own.
+class Checked:
+    """What options and settings have in common: values that cannot be meant are refused when they are made."""
 
-    Attributes
-    ----------
-    output
-        Run directory.
-    threads
-        Cannot change a result.
-    resume, overwrite
-        How the run treats what is in its directory.
-
-    Raises
-    ------
-    InputError
-        For values that contradict each other or make no sense.
-    """
-
-    output: Path
-    threads: int = 1
-    resume: bool = False
-    overwrite: bool = False
-
-    command: ClassVar[str]
-    """As users type it."""
     spelling: ClassVar[Mapping[str, str]] = {}
     """Options that are not called like their parameters."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        self.check_numbers("threads", at_least=1)
-        self.refuse_together(("resume", "overwrite"))
+        """Refuse what cannot be meant: subclasses add to it."""
 
     @classmethod
     def option_of(cls, name: str) -> str:
@@ -80,6 +55,40 @@ class RunOptions:
             if getattr(self, one) not in (None, False) and getattr(self, other) not in (None, False):
                 what = f"{self.option_of(one)} and {self.option_of(other)} exclude each other"
                 raise InputError(what, hint=hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Checked):
+    """What every command is told about its run; commands add their own.
+
+    Attributes
+    ----------
+    output
+        Run directory.
+    threads
+        Cannot change a result.
+    resume, overwrite
+        How the run treats what is in its directory.
+
+    Raises
+    ------
+    InputError
+        For values that contradict each other or make no sense.
+    """
+
+    output: Path
+    threads: int = 1
+    resume: bool = False
+    overwrite: bool = False
+
+    command: ClassVar[str]
+    """As users type it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_numbers("threads", at_least=1)
+        self.refuse_together(("resume", "overwrite"))
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold, paths as text and tuples as lists; `from_json` undoes it."""

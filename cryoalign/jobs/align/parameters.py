@@ -9,9 +9,8 @@ from typing import ClassVar
 from cryoalign.alignment.names import STRATEGIES, strategy
 from cryoalign.alignment.strategy import Strategy
 from cryoalign.core.errors import InputError
-from cryoalign.metrics.names import measure
 from cryoalign.passes.align.settings import AlignSettings
-from cryoalign.passes.settings import CHOICES, TableOptions
+from cryoalign.passes.settings import TableOptions
 from cryoalign.runs.parameters import PartOptions
 
 HALVES_ITERATIONS = 5
@@ -62,32 +61,9 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        self.refuse_no_particles()
         super().__post_init__()
-        self.check_numbers("angpix", "mask_diameter", "lowpass", "highpass", "local", "initial_lowpass")
-        self.check_numbers("iterations", "limit", "classes", at_least=1)
-        self.check_choices(CHOICES)
+        self.check_numbers("iterations", "classes", at_least=1)
         self._check_strategy()
-        self.check_numbers("max_shift", "max_shift_px", at_least=0)
-        self.refuse_together(("max_shift", "max_shift_px"))
-        if self.measured:
-            measure(self.metric)  # a name that is wrong, or a package that is missing, is said now
-            if self.fast:
-                raise InputError(
-                    "--fast goes with the search of --metric weighted", value=self.metric, hint="leave one of them out"
-                )
-        if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
-            raise InputError(
-                "no band is left between --highpass and --lowpass",
-                value=(self.highpass, self.lowpass),
-                hint="both are in Angstrom: the high-pass is the larger",
-            )
-        if self.local is not None and self.local > 180:
-            raise InputError("--local is a half-width of at most 180 degrees", value=self.local)
-        if self.local is not None and self.mirror:
-            raise InputError("--local and --mirror exclude each other", hint="the input angle holds for one handedness")
-        if self.local_flip and self.local is None:
-            raise InputError("--local-flip needs --local DEG")
         rounds = self.iterations or (HALVES_ITERATIONS if self.halves else self.way.iterations)
         halves = self.halves if self.halves is not None else rounds > 1
         if self.part is not None and rounds > 1:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
-from cryoalign.passes.average.settings import AverageSettings, MembershipOptions, Robust
-from cryoalign.passes.settings import CHOICES, TableOptions
+from cryoalign.passes.average.settings import AverageSettings, MembershipOptions
+from cryoalign.passes.settings import TableOptions
 from cryoalign.runs.parameters import PartOptions
-
-_CHOICES = {name: kind for name, kind in CHOICES.items() if name != "noise_group"} | {"robust": Robust}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +35,9 @@ class AverageParameters(AverageSettings, MembershipOptions, TableOptions, PartOp
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        self.refuse_no_particles()
         super().__post_init__()
-        self.check_numbers("angpix", "mask_diameter", "ssnr", "sigma_clip")
-        self.check_numbers("limit", at_least=1)
-        self.check_choices(_CHOICES)
-        self.refuse_together(("plain", "phase_flip"), ("plain", "ssnr"), ("phase_flip", "ssnr"), ("by", "one_class"))
+        self.refuse_together(("by", "one_class"))
         self.refuse_together(("robust", "weights"), ("robust", "scale"), hint="a robust mean takes all members alike")
-        if self.sigma_clip is not None and self.robust != "sigma-clip":
-            raise InputError("--sigma-clip goes with --robust sigma-clip", value=self.sigma_clip)
         if self.one_class and self.classes is not None:
             raise InputError("--all makes one class: there is nothing for --classes to choose")
         for name in ("recenter", "scale", "variance"):

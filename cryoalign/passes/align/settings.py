@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import measure_class
 from cryoalign.passes.settings import NoisyImageSettings, ResamplingSettings
 
@@ -50,6 +51,31 @@ class AlignSettings(NoisyImageSettings, ResamplingSettings):
     halves: bool | None = False
     initial_lowpass: float | None = None
     resize_reference: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_numbers("lowpass", "highpass", "local", "initial_lowpass")
+        self.check_numbers("max_shift", "max_shift_px", at_least=0)
+        self.refuse_together(("max_shift", "max_shift_px"))
+        if self.measured:
+            measure_class(self.metric)()  # a name that is wrong, or a package that is missing, is said now
+            if self.fast:
+                raise InputError(
+                    "--fast goes with the search of --metric weighted", value=self.metric, hint="leave one of them out"
+                )
+        if self.lowpass is not None and self.highpass is not None and self.lowpass >= self.highpass:
+            raise InputError(
+                "no band is left between --highpass and --lowpass",
+                value=(self.highpass, self.lowpass),
+                hint="both are in Angstrom: the high-pass is the larger",
+            )
+        if self.local is not None and self.local > 180:
+            raise InputError("--local is a half-width of at most 180 degrees", value=self.local)
+        if self.local is not None and self.mirror:
+            raise InputError("--local and --mirror exclude each other", hint="the input angle holds for one handedness")
+        if self.local_flip and self.local is None:
+            raise InputError("--local-flip needs --local DEG")
 
     @property
     def measured(self) -> bool:

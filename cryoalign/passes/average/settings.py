@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cryoalign.core.errors import InputError
 from cryoalign.passes.settings import ImageSettings, ResamplingSettings
 
 Robust = Literal["median", "winsorised", "sigma-clip"]
@@ -40,6 +41,15 @@ class AverageSettings(ImageSettings, ResamplingSettings):
     independent_halves: bool = False
     memory: int | None = None
     block_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        super().__post_init__()
+        self.check_numbers("ssnr", "sigma_clip")
+        self.check_choices({"robust": Robust})
+        self.refuse_together(("plain", "phase_flip"), ("plain", "ssnr"), ("phase_flip", "ssnr"))
+        if self.sigma_clip is not None and self.robust != "sigma-clip":
+            raise InputError("--sigma-clip goes with --robust sigma-clip", value=self.sigma_clip)
 
     @property
     def uses_ctf(self) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import ClassVar, get_args
 
 from cryoalign.classification.settings import Features, Score
 from cryoalign.core.errors import InputError
-from cryoalign.passes.settings import CHOICES, NoisyImageSettings, TableOptions
+from cryoalign.passes.settings import NoisyImageSettings, TableOptions
 from cryoalign.runs.parameters import PartOptions
 
 DEFAULT_K = 50
@@ -16,7 +16,6 @@ COMPONENTS: tuple[Features, ...] = get_args(Features)
 """Metrics that compare components of images."""
 DEFAULT_DOWNSAMPLE = 32
 SMALLEST_BOX = 16
-_CHOICES: dict[str, Any] = {name: CHOICES[name] for name in ("on_bad_image", "noise_group")} | {"score": Score}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,32 +47,11 @@ class ComparisonSettings(NoisyImageSettings):
     candidates: int | None = None
     downsample: int = DEFAULT_DOWNSAMPLE
 
-    def shift_sd_prepared(self, box: int, prepared_box: int) -> float | None:
-        """Return the standard deviation to search, in pixels of the prepared images; None = from the data."""
-        if not self.shifts:
-            return 0.0
-        return None if self.shift_sd is None else self.shift_sd * prepared_box / box
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonParameters(ComparisonSettings, TableOptions, PartOptions):
-    """Parameters of the commands that begin with a comparison of particles.
-
-    Raises
-    ------
-    InputError
-        For values that contradict each other or make no sense.
-    """
-
-    spelling: ClassVar[Mapping[str, str]] = {"rows": "--particles", "k": "-k"}
-
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        self.refuse_no_particles()
         super().__post_init__()
-        self.check_numbers("angpix", "mask_diameter")
-        self.check_numbers("k", "limit", at_least=1)
-        self.check_choices(_CHOICES)
+        self.check_numbers("k", at_least=1)
+        self.check_choices({"score": Score})
         self.check_metric()
         self.check_numbers("shift_sd", "candidates", at_least=0)
         if self.shift_sd and not self.shifts:
@@ -84,3 +62,16 @@ class ComparisonParameters(ComparisonSettings, TableOptions, PartOptions):
     def check_metric(self) -> None:
         """Refuse what is no metric of components."""
         self.check_choices({"metric": Features})
+
+    def shift_sd_prepared(self, box: int, prepared_box: int) -> float | None:
+        """Return the standard deviation to search, in pixels of the prepared images; None = from the data."""
+        if not self.shifts:
+            return 0.0
+        return None if self.shift_sd is None else self.shift_sd * prepared_box / box
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonParameters(ComparisonSettings, TableOptions, PartOptions):
+    """Parameters of the commands that begin with a comparison of particles."""
+
+    spelling: ClassVar[Mapping[str, str]] = {"rows": "--particles", "k": "-k"}
