@@ -95,9 +95,7 @@ def _rows_of_names(path: Path, particles: ParticleSet) -> NDArray[np.int64]:
     name = next((name for name, block in star.blocks.items() if IMAGE_NAME in block and name != "optics"), None)
     if name is None:
         raise InputError(f"no table with {IMAGE_NAME}", path=path)
-    wanted = star.table(name)[IMAGE_NAME].tolist()
-    if not wanted:
-        raise InputError(f"empty table: data_{name} has no rows", path=path, line=star.lines[name])
+    wanted = star.filled(name)[IMAGE_NAME].tolist()
     known: dict[str, int] = {}
     twice: set[str] = set()
     for row, image in enumerate(particles.image_names()):

@@ -182,7 +182,7 @@ class ParticleImages:
                 warn(f"the box of {box} px is odd: RELION refines even boxes only")
             source = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
             groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel, threads))
-        kind = getattr(settings, "noise_group", "optics")
+        kind: NoiseGroup = getattr(settings, "noise_group", "optics")
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
         images.most.background()
         return images

@@ -27,7 +27,7 @@ def noise_groups(
     members = [np.flatnonzero(inverse == i) for i in range(len(first))]
     if noise_group == "micrograph":
         return members, [str(labels[f]) for f in first]
-    if particles.optics is not None and "rlnOpticsGroupName" in particles.optics:
+    if "rlnOpticsGroupName" in particles.optics:
         return members, [str(particles.optics["rlnOpticsGroupName"].iloc[int(labels[f])]) for f in first]
     return members, [f"optics group {int(labels[f]) + 1}" for f in first]
 

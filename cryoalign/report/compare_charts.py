@@ -13,6 +13,7 @@ from cryoalign.report.figures import BLUE, INK, MUTED, VERMILLION, new_axes, new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 1110, 262
 _TILE, _TOP, _SIDE = 218, 30, 128
@@ -81,7 +82,7 @@ def overlay(a: NDArray, b: NDArray) -> NDArray[np.float32]:
     return np.clip(picture, 0, 1).astype(np.float32)
 
 
-def _tile(figure, left: float, words: str) -> Axes:  # type: ignore[no-untyped-def]
+def _tile(figure: Figure, left: float, words: str) -> Axes:
     axes = new_axes(figure, left=left, bottom=HEIGHT - _TOP - _TILE, right=WIDTH - left - _TILE, top=_TOP)
     axes.set_axis_off()
     axes.set_title(words, fontsize=11.5, color=MUTED, loc="left", pad=5)

@@ -38,7 +38,8 @@ class Checked:
             value = getattr(self, name)
             if value is None or (math.isfinite(value) and (value > 0 if at_least is None else value >= at_least)):
                 continue
-            what = {None: "be a positive number", 0: "not be negative"}.get(at_least, f"be at least {at_least}")
+            limit = f"be at least {at_least}" if at_least else "not be negative"
+            what = "be a positive number" if at_least is None else limit
             raise InputError(f"{self.option_of(name)} must {what}", value=value)
 
     def check_choices(self, choices: Mapping[str, Any]) -> None:

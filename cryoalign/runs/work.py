@@ -164,9 +164,9 @@ def run_parts(
         queue = iter(waiting)
         while True:
             # Few parts are submitted ahead, so that a request to stop is obeyed soon.
-            while len(running) < workers and (part := next(queue, None)) is not None:
+            while len(running) < workers and (ahead := next(queue, None)) is not None:
                 _stop_if_asked(should_stop)
-                running.add(pool.submit(part))
+                running.add(pool.submit(ahead))
             if not running:
                 break
             done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)

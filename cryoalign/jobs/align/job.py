@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cryoalign.alignment.strategy import Start
 from cryoalign.core.search.cascade import refine_tile
@@ -65,15 +66,13 @@ def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
     tilt = particles.numbers("rlnAngleTilt")
     if tilt is not None and np.any(tilt != 0):
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
-    optics = particles.optics
-    if optics is not None:
-        ignored = [c for c in _IGNORED_OPTICS if c in optics and not _is_neutral(optics[c])]
-        if ignored:
-            run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
+    ignored = [c for c in _IGNORED_OPTICS if c in particles.optics and not _is_neutral(particles.optics[c])]
+    if ignored:
+        run.warn(f"ignored in the score: {', '.join(ignored)} of the optics table")
     return particles
 
 
-def _is_neutral(column) -> bool:  # type: ignore[no-untyped-def]
+def _is_neutral(column: pd.Series) -> bool:
     try:
         return bool((column.astype(float) == 0).all())
     except ValueError:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import finish_averages
 from cryoalign.averaging.einstein import NullTest, curve_counts, likeness_curve
@@ -117,12 +117,12 @@ def write_null_test(null: NullTest, run: RunDirectory, pixel_size_angstrom: floa
     write_stack(run.staged(STACK), null.averages, pixel_size_angstrom)
     stack = name_from_here(run.path / STACK)
     m = len(null.averages)
-    classes = {
+    classes: dict[str, ArrayLike] = {
         "rlnReferenceImage": [image_name(i, stack) for i in range(m)],
         "rlnClassNumber": np.arange(1, m + 1),
         "cryoalignCount": null.members,
     }
-    curve = {
+    curve: dict[str, ArrayLike] = {
         "rlnClassNumber": np.full(len(null.counts), null.curve_class),
         "cryoalignCount": np.array(null.counts, np.int64),
         "cryoalignNoiseCorrelation": null.noise_correlation,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.einstein import NullTest
 from cryoalign.averaging.verdict import Verdict
@@ -22,6 +22,7 @@ from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.average_files import AVERAGE_FILES, class_scores, write_average_files
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.runs.markers import NodeKind
 from cryoalign.runs.rundir import RunDirectory
 
 
@@ -40,7 +41,7 @@ def write_align_outputs(
     counts: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     null: NullTest | None,
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, NodeKind]]:
     """Write all result files and return RELION's output nodes."""
     particles = plan.particles
     good = np.flatnonzero(aligned.good)
@@ -49,7 +50,7 @@ def write_align_outputs(
     updated = particles.take(good).with_columns(_columns(plan, aligned, good), drop=stale)
     for text in write_particles(run.staged("particles.star"), updated):
         run.warn(text)
-    nodes = [("particles.star", "particles")]
+    nodes: list[tuple[str, NodeKind]] = [("particles.star", "particles")]
     files = {"particles.star": "the input's rows with their new poses, classes and scores"}
     files |= write_skipped(run, particles, aligned.skipped)
     if p.write_stack:
@@ -66,7 +67,7 @@ def write_align_outputs(
     write_average_files(
         run, averages, class_numbers=np.arange(m) + 1, pixel_size_angstrom=plan.reference_pixel_size,
         # Of the scores as the file holds them, so that `average` finds the same.
-        extra_columns=class_scores(updated.numbers("cryoalignScore"), aligned.reference[good], m),
+        extra_columns=class_scores(updated.numbers("cryoalignScore"), aligned.reference[good].astype(np.int64), m),
     )  # fmt: skip
     nodes.append(("averages.star", "references2d"))
     files |= AVERAGE_FILES
@@ -78,9 +79,9 @@ def write_align_outputs(
     return nodes
 
 
-def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, object]:
+def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, ArrayLike]:
     pixel = plan.particles.pixel_size_angstrom[good]
-    columns: dict[str, object] = {}
+    columns: dict[str, ArrayLike] = {}
     if "rlnClassNumber" in plan.particles.particles:
         columns["cryoalignClassNumberInput"] = plan.particles.particles["rlnClassNumber"].iloc[good].tolist()
     poses = stored_poses(plan.particles, aligned.poses.take(good), good)
@@ -102,7 +103,7 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
     }
 
 
-def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, object]:
+def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]) -> dict[str, ArrayLike]:
     """Say how sure poses are, where the search core found them; else what the measure says of them."""
     if plan.settings.measured:
         return {"cryoalignMetricValue": aligned.value[good]}
@@ -112,7 +113,7 @@ def _found_by(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64]
     }
 
 
-def _half_columns(plan: AlignPlan, good: NDArray[np.int64]) -> dict[str, object]:
+def _half_columns(plan: AlignPlan, good: NDArray[np.int64]) -> dict[str, ArrayLike]:
     """Say which half a particle was refined in, and down to which resolution the halves share a reference."""
     if not plan.settings.halves:
         return {}
@@ -120,20 +121,19 @@ def _half_columns(plan: AlignPlan, good: NDArray[np.int64]) -> dict[str, object]
     return {"rlnRandomSubset": plan.half[good].astype(np.int64) + 1, SHARED_RESOLUTION: np.full(len(good), shared)}
 
 
-def _names_in_stacks(plan: AlignPlan, run: RunDirectory, stem: str, good: NDArray[np.int64]) -> list[str]:
+def _images_in(plan: AlignPlan, run: RunDirectory, stem: str, good: NDArray[np.int64]) -> dict[str, ArrayLike]:
+    """Say where images are in new stacks, and what they were called."""
     stacks = [name_from_here(run.path / name) for name in stack_names(plan, stem)]
-    return [image_name(int(plan.place_in[row]), stacks[int(plan.geometry_of[row])]) for row in good]
+    names = [image_name(int(plan.place_in[row]), stacks[int(plan.geometry_of[row])]) for row in good]
+    return {"rlnImageName": names, "rlnOriginalParticleName": plan.particles.take(good).image_names()}
 
 
-def _write_aligned_star(plan, aligned, run, updated: ParticleSet, good) -> None:  # type: ignore[no-untyped-def]
+def _write_aligned_star(
+    plan: AlignPlan, aligned: MergedAlignment, run: RunDirectory, updated: ParticleSet, good: NDArray[np.int64]
+) -> None:
     zeros = np.zeros(len(good))
-    columns: dict[str, object] = {
-        "rlnImageName": _names_in_stacks(plan, run, "aligned", good),
-        "rlnOriginalParticleName": plan.particles.take(good).image_names(),
-        "rlnAnglePsi": zeros,
-        "rlnOriginXAngst": zeros,
-        "rlnOriginYAngst": zeros,
-    }
+    columns = _images_in(plan, run, "aligned", good)
+    columns |= {"rlnAnglePsi": zeros, "rlnOriginXAngst": zeros, "rlnOriginYAngst": zeros}
     angle = updated.numbers("rlnDefocusAngle")
     if angle is not None:
         turned = np.where(aligned.poses.mirror[good], 180.0 - angle, angle) + aligned.poses.psi[good]
@@ -142,11 +142,10 @@ def _write_aligned_star(plan, aligned, run, updated: ParticleSet, good) -> None:
     write_particles(run.staged("aligned.star"), table)
 
 
-def _write_flipped_star(plan, aligned, run, updated: ParticleSet, good) -> None:  # type: ignore[no-untyped-def]
-    columns: dict[str, object] = {
-        "rlnImageName": _names_in_stacks(plan, run, "flipped", good),
-        "rlnOriginalParticleName": plan.particles.take(good).image_names(),
-    }
+def _write_flipped_star(
+    plan: AlignPlan, aligned: MergedAlignment, run: RunDirectory, updated: ParticleSet, good: NDArray[np.int64]
+) -> None:
+    columns = _images_in(plan, run, "flipped", good)
     if updated.magnification is not None:
         # The pixels are corrected ones, and so are the origins.
         pixel = updated.pixel_size_angstrom

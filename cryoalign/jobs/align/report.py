@@ -133,7 +133,7 @@ def _references_as_searched(plan: AlignPlan) -> tuple[NDArray[np.float32], float
         references = apply_ring_gain(references, bandpass(box, pixel, p.lowpass, p.highpass))
     if p.halves:
         ring = given_ring(plan)
-        references = apply_ring_gain(references, np.arange(box // 2 + 1) <= ring)
+        references = apply_ring_gain(references, (np.arange(box // 2 + 1) <= ring).astype(np.float64))
         filtered_to = max(filtered_to or 0.0, box * pixel / ring)
     return references, filtered_to
 

@@ -99,9 +99,9 @@ def view_members(
         ratio = particles.box[particle] / prepared_box
     else:
         ratio = prepared_pixel_angstrom / pixel
-    shift, centre = lists.shift_px[middle, rank], classification.centre_px[middle]
-    poses = Poses(lists.angle_deg[middle, rank], *shift.T.astype(np.float64), lists.mirror[middle, rank])
-    poses = poses.then(Poses(np.zeros(len(view)), *centre.T.astype(np.float64)))
+    dx, dy = lists.shift_px[middle, rank].T.astype(np.float64)
+    poses = Poses(lists.angle_deg[middle, rank], dx, dy, lists.mirror[middle, rank])
+    poses = poses.then(Poses(np.zeros(len(view)), *classification.centre_px[middle].T.astype(np.float64)))
     poses = Poses(poses.psi, poses.dx * ratio, poses.dy * ratio, poses.mirror)
     poses = poses_as_written(particles, poses, particle)
     weight = np.array([float(format_number(v)) for v in classification.weight[middle, rank].astype(np.float64)])

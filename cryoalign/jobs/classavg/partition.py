@@ -79,10 +79,10 @@ class Partition:
 def make_partition(
     p: ClassavgParameters,
     views: AverageResult,
-    chosen: NDArray[np.integer],
+    chosen: NDArray[np.int64],
     run: RunDirectory,
     *,
-    rows: NDArray[np.integer],
+    rows: NDArray[np.int64],
     centre_px: NDArray[np.floating],
     max_shift_px: float,
     band_ring: int,
@@ -110,8 +110,7 @@ def make_partition(
         a class share nothing beyond it.
     """
     plan = views.plan
-    rows = np.asarray(rows, np.int64)
-    images = views.averages.averages[np.asarray(chosen, np.int64)]
+    images = views.averages.averages[chosen]
     references = np.concatenate([images, mirror_images(images)])
     references = apply_ring_gain(references, (np.arange(plan.out_box // 2 + 1) <= band_ring).astype(np.float64))
     centres = np.zeros((len(plan.particles), 2))
@@ -141,7 +140,7 @@ def make_partition(
             found = _aligned(p, left, orphans, run, f"partition-{again:03d}")
             for name, values in answers.items():
                 values[orphans] = found[name][orphans]
-    return _with_averages(plan, answers, rows, kept, len(images), np.asarray(chosen, np.int64), run)
+    return _with_averages(plan, answers, rows, kept, len(images), chosen, run)
 
 
 def _with_averages(

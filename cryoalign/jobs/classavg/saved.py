@@ -33,14 +33,14 @@ def load_classification(store: PartStore) -> Classification | None:
     if not store.has(0):
         return None
     arrays = store.load(0)
-    lists = {
-        which: NeighbourLists(**{field.name: arrays[f"{which}_{field.name}"] for field in fields(NeighbourLists)})
+    neighbours, graph = (
+        NeighbourLists(**{field.name: arrays[f"{which}_{field.name}"] for field in fields(NeighbourLists)})
         for which in _LISTS
-    }
+    )
     shift_sd, z, share = (float(value) for value in arrays["numbers"])
     signal, rounds = (int(value) for value in arrays["whole"])
     return Classification(
-        **lists, **{name: arrays[name] for name in _ARRAYS}, shift_sd_px=shift_sd,
+        neighbours=neighbours, graph=graph, **{name: arrays[name] for name in _ARRAYS}, shift_sd_px=shift_sd,
         signal=SignalTest(z, share, bool(signal)), rounds=rounds,
         timings=dict(zip(arrays["stages"].tolist(), arrays["seconds"].tolist(), strict=True)),
     )  # fmt: skip

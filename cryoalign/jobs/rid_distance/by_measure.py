@@ -18,6 +18,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
+from cryoalign.io.graph_file import Graph
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.metrics.measure import PairTable, Preparation, Ranking, SearchLimits
@@ -67,7 +68,7 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     words = f"{compare.name} ({compare.unit})"
     sd = None if max_shift == 0 else max_shift * plan.raw_per_prepared / 2.5
     if k is None:
-        return FoundGraph(_pairs(p, distance, poses, prepared, words), None, sd, 0)
+        return FoundGraph(_pairs(distance, poses, prepared, words, p.max_distance), None, sd, 0)
     lists = _nearest(distance, poses, k, value if not compare.lower_is_better else -value)
     far = np.take_along_axis(distance, lists.index.astype(np.int64), axis=1)
     # Lists go by the distance, which the measure's own value need not follow from pair to pair.
@@ -171,12 +172,12 @@ def _all_pairs(
     Parts are tiles of rows. Tiles that are not compared stay 0.
     """
     m = len(prepared.rows)
-    starts = np.arange(0, m, _TILE)
+    starts = range(0, m, _TILE)
     work = _PairPart(
         compare, [compare.prepare(np.array(prepared.images[s : s + _TILE], np.float32), known) for s in starts],
         limits, tiles, m,
     )  # fmt: skip
-    ranges = [PartRange(index, int(s), int(min(s + _TILE, m))) for index, s in enumerate(starts)]
+    ranges = [PartRange(index, s, min(s + _TILE, m)) for index, s in enumerate(starts)]
     do_parts(run, work, ranges, store="pairs", words="comparing", stage="pairs", worker_bytes=64 * _TILE * m)
     whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi_deg", "dx", "dy")}
     whole["mirror"] = np.zeros((m, m), bool)
@@ -200,9 +201,9 @@ def _nearest(distance: NDArray, poses: dict[str, NDArray], k: int, score: NDArra
     """Return the k nearest of each image; ties by row."""
     m = len(distance)
     index = np.empty((m, k), np.int32)
-    for i in range(m):
-        order = np.argsort(distance[i], kind="stable")
-        index[i] = order[order != i][:k]
+    for row in range(m):
+        order = np.argsort(distance[row], kind="stable")
+        index[row] = order[order != row][:k]
     i, j = np.repeat(np.arange(m), k), index.ravel().astype(np.int64)
     found = _poses_of(poses, i, j)
     return NeighbourLists(
@@ -218,14 +219,14 @@ def _poses_of(poses: dict[str, NDArray], i: NDArray[np.int64], j: NDArray[np.int
     return Poses.where(i < j, found, found.inverse())
 
 
-def _pairs(p: RidDistanceParameters, distance: NDArray, poses: dict[str, NDArray], prepared: Prepared, words: str):  # type: ignore[no-untyped-def]
+def _pairs(distance: NDArray, poses: dict[str, NDArray], prepared: Prepared, words: str, most: float | None) -> Graph:
     """Return the graph of pairs i < j that are near enough."""
     i, j = np.triu_indices(len(distance), 1)
-    if p.max_distance is not None:
-        near = distance[i, j] <= p.max_distance
+    if most is not None:
+        near = distance[i, j] <= most
         if not near.any():
             raise InputError(
-                "no two particles are as near as --max-distance", value=p.max_distance,
+                "no two particles are as near as --max-distance", value=most,
                 hint=f"the nearest are {float(distance[i, j].min()):.4g} apart",
             )  # fmt: skip
         i, j = i[near], j[near]

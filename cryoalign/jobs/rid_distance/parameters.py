@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import ranking
@@ -39,8 +39,8 @@ class RidDistanceParameters(ComparisonParameters):
         For values that contradict each other or make no sense.
     """
 
-    whiten: bool | None = None
-    downsample: int | None = None
+    whiten: bool = cast("bool", None)
+    downsample: int = cast("int", None)
     max_distance: float | None = None
     all_pairs: bool = False
     queries: str | None = None

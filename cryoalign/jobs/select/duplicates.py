@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.spacing import keep_apart
-from cryoalign.io.columns import numbers
 from cryoalign.io.optics import GROUP, PIXEL_SIZE
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.paths import search_folders
@@ -93,7 +92,7 @@ def centres(particles: ParticleSet, pixel_size: NDArray[np.float64]) -> NDArray[
             if axis == "Z":
                 continue
             raise InputError(f"there is no rlnCoordinate{axis}", path=particles.path)
-        origin = particles.numbers(f"rlnOrigin{axis}Angst")
+        origin: NDArray[np.float64] | float | None = particles.numbers(f"rlnOrigin{axis}Angst")
         if origin is None:
             pixels = particles.numbers(f"rlnOrigin{axis}")
             origin = 0.0 if pixels is None else pixels * particles.pixel_size_angstrom
@@ -136,22 +135,14 @@ def micrograph_pixel_size(particles: ParticleSet, given: float | None) -> tuple[
 
 
 def _per_particle(particles: ParticleSet, label: str) -> NDArray[np.float64] | None:
-    if label in particles.particles:
-        values = particles.numbers(label)
-    elif particles.optics is not None and label in particles.optics:
-        table = numbers(particles.optics[label], label, path=particles.path, what="in the optics table")
-        values = table[particles.optics_index]
-    else:
+    values = particles.numbers_of_group(label)
+    if values is None:
         return None
-    assert values is not None
     bad = np.flatnonzero(values <= 0)
     if bad.size:
-        group = (
-            ""
-            if particles.optics is None
-            else f" of {GROUP} {particles.optics[GROUP].iloc[particles.optics_index[bad[0]]]}"
-        )
-        raise InputError(f"{label}{group} must be above 0", path=particles.path, value=float(values[bad[0]]))
+        group = particles.optics[GROUP].iloc[particles.optics_index[bad[0]]]
+        what = f"{label} of {GROUP} {group} must be above 0"
+        raise InputError(what, path=particles.path, value=float(values[bad[0]]))
     return values
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -154,9 +155,9 @@ def cell_numbers(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.int6
     return values, np.array(bad, dtype=np.int64)
 
 
-def unknown_column(label: str, known: Iterable[str], path: object, what: str = "column") -> InputError:
+def unknown_column(label: str, known: Iterable[str], path: Path | None) -> InputError:
     """Return the error about a column that is not there, with names that are near."""
-    by_form = {}
+    by_form: dict[str, str] = {}
     for name in known:
         by_form.setdefault(name.lower(), name)
         by_form.setdefault(name.lower().removeprefix("rln").removeprefix("cryoalign"), name)
@@ -165,4 +166,4 @@ def unknown_column(label: str, known: Iterable[str], path: object, what: str = "
     near += difflib.get_close_matches(wanted.removeprefix("rln").removeprefix("cryoalign"), by_form, n=6, cutoff=0.7)
     names = list(dict.fromkeys(by_form[form] for form in near))[:3]
     hint = f"did you mean {' or '.join(names)}?" if names else None
-    return InputError(f"there is no {what} {label}", path=path, hint=hint)  # type: ignore[arg-type]
+    return InputError(f"there is no column {label}", path=path, hint=hint)

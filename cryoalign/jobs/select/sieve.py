@@ -63,10 +63,9 @@ class Sieve:
         particles, optics = self.particles.particles, self.particles.optics
         if label in particles:
             return particles[label].iloc[self.left]
-        if optics is not None and label in optics:
+        if label in optics:
             return optics[label].iloc[self.particles.optics_index[self.left]]
-        known = [*particles.columns, *([] if optics is None else optics.columns)]
-        raise unknown_column(label, known, self.particles.path)
+        raise unknown_column(label, [*particles.columns, *optics.columns], self.particles.path)
 
     def numbers(self, label: str) -> NDArray[np.float64]:
         """Return a column of the rows that are left as float64; cells may be NaN or infinite.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -162,7 +162,7 @@ def _write_tables(p: SimulateParameters, simulation: Simulation, layout: _Layout
     optics = text_table(_optics(p, recipe))
     particles = text_table({**shared, **ctf, **none})
     write_star(run.staged("particles.star"), {"optics": optics, "particles": particles})
-    true = {
+    true: dict[str, ArrayLike] = {
         "rlnAngleRot": _joined(truths, lambda t: t.rot_deg),
         "rlnAngleTilt": _joined(truths, lambda t: t.tilt_deg),
         "rlnAnglePsi": _joined(truths, lambda t: t.poses.psi),
@@ -170,12 +170,12 @@ def _write_tables(p: SimulateParameters, simulation: Simulation, layout: _Layout
         "rlnOriginYAngst": _joined(truths, lambda t: t.poses.dy) * pixel_size,
     }
     if recipe.views is not None:
-        view = _joined(truths, lambda t: t.view)
-        stack = name_from_here(run.path / "references.mrcs")
-        names = [image_name(k, stack) for k in range(len(recipe.views))]
+        view = np.concatenate([truth.view for truth in truths if truth.view is not None])
+        images = name_from_here(run.path / "references.mrcs")
+        names = [image_name(k, images) for k in range(len(recipe.views))]
         true |= {"rlnClassNumber": view + 1, "rlnReferenceImage": [names[k] for k in view]}
         share = np.bincount(view, minlength=len(names)) / p.count
-        references = {
+        references: dict[str, ArrayLike] = {
             "rlnReferenceImage": names,
             "rlnClassNumber": np.arange(1, len(names) + 1),
             "rlnClassDistribution": share,
@@ -208,9 +208,9 @@ def _optics(p: SimulateParameters, recipe: Recipe) -> dict[str, list]:
         "rlnImageSize": recipe.box,
         "rlnImageDimensionality": 2,
     }
-    named = {"rlnOpticsGroup": list(groups), "rlnOpticsGroupName": [f"opticsGroup{g}" for g in groups]}
+    named: dict[str, list] = {"rlnOpticsGroup": list(groups), "rlnOpticsGroupName": [f"opticsGroup{g}" for g in groups]}
     return named | {label: [value] * p.optics_groups for label, value in same.items()}
 
 
-def _joined(truths: list[Truth], column) -> NDArray:  # type: ignore[no-untyped-def]
+def _joined(truths: list[Truth], column: Callable[[Truth], NDArray]) -> NDArray:
     return np.concatenate([column(truth) for truth in truths])

@@ -70,8 +70,7 @@ def edges_of(table: EdgeTable, max_distance: float | None) -> tuple[EdgeList, Ed
 
 def _take(table: EdgeTable, rows: np.ndarray) -> EdgeTable:
     names = ("i", "j", "angle_deg", "line", "weight", "distance", "shift_px", "mirror")
-    parts = {name: getattr(table, name) for name in names}
-    return replace(table, **{name: None if part is None else part[rows] for name, part in parts.items()})
+    return replace(table, **{name: part[rows] for name in names if (part := getattr(table, name)) is not None})
 
 
 def _pairs(edges: EdgeList) -> tuple[int, int, int]:

@@ -172,8 +172,8 @@ def _write_particles(found: SyncResult, run: RunDirectory) -> dict[str, str]:
         run.warn("rlnIsFlip is set on mirrored particles; RELION does not apply it")
     origin = None
     if found.shifts is not None and found.pixel_size_angstrom is not None:
-        read = Poses(sync.psi_deg, *(found.shifts.origin_px * found.pixel_size_angstrom).T, sync.mirror)
-        stored = stored_poses(particles, read)
+        x, y = (found.shifts.origin_px * found.pixel_size_angstrom).T
+        stored = stored_poses(particles, Poses(sync.psi_deg, x, y, sync.mirror))
         origin = np.stack([stored.dx, stored.dy], axis=1)
     elif found.table.shift_px is None:
         run.log.info("the edges have no shifts: origins stay as they were")

@@ -107,7 +107,7 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
         Poses(whole["psi"], whole["dx"], whole["dy"], whole["mirror"]), whole["reference"], whole["score"],
         whole["margin"], whole["psi_error"], whole["shift_error"], whole["scale"], whole["flag"], whole["value"],
         whole["skipped"],
-        sum(s.totals() for s in sums).reshape(m, 2, box, box),
-        sum(s.ctf_power() for s in sums).reshape(m, 2, box, box // 2 + 1),
-        sum(s.counts for s in sums).reshape(m, 2), guard,
+        np.asarray(sum(s.totals() for s in sums)).reshape(m, 2, box, box),
+        np.asarray(sum(s.ctf_power() for s in sums)).reshape(m, 2, box, box // 2 + 1),
+        np.asarray(sum(s.counts for s in sums)).reshape(m, 2), guard,
     )  # fmt: skip

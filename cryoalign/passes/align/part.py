@@ -95,7 +95,7 @@ class AlignPart:
             For an image that cannot be used, where such images are errors.
         """
         plan = self.plan
-        columns = {name: np.zeros(len(part), dtype) for name, dtype in COLUMNS.items()}
+        columns: dict[str, NDArray] = {name: np.zeros(len(part), dtype) for name, dtype in COLUMNS.items()}
         if self._guard is not None:
             columns |= {name: np.zeros(len(part), dtype) for name, dtype in align_guard.COLUMNS.items()}
             columns["guard_reference"][:] = -1
@@ -113,7 +113,7 @@ class AlignPart:
                     for at, found in self._guard.judge_tile(tile.g, rows, valid, images):
                         for name, values in found.items():
                             here[name][at] = values
-        arrays: dict[str, NDArray] = dict(columns)
+        arrays = dict(columns)
         for g, geometry_sums in enumerate(sums):
             arrays |= geometry_sums.pack(f"sums_{g}_")
         return arrays

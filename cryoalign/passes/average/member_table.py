@@ -106,9 +106,7 @@ def _open(path: Path, needed: list[str]) -> MemberTable:
                     f"memberships need {', '.join(missing)}", path=path, line=star.lines[name],
                     hint=f"data_{name} has {', '.join(str(c) for c in table)}",
                 )  # fmt: skip
-            if not len(table):
-                raise InputError(f"empty table: data_{name} has no rows", path=path, line=star.lines[name])
-            return MemberTable(star, name, table)
+            return MemberTable(star, name, star.filled(name))
     raise InputError(f"no table with {IMAGE}", path=path)
 
 
@@ -123,18 +121,18 @@ def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.i
     short: dict[tuple[int, str], int] | None = None
     found = np.empty(len(names), np.int64)
     for at, name in enumerate(names):
-        row = rows.get(name)
-        if row is None:
+        particle = rows.get(name)
+        if particle is None:
             short = _short_names(particles) if short is None else short
-            row = short.get(_short(name), -1) if "@" in name else -1
-            if row < 0:
+            particle = short.get(_short(name), -1) if "@" in name else -1
+            if particle < 0:
                 raise members.error(
                     f"this image is not among the particles of {particles.path or 'the input'}", at, name,
                     hint="give the particles from which the members were chosen",
                 )  # fmt: skip
         elif name in twice:
             raise members.error("this image is among the particles more than once", at, name)
-        found[at] = row
+        found[at] = particle
     return found
 
 
@@ -156,6 +154,7 @@ def _short(name: str) -> tuple[int, str]:
 
 def _poses(members: MemberTable, pixel: NDArray[np.float64]) -> Poses:
     psi = members.column("rlnAnglePsi", numbers)
+    assert psi is not None
     shifts = []
     for axis in "XY":
         shift = members.column(f"rlnOrigin{axis}Angst", numbers)
@@ -168,4 +167,4 @@ def _poses(members: MemberTable, pixel: NDArray[np.float64]) -> Poses:
     if flip is not None and not np.isin(flip, (0, 1)).all():
         row = int(np.flatnonzero(~np.isin(flip, (0, 1)))[0])
         raise members.error("rlnIsFlip is none of 0, 1", row, int(flip[row]))
-    return Poses(psi, *shifts, flip)
+    return Poses(psi, shifts[0], shifts[1], flip)

@@ -75,10 +75,8 @@ class Memberships:
 
     def take(self, chosen: NDArray) -> Memberships:
         """Return some memberships; the classes stay what they are."""
-        columns = {
-            name: None if getattr(self, name) is None else getattr(self, name)[chosen]
-            for name in ("particle", "table_row", "class_index", "weight", "score")
-        }
+        names = ("particle", "table_row", "class_index", "weight", "score")
+        columns = {name: column[chosen] for name in names if (column := getattr(self, name)) is not None}
         return replace(self, poses=self.poses.take(chosen), **columns)
 
 
@@ -122,17 +120,14 @@ def read_memberships(
         weight_label = WEIGHT  # memberships that bring their weights
     if weight_label is not None:
         if weight_label in columns:
-            weight = real(weight_label)
-            _refuse_weights(weight_label, weight, particles if table is None else table)
+            weight = _weights(weight_label, real(weight_label), particles if table is None else table)
         elif table is not None and weight_label in particles.particles:
-            weight = particles.numbers(weight_label)
-            _refuse_weights(weight_label, weight, particles)
-            weight = weight[particle]
+            weight = _weights(weight_label, particles.numbers(weight_label), particles)[particle]
         else:
             raise _no_column("--weights", weight_label, columns, where)
     score = real(SCORE)
-    if score is None and table is not None and SCORE in particles.particles:
-        score = particles.numbers(SCORE)[particle]
+    if score is None and table is not None and (scores := particles.numbers(SCORE)) is not None:
+        score = scores[particle]
     if table is None and "rlnAnglePsi" not in particles.particles:
         warn("the input has no rlnAnglePsi: images are averaged as they lie")
     every = Memberships(
@@ -211,10 +206,12 @@ def _shared_angstrom(table: MemberTable, shared: NDArray[np.float64] | None) -> 
     return float(shared.min())
 
 
-def _refuse_weights(label: str, weight: NDArray, where: ParticleSet | MemberTable) -> None:
+def _weights(label: str, weight: NDArray[np.float64] | None, where: ParticleSet | MemberTable) -> NDArray[np.float64]:
+    """Return a column of weights that is there; refuse negative ones."""
+    assert weight is not None
     bad = np.flatnonzero(weight < 0)
     if not len(bad):
-        return
+        return weight
     row, value = int(bad[0]), float(weight[bad[0]])
     what = f"{label} is negative: no weight"
     if isinstance(where, MemberTable):

@@ -122,7 +122,7 @@ def add_tile(plan: AveragePlan, tile: MemberTile, cells: NDArray[np.int64], sums
         weights = plan.members.weight[tile.members]
     if tile.scales is not None:
         # An image a C G + noise counts as C G + noise / a with the weight a^2.
-        images = tile.images / tile.scales[:, None, None].astype(np.float32)
+        images = np.asarray(tile.images / tile.scales[:, None, None].astype(np.float32), np.float32)
         weights = tile.scales**2 * (1.0 if weights is None else weights)
         with located(plan, tile):
             sums.add(images, tile.poses, cells, tile.ctf, weights)

@@ -101,7 +101,10 @@ class RobustPart(PureWork):
                         transfer[i, j] /= len(some)
         return {"means": means, "transfer": transfer, "counts": counts, "members": members, "skipped": skipped}
 
-    def _fill(self, aligned, members, skipped, transfer):  # type: ignore[no-untyped-def]
+    def _fill(
+        self, aligned: NDArray[np.float32], members: NDArray[np.int64], skipped: NDArray[np.int8],
+        transfer: NDArray[np.float64],
+    ) -> NDArray[np.int8]:  # fmt: skip
         """Align the members of one class into ``aligned``, add up their T, and return the half of each."""
         plan = self.plan
         halves: list[NDArray] = []
