@@ -38,6 +38,11 @@ class FoundGraph:
     components: int
     queries: int | None = None
 
+    @property
+    def unit(self) -> str:
+        """What distances are counted in: what the graph's metric says in brackets."""
+        return str(self.graph.metric).rpartition("(")[2].rstrip(")")
+
 
 def queried(p: RidDistanceParameters, prepared: Prepared) -> NDArray[np.int64] | None:
     """Return the usable images whose neighbours are wanted, ascending; None = all."""

@@ -9,7 +9,7 @@ from cryoalign.io.graph_text import write_graph_csv, write_graph_star
 from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.report import write_report
-from cryoalign.jobs.rid_distance.search import find_graph, unit_of
+from cryoalign.jobs.rid_distance.search import find_graph
 from cryoalign.passes.bad_rows import write_skipped
 from cryoalign.passes.chosen import chosen_file, chosen_rows
 from cryoalign.passes.images import ParticleImages
@@ -73,5 +73,5 @@ def _say(p: RidDistanceParameters, found: FoundGraph, run: RunDirectory) -> None
         run.log.info("%d components, all pairs, without shifts", found.components)
     mirrors = f", {100 * graph.mirror.mean():.1f} % mirrored" if p.mirror else ""
     low, high = float(graph.distance.min()), float(graph.distance.max())
-    run.log.info("%d edges, distances from %.4g to %.4g %s%s", len(graph), low, high, unit_of(p), mirrors)
+    run.log.info("%d edges, distances from %.4g to %.4g %s%s", len(graph), low, high, found.unit, mirrors)
     run.log.info("seconds by stage: %s", ", ".join(f"{name} {value:.1f}" for name, value in run.timings_s.items()))

@@ -12,7 +12,6 @@ from cryoalign.core.poses import Poses
 from cryoalign.io.graph_file import Graph
 from cryoalign.jobs.rid_distance.found import FoundGraph
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.jobs.rid_distance.search import unit_of
 from cryoalign.passes.prepare.prepared import Prepared
 from cryoalign.report.rid_distance_data import NeighbourExample, RidDistanceReportData
 from cryoalign.report.rid_distance_page import build_rid_distance_page
@@ -37,7 +36,7 @@ def write_report(
     )  # fmt: skip
     data = RidDistanceReportData(
         graph=found.graph, kind="nearest" if found.k is not None else "all-pairs" if p.all_pairs else "threshold",
-        distance_unit=unit_of(p), mirrors=p.mirror, queries=found.queries, k=found.k, max_distance=p.max_distance,
+        distance_unit=found.unit, mirrors=p.mirror, queries=found.queries, k=found.k, max_distance=p.max_distance,
         shift_sd_px=found.shift_sd_px, examples=_examples(found, prepared),
     )  # fmt: skip
     run.staged("report.html").write_text(build_rid_distance_page(facts, data), encoding="utf-8")

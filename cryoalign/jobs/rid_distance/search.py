@@ -20,9 +20,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.jobs.rid_distance.by_measure import find_by_measure
 from cryoalign.jobs.rid_distance.found import FoundGraph, queried
 from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
-from cryoalign.metrics.names import ranking_class
 from cryoalign.passes.prepare.compared import (
-    UNITS,
     list_distances,
     metric_in_words,
     neighbour_count,
@@ -35,11 +33,6 @@ from cryoalign.runs.rundir import RunDirectory
 
 MOST_PAIRS = 20_000_000
 """Edges of a graph that lists pairs, at most: 6,324 particles against each other."""
-
-
-def unit_of(p: RidDistanceParameters) -> str:
-    """Return what distances are counted in."""
-    return UNITS[p.score] if p.measure is None else ranking_class(p.measure).unit
 
 
 def find_graph(p: RidDistanceParameters, prepared: Prepared, run: RunDirectory) -> FoundGraph:
