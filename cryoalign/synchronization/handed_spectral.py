@@ -60,7 +60,6 @@ class HandedVectors:
 
 def handed_vectors(
     graph: PhaseGraph,
-    mirror: NDArray[np.bool_],
     k: int,
     *,
     seed: int = 0,
@@ -73,8 +72,6 @@ def handed_vectors(
     ----------
     graph
         Phases of a connected graph.
-    mirror
-        Whether each entry of the graph is a mirrored edge, bool (2 E,).
     seed
         Seed of the start vectors.
     guess
@@ -83,7 +80,7 @@ def handed_vectors(
         Largest residual of the first two eigenvectors, relative to their eigenvalue.
     """
     turn = graph.turns(k)
-    product, root = _operator(graph, turn, np.where(mirror, np.float32(-1), np.float32(1)))
+    product, root = _operator(graph, turn, np.where(graph.mirror, np.float32(-1), np.float32(1)))
     start = None
     if guess is not None:
         plain, flipped = guess[0], np.conj(guess[1])
@@ -96,7 +93,7 @@ def handed_vectors(
     return HandedVectors(values, hands / np.where(size > 0, size, 1))
 
 
-def sign_vector(graph: PhaseGraph, mirror: NDArray[np.bool_], *, seed: int = 0) -> tuple[float, NDArray[np.float64]]:
+def sign_vector(graph: PhaseGraph, *, seed: int = 0) -> tuple[float, NDArray[np.float64]]:
     """Find the handedness that the mirrors of the edges alone tell.
 
     Returns
@@ -106,9 +103,8 @@ def sign_vector(graph: PhaseGraph, mirror: NDArray[np.bool_], *, seed: int = 0) 
     signs
         About 1 for one handedness and -1 for the other, float64 (n,); which is which is free.
     """
-    weight = graph.entry_weight()
-    turn = (np.where(mirror, np.float32(-1), np.float32(1)) * weight).astype(np.complex64)
-    product, root = _operator(graph, turn, np.ones(len(mirror), np.float32))
+    turn = (np.where(graph.mirror, np.float32(-1), np.float32(1)) * graph.entry_weight()).astype(np.complex64)
+    product, root = _operator(graph, turn, np.ones(len(turn), np.float32))
     # The operator then acts on real and imaginary parts alike, so that each eigenvalue stands twice.
     values, vectors = _leading(product, graph.n, [seed, 23, 0], None, _TOLERANCE)
     parts = np.concatenate([vectors[:, :2].real, vectors[:, :2].imag], axis=1) * root[:, None]

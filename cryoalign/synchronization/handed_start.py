@@ -45,22 +45,20 @@ class HandedStart:
     weight: float
 
 
-def handed_starts(graph: PhaseGraph, mirror: NDArray[np.bool_], k_max: int, *, seed: int = 0) -> Iterator[HandedStart]:
+def handed_starts(graph: PhaseGraph, k_max: int, *, seed: int = 0) -> Iterator[HandedStart]:
     """Solve for angle and handedness from the spectra of frequencies 0..K, for K = 1, 2, 4, ... up to ``k_max``.
 
     Parameters
     ----------
     graph
         A connected graph.
-    mirror
-        Whether each entry of the graph is a mirrored edge, bool (2 E,).
     k_max
         Highest frequency.
     seed
         Seed of the eigenvectors' start.
     """
-    sign_weight, signs = sign_vector(graph, mirror, seed=seed)
-    first = handed_vectors(graph, mirror, 1, seed=seed)
+    sign_weight, signs = sign_vector(graph, seed=seed)
+    first = handed_vectors(graph, 1, seed=seed)
     eigenvalues = {1: first.values}
     hands, weights = [first.hands], [first.weight]
     tilt = np.abs(first.hands[0]) ** 2 - np.abs(first.hands[1]) ** 2
@@ -73,7 +71,7 @@ def handed_starts(graph: PhaseGraph, mirror: NDArray[np.bool_], k_max: int, *, s
         known = len(hands)
         for k in range(known + 1, min(2 * known, k_max) + 1):
             expected = _hands(psi, flips, k)
-            found = handed_vectors(graph, mirror, k, seed=seed, guess=expected)
+            found = handed_vectors(graph, k, seed=seed, guess=expected)
             eigenvalues[k] = found.values
             if found.weight < _LEAST * weights[0]:
                 k_max = len(hands)

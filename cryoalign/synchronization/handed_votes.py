@@ -51,25 +51,21 @@ class HandedVotes:
     trust: NDArray[np.float32]
 
 
-def handed_votes(
-    graph: PhaseGraph, mirror: NDArray[np.bool_], psi_rad: NDArray[np.float64], flips: NDArray[np.bool_]
-) -> HandedVotes:
+def handed_votes(graph: PhaseGraph, psi_rad: NDArray[np.float64], flips: NDArray[np.bool_]) -> HandedVotes:
     """Improve angles and handedness until they stay.
 
     Parameters
     ----------
     graph
         The graph, with angles of both directions of every edge.
-    mirror
-        Whether each entry of the graph is a mirrored edge, bool (2 E,).
     psi_rad, flips
         Where to start, (n,).
     """
     n = graph.n
-    weight = graph.entry_weight()
+    mirror, weight = graph.mirror, graph.entry_weight()
     psi, flips = np.mod(psi_rad, 2 * np.pi), np.asarray(flips, bool).copy()
     for _ in range(_MOST_ROUNDS):
-        kernel, share = _kernel(graph, mirror, weight, psi, flips)
+        kernel, share = _kernel(graph, psi, flips)
         spectrum = scipy.fft.rfft(kernel)
         other = np.log(2 * share)
         next_psi, next_flips = np.empty(n), np.empty(n, bool)
@@ -88,7 +84,7 @@ def handed_votes(
         psi, flips = next_psi, next_flips
         if moved < 1e-3 and turned < 1e-4:
             break
-    kernel, share = _kernel(graph, mirror, weight, psi, flips)
+    kernel, share = _kernel(graph, psi, flips)
     ratio = np.exp(kernel)
     likelihood = float((1 - share) * np.sum(ratio / ratio.sum() * kernel) + share * np.log(2 * share))
     belief = np.append(1 - ratio.min() / ratio, 0.0)
@@ -102,14 +98,9 @@ def handed_votes(
     return HandedVotes(psi, flips, likelihood, trust)
 
 
-def _kernel(
-    graph: PhaseGraph,
-    mirror: NDArray[np.bool_],
-    weight: NDArray[np.float32],
-    psi: NDArray[np.float64],
-    flips: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], float]:
+def _kernel(graph: PhaseGraph, psi: NDArray[np.float64], flips: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
     """Return the log density of a residual against uniform in each bin, and q."""
+    mirror, weight = graph.mirror, graph.entry_weight()
     tiles: dict[int, NDArray[np.float64]] = {}
 
     def count(first: int, last: int) -> None:

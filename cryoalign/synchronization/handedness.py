@@ -79,20 +79,19 @@ def solve_handed(
         Threads; the result does not depend on it.
     """
     graph = phase_graph(edges, weights=weights, threads=threads)
-    mirror = edges.mirror[graph.edge]
     if start is not None and votes:
-        last = handed_votes(graph, mirror, start.psi_rad, start.mirror)
+        last = handed_votes(graph, start.psi_rad, start.mirror)
         return Handed(last.psi_rad, last.mirror, start.eigenvalues)
     k_max = k_max or _K_MAX
     best: HandedVotes | None = None
     eigenvalues: dict[int, NDArray[np.float64]] = {}
     settled = False
-    for spectral in handed_starts(graph, mirror, k_max, seed=seed):
+    for spectral in handed_starts(graph, k_max, seed=seed):
         eigenvalues = spectral.eigenvalues
         if not votes:
             found = Handed(spectral.psi_rad, spectral.mirror, eigenvalues)
             continue
-        now = handed_votes(graph, mirror, spectral.psi_rad, spectral.mirror)
+        now = handed_votes(graph, spectral.psi_rad, spectral.mirror)
         settled = spectral.weight >= _SURE or (best is not None and _about(now.log_likelihood, best.log_likelihood))
         if best is None or now.log_likelihood > best.log_likelihood:
             best = now
@@ -104,8 +103,8 @@ def solve_handed(
     for _ in range(0 if settled else _REWEIGHTINGS):
         trusted = replace(graph, weight=(given * np.maximum(best.trust, _LEAST_TRUST)).astype(np.float32))
         tries = []
-        for spectral in handed_starts(trusted, mirror, min(k_max, 4), seed=seed):
-            tries.append(handed_votes(graph, mirror, spectral.psi_rad, spectral.mirror))
+        for spectral in handed_starts(trusted, min(k_max, 4), seed=seed):
+            tries.append(handed_votes(graph, spectral.psi_rad, spectral.mirror))
         again = max(tries, key=lambda one: one.log_likelihood)
         if again.log_likelihood <= best.log_likelihood:
             break

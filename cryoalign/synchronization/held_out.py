@@ -115,12 +115,15 @@ def held_out_residuals(edges: EdgeList, held: NDArray[np.bool_], phases: NDArray
     """
     island = components(edges.take(~held))
     rows = np.flatnonzero(held & (edges.weight > 0) & first_of_pair(edges))
-    i, j = edges.i[rows], edges.j[rows]
-    known = island[i] == island[j]
+    known = island[edges.i[rows]] == island[edges.j[rows]]
     known &= np.cumsum(known) <= _MOST
-    i, j = i[known], j[known]
-    turn = np.exp(1j * np.deg2rad(edges.angle_deg[rows[known]].astype(np.float64)))
-    return np.asarray(np.angle(turn * phases[i] * phases[j].conj()))
+    return phase_residuals(edges.take(rows[known]), phases)
+
+
+def phase_residuals(edges: EdgeList, phases: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Return edge angle minus psi_j - psi_i of unmirrored edges, float64 (E,), in radians."""
+    turn = np.exp(1j * np.deg2rad(edges.angle_deg.astype(np.float64)))
+    return np.asarray(np.angle(turn * phases[edges.i] * phases[edges.j].conj()))
 
 
 def score(residual_rad: NDArray[np.float64], k_max: int = FREQUENCIES) -> tuple[HeldOut, NDArray[np.float64]]:

@@ -16,41 +16,31 @@ from numpy.typing import NDArray
 
 from cryoalign.core.tiles import RoomyPool
 from cryoalign.core.wrappers import KERNEL
-from cryoalign.synchronization.edges import EdgeList, adjacency
+from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 ROWS = 4096
 """Rows that a thread takes at a time."""
 
 
 @dataclass(frozen=True, eq=False)
-class PhaseGraph:
-    """Both directions of a graph's phases, in compressed rows: row i holds entries ``start[i]:start[i + 1]``.
+class PhaseGraph(Adjacency):
+    """Both directions of a graph's edges, as phases with weights.
 
     Parameters
     ----------
-    n
-        Number of nodes.
-    start
-        int64 (n + 1,).
-    index
-        The other node of each entry, int32 (2 E,).
-    edge
-        Position of the edge in its list, int32 (2 E,).
-    angle_rad
-        psi of the pose that brings ``index`` onto the row's image, float32 (2 E,).
     weight
         Weight of each entry, float32 (2 E,), or None where all are equal.
     threads
         Threads of the products.
     """
 
-    n: int
-    start: NDArray[np.int64]
-    index: NDArray[np.int32]
-    edge: NDArray[np.int32]
-    angle_rad: NDArray[np.float32]
     weight: NDArray[np.float32] | None
     threads: int = 1
+
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return len(self.start) - 1
 
     def degree(self) -> NDArray[np.float64]:
         """Return the sum of the weights at each node, float64 (n,)."""
@@ -84,12 +74,12 @@ class PhaseGraph:
 
 
 def phase_graph(edges: EdgeList, *, weights: bool = True, threads: int = 1) -> PhaseGraph:
-    """List the phases of unmirrored edges by node; equal weights are left out.
+    """List the phases of edges by node; equal weights are left out.
 
     Parameters
     ----------
     edges
-        Edges without mirrors.
+        The graph.
     weights
         Use the weights of the edges.
     threads
@@ -98,7 +88,7 @@ def phase_graph(edges: EdgeList, *, weights: bool = True, threads: int = 1) -> P
     both = adjacency(edges)
     used = weights and len(edges) > 0 and bool((edges.weight != edges.weight[0]).any())
     weight = edges.weight[both.edge] if used else None
-    return PhaseGraph(edges.n, both.start, both.index, both.edge, both.angle_rad, weight, threads)
+    return PhaseGraph(both.start, both.index, both.edge, both.angle_rad, both.mirror, weight, threads)
 
 
 def over_rows(graph: PhaseGraph, work: Callable[[int, int], object], rows: int = ROWS) -> None:

@@ -31,7 +31,6 @@ def polish(graph: PhaseGraph, phases: NDArray[np.complex128]) -> NDArray[np.comp
     """
     share, sigma_rad = 0.5, 0.3
     psi = np.angle(phases)
-    weight = graph.entry_weight()
     every = max(1, len(graph.index) // _SAMPLE)
     sample = np.arange(0, len(graph.index), every)
     row = np.searchsorted(graph.start, sample, side="right") - 1
@@ -42,18 +41,22 @@ def polish(graph: PhaseGraph, phases: NDArray[np.complex128]) -> NDArray[np.comp
             right = normal / (normal + (1 - share) / (2 * np.pi))
             share = float(np.clip(right.mean(), 1e-3, 0.999))
             sigma_rad = float(np.sqrt(max((right * error**2).sum() / max(right.sum(), 1e-9), _LEAST_SIGMA**2)))
-        out = psi.copy()
-        height = share / (1 - share) * np.sqrt(2 * np.pi) / sigma_rad
-        last, start, width = psi, graph.start, sigma_rad
-
-        def move(first: int, end: int, last=last, out=out, height=height, width=width, start=start) -> None:  # type: ignore[no-untyped-def]
-            _move(start, graph.index, graph.angle_rad, weight, last, height, width, out, first, end)
-
-        over_rows(graph, move)
-        psi = out
+        last, psi = psi, _moved(graph, psi, share / (1 - share) * np.sqrt(2 * np.pi) / sigma_rad, sigma_rad)
         if np.max(np.abs(psi - last)) < 1e-6:
             break
     return np.exp(1j * psi)
+
+
+def _moved(graph: PhaseGraph, psi: NDArray[np.float64], height: float, width: float) -> NDArray[np.float64]:
+    """Move every node to the mean of its votes, each weighted by its probability to be of the normal part."""
+    out, weight = psi.copy(), graph.entry_weight()
+    over_rows(
+        graph,
+        lambda first, last: _move(
+            graph.start, graph.index, graph.angle_rad, weight, psi, height, width, out, first, last
+        ),
+    )
+    return out
 
 
 @njit(cache=True, nogil=True, **KERNEL)

@@ -6,6 +6,8 @@ graphs that are not complete it estimates the angles of the edges that exist.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ def periodogram_peaks(
         part = slice(first, first + _EDGES)
         terms = vectors[row[part]] * vectors[graph.index[part]].conj()
         angle[part] = -_peak_of(terms, length)  # the graph's angles are those of conj(H)
-    smoothed = PhaseGraph(graph.n, graph.start, graph.index, graph.edge, angle, graph.weight, graph.threads)
+    smoothed = replace(graph, angle_rad=angle)
     return top_eigenvectors(smoothed, seed=seed, by_degree=False).phases, eigenvalues
 
 

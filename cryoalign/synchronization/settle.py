@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cryoalign.synchronization.belief import Belief
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.forest import forest_poses
-from cryoalign.synchronization.held_out import log_density, score, shrunk_coefficients
+from cryoalign.synchronization.held_out import log_density, phase_residuals, score, shrunk_coefficients
 from cryoalign.synchronization.phases import PhaseGraph
 from cryoalign.synchronization.polish import polish
 from cryoalign.synchronization.power import multi_frequency_power_method
@@ -81,14 +81,14 @@ def settle(
 
 def explained(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
     """Return how many nats an answer explains of the edges it was made of."""
-    return score(_residuals(edges, phases))[0].score
+    return score(phase_residuals(edges, phases))[0].score
 
 
 def _votes(edges: EdgeList, graph: PhaseGraph, phases: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Let votes under the density of the residuals settle."""
     circle = 2 * np.pi * np.arange(_BINS) / _BINS
     for _ in range(_STEPS):
-        kernel = log_density(shrunk_coefficients(_residuals(edges, phases), _KERNEL), circle)
+        kernel = log_density(shrunk_coefficients(phase_residuals(edges, phases), _KERNEL), circle)
         last, phases = phases, np.exp(1j * best_votes(graph, np.angle(phases), kernel))
         if np.mean(np.abs(phases - last)) < 1e-3:
             break
@@ -100,7 +100,7 @@ def _likelihood(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
 
     It sees how exactly edges agree, by which a node between two angles is decided, but rewards chance where few do.
     """
-    square = _residuals(edges, phases) ** 2
+    square = phase_residuals(edges, phases) ** 2
     share, sigma = 0.5, 0.3
     for _ in range(30):
         normal = share * np.sqrt(2 * np.pi) / sigma * np.exp(-0.5 * square / sigma**2)
@@ -109,8 +109,3 @@ def _likelihood(edges: EdgeList, phases: NDArray[np.complex128]) -> float:
         sigma = float(np.sqrt(max((right * square).sum() / max(right.sum(), 1e-9), _LEAST_SIGMA**2)))
     normal = share * np.sqrt(2 * np.pi) / sigma * np.exp(-0.5 * square / sigma**2)
     return float(np.log(normal + 1 - share).sum())
-
-
-def _residuals(edges: EdgeList, phases: NDArray[np.complex128]) -> NDArray[np.float64]:
-    turn = np.exp(1j * np.deg2rad(edges.angle_deg.astype(np.float64)))
-    return np.asarray(np.angle(turn * phases[edges.i] * phases[edges.j].conj()))

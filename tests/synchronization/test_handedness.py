@@ -68,7 +68,7 @@ def test_random_corruption_is_solved_for_angle_and_hand_together(signal, least):
         edges = as_edges(graph)
         results.append(judged(edges, graph.truth))
         both = phase_graph(edges)
-        hand = np.where(graph.truth.mirror, -1, 1) * sign_vector(both, edges.mirror[both.edge])[1]
+        hand = np.where(graph.truth.mirror, -1, 1) * sign_vector(both)[1]
         alone.append(min(np.mean(hand > 0), np.mean(hand < 0)))
     assert np.min(results, axis=0)[0] >= least
     assert np.max(results, axis=0)[1] <= 0.005
@@ -89,7 +89,7 @@ def test_more_frequencies_are_better_than_one():
     edges = as_edges(graph)
     both = phase_graph(edges)
     found = {}
-    for start in handed_starts(both, edges.mirror[both.edge], 16):
+    for start in handed_starts(both, 16):
         result = agreement(np.rad2deg(start.psi_rad), graph.truth.psi, start.mirror, graph.truth.mirror)
         found[max(start.eigenvalues)] = result.correlation
     assert list(found) == [1, 2, 4, 8, 16]
@@ -114,7 +114,7 @@ def test_the_top_of_a_frequency_is_that_of_the_doubled_matrix(k):
         doubled /= n - 1
         expected = np.linalg.eigvalsh(doubled)[::-1]
         both = phase_graph(edges)
-        found = handed_vectors(both, edges.mirror[both.edge], k, tolerance=1e-4)
+        found = handed_vectors(both, k, tolerance=1e-4)
         assert found.values[:2] == pytest.approx(expected[:2], rel=1e-3)
         assert found.values[2] == pytest.approx(expected[2], rel=0.02)
 
