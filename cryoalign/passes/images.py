@@ -347,3 +347,8 @@ class ImagePlan:
     def half(self) -> NDArray[np.int8]:
         """Half set of each row, 0 or 1, (n,)."""
         return self.images.half
+
+    @property
+    def mask_diameter_angstrom(self) -> float:
+        """Diameter of the mask in A."""
+        return self.images.mask_diameter_angstrom

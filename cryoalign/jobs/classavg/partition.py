@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from cryoalign.alignment.to_references import Aligner
 from cryoalign.core.filters import apply_ring_gain
 from cryoalign.core.poses import Poses
-from cryoalign.core.search.result import SearchResult
 from cryoalign.core.search.search import mirror_images
 from cryoalign.core.tiles import TILE
 from cryoalign.io.magnification import poses_as_written
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
+from cryoalign.passes.align.part import COLUMNS, columns_of
 from cryoalign.passes.align.plan import aligners, plan_align, with_references
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.align.settings import CORE_METRIC, AlignSettings
@@ -33,10 +33,8 @@ from cryoalign.runs.parts import PartRange, plan_parts
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import PartFunction, do_parts
 
-_COLUMNS = {
-    "psi": np.float64, "dx": np.float64, "dy": np.float64, "reference": np.int64, "score": np.float64,
-    "margin": np.float64, "psi_error": np.float64, "shift_error": np.float64,
-}  # fmt: skip
+_COLUMNS = ("psi", "dx", "dy", "reference", "score", "margin", "psi_error", "shift_error")
+"""Of those that an alignment knows."""
 _PART_ROWS = 512
 
 
@@ -155,7 +153,7 @@ def _with_averages(
     rows = np.sort(rows)
     poses = Poses(answers["psi"][rows], answers["dx"][rows], answers["dy"][rows])
     poses = poses_as_written(plan.particles, poses, rows)
-    classes = answers["reference"][rows]
+    classes = answers["reference"][rows].astype(np.int64)
     score = answers["score"][rows]
     memberships = Memberships(
         rows, np.arange(len(rows)), classes, poses, None, score, np.arange(1, len(kept) + 1), None, None,
@@ -180,7 +178,7 @@ def _aligned(
         run, _PartitionWork(plan, usable), ranges, store=name, words="partition", worker_bytes=plan.thread_bytes,
         rows=lambda part: int(usable[part.start : part.stop].sum()),
     )  # fmt: skip
-    columns = {label: np.zeros(len(usable), dtype) for label, dtype in _COLUMNS.items()}
+    columns = {label: np.zeros(len(usable), COLUMNS[label]) for label in _COLUMNS}
     for part, arrays in run.parts(name).load_all(ranges):
         for label, values in arrays.items():
             columns[label][part.start : part.stop] = values
@@ -203,7 +201,7 @@ class _PartitionWork:
     def _align(self, part: PartRange, mine: list[Aligner]) -> dict[str, NDArray]:
         """Align the usable rows from ``part.start`` to ``part.stop``."""
         plan = self.plan
-        columns = {label: np.zeros(len(part), dtype) for label, dtype in _COLUMNS.items()}
+        columns = {label: np.zeros(len(part), COLUMNS[label]) for label in _COLUMNS}
         for start in range(part.start, part.stop, TILE):
             rows = np.arange(start, min(start + TILE, part.stop))
             for g in np.unique(plan.geometry_of[rows]):
@@ -214,14 +212,7 @@ class _PartitionWork:
                 images = np.zeros((len(rows), geometry.box, geometry.box), np.float32)
                 images[valid] = geometry.source.read(plan.place_in[rows[valid]])
                 result = mine[g].align(images, plan.tile_inputs(rows, valid))
-                for label, values in _columns_of(result).items():
-                    columns[label][start - part.start :][: len(rows)][valid] = values[valid]
+                found = columns_of(result)
+                for label, column in columns.items():
+                    column[start - part.start :][: len(rows)][valid] = found[label][valid]
         return columns
-
-
-def _columns_of(result: SearchResult) -> dict[str, NDArray]:
-    return {
-        "psi": result.poses.psi, "dx": result.poses.dx, "dy": result.poses.dy, "reference": result.reference,
-        "score": result.score, "margin": result.margin, "psi_error": result.psi_error_deg,
-        "shift_error": result.shift_error_px,
-    }  # fmt: skip

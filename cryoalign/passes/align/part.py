@@ -127,7 +127,7 @@ class AlignPart:
         result = self._aligners[g][arm].align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
         result = replace(result, poses=poses_as_written(plan.particles, result.poses, rows))
-        for name, value in _columns_of(result, any_contrast=s.any_contrast).items():
+        for name, value in columns_of(result, any_contrast=s.any_contrast).items():
             here[name][valid] = value[valid]
         at = np.flatnonzero(valid)
         poses, place = result.poses.take(at), plan.place_in[rows[at]]
@@ -148,7 +148,8 @@ class AlignPart:
         return resample(images, poses, interpolation=s.interpolation, edge=s.resolved_edge)
 
 
-def _columns_of(result: SearchResult, *, any_contrast: bool) -> dict[str, NDArray]:
+def columns_of(result: SearchResult, *, any_contrast: bool = False) -> dict[str, NDArray]:
+    """Return what is known of the images of a tile, by the names of ``COLUMNS``."""
     # A margin is in the units of what it was found by.
     value = getattr(result, "value", result.score)
     uncorrelated = result.score == 0 if any_contrast else result.score <= 0

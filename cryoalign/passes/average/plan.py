@@ -70,11 +70,6 @@ class AveragePlan(ImagePlan):
         return self.images.groups
 
     @property
-    def mask_diameter_angstrom(self) -> float:
-        """Diameter of the mask in A."""
-        return self.images.mask_diameter_angstrom
-
-    @property
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.members.class_numbers)

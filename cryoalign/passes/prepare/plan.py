@@ -68,11 +68,6 @@ class PreparePlan(ImagePlan):
     raw_pixel_size: float
 
     @property
-    def mask_diameter_angstrom(self) -> float:
-        """Diameter of the mask in A."""
-        return self.images.mask_diameter_angstrom
-
-    @property
     def thread_bytes(self) -> int:
         """Memory of one worker in bytes, estimated: a tile of raw images, twice, with spectra, and the small ones."""
         return 4 * TILE * (4 * max(g.box for g in self.geometries) ** 2 + 8 * self.box**2)
