@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -174,3 +175,16 @@ def test_the_rules_let_pass_what_is_right(room, line, monkeypatch, tmp_path):
     (tree / room / "good.py").write_text(line + "\n")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tree)
     assert wrong_imports(tree / room / "good.py") == []
+
+
+def test_an_alignment_loads_what_it_uses_and_no_more(tmp_path):
+    demo = ROOT.parent / "data/demo"
+    words = ["align", "data/demo/particles.star", "--reference", str(demo / "references.mrcs"), "--limit", "64"]
+    words += ["--no-write-stack", "-q", "-j", "1", "-o", str(tmp_path / "out")]
+    code = (
+        f"import sys; from cryoalign.cli.main import main; assert main({words!r}) == 0;"
+        "ours = [name for name in sys.modules if name.partition('.')[0] == 'cryoalign'];"
+        "unused = [name for name in ours if name.split('.')[1:2] in (['classification'], ['synchronization'])];"
+        "assert len(ours) <= 150 and not unused, (len(ours), unused)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent, timeout=300)

@@ -9,6 +9,8 @@ import pytest
 
 from cryoalign.alignment.common_frame import FrameSettings, class_means, classes_in_frame, common_frame
 from cryoalign.core.poses import Poses, wrap_degrees
+from cryoalign.io.graph_file import read_graph
+from helpers.align import numbers, run, write_mrcs
 from helpers.blobs import Blobs
 
 BOX, N = 32, 90
@@ -52,6 +54,21 @@ def test_angles_and_shifts_up_to_one_frame(made, frame):
     found = np.exp(1j * np.deg2rad(frame.poses.psi)) * (frame.poses.dx + 1j * frame.poses.dy)
     true = np.exp(1j * np.deg2rad(psi + constant)) * (d[:, 0] + 1j * d[:, 1])
     assert np.sqrt(np.mean(np.abs(found - true - np.median((found - true).real)) ** 2)) < 0.6
+
+
+def test_rid_distance_and_sync_find_the_frame_that_a_start_has(made, frame, tmp_path):
+    """``rid-distance | sync`` by the commands, against the start of ``align --strategy synchronized``."""
+    images, psi = made[0][made[3] == 0], made[1][made[3] == 0]
+    write_mrcs(tmp_path / "particles.mrcs", images, 4.0)
+    alone = ("--angpix", 4, "-k", 25, "--no-mirror", "--no-ctf", "-q")
+    assert run(tmp_path, "rid-distance", "particles.mrcs", *alone, "-o", "graph").status == 0
+    assert run(tmp_path, "sync", "graph/graph.npz", "-o", "synced", "-q").status == 0
+    graph = read_graph(tmp_path / "graph/graph.npz")
+    first = np.r_[True, np.diff(graph.i) != 0]
+    assert graph.weight is not None and (graph.weight[first] == 1).all() and graph.weight.min() < 0.5
+    synced = numbers(tmp_path / "synced/angles.star", "rlnAnglePsi")[0]
+    assert spread(synced - psi) < 2
+    assert spread(synced - frame.poses.psi) < 1.5
 
 
 def test_threads_change_nothing(made, frame):
