@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.affinity_kernels import add_squares, frequency_parts, listed_affinities, pair_angles
+from cryoalign.classification.affinity_kernels import frequency_parts, listed_affinities, pair_angles, tile_affinities
 from cryoalign.classification.diffusion import Embedding
 from cryoalign.classification.kd_candidates import (
     nearest_to_cell,
@@ -31,9 +31,6 @@ NEAR, LEAST_NEAR = 20, 2000
 
 FIRST, REACH = 20, 50
 """Then the first ``REACH`` of the lists of an image's ``FIRST`` are looked at, if they were not."""
-
-COLUMNS = 1000
-"""Columns of a matrix product."""
 
 
 def affinity_features(embedding: Embedding, power: float = 2.0) -> NDArray[np.float32]:
@@ -93,7 +90,9 @@ def best_affine(
 
         def tile(first: int) -> None:
             rows = np.arange(first, min(first + TILE, embedding.n))
-            _keep_best(found, rows, None, _affinities(features, rows, features, embedding.mirror))
+            value = tile_affinities(features[rows], features, embedding.mirror)
+            value[:, np.arange(len(rows)), rows] = -1
+            _keep_best(found, rows, None, value)
 
         run_tiles(tile, range(0, embedding.n, TILE), threads)
     else:
@@ -118,7 +117,7 @@ def _search_cells(features: NDArray[np.float32], mirror: bool, found: NeighbourL
     def compare(cell: int) -> None:
         rows = cells[cell]
         seen[cell] = names = nearest_to_cell(views, rows, near)
-        value = _affinities(features, rows, features[names], mirror)
+        value = tile_affinities(features[rows], features[names], mirror)
         value[:, rows[:, None] == names] = -1
         _keep_best(found, rows, np.broadcast_to(names, value.shape[1:]), value)
 
@@ -177,24 +176,4 @@ def pair_affinities(
     features = affinity_features(embedding, power)
     out = np.zeros((*index.shape, features.shape[1]), np.float32)
     frequency_parts(features, index, mirror, out)
-    return out
-
-
-def _affinities(
-    features: NDArray[np.float32], rows: NDArray[np.int64], others: NDArray[np.float32], mirror: bool
-) -> NDArray[np.float32]:
-    """Affinities of some rows with other images, (1 or 2, rows, c): plain, and mirrored if there are mirrors.
-
-    Where the others are all images, a row's own is -1.
-    """
-    tile, frequencies = features[rows], features.shape[1]
-    out = np.zeros((1 + mirror, len(rows), len(others)), np.float32)
-    for k in range(frequencies):
-        ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
-        for first in range(0, len(others), COLUMNS):
-            part = slice(first, first + COLUMNS)
-            real, imaginary = (ours @ others[part, k, side].T for side in (0, 1))
-            add_squares(real, imaginary, np.float32(1 / frequencies), out[:, :, part])
-    if others is features:
-        out[:, np.arange(len(rows)), rows] = -1
     return out

@@ -1,4 +1,4 @@
-"""Loops of `affinity`: squares of complex products for all pairs of a tile, and for listed pairs; angles at their peak.
+"""Affinities of tiles, as matrix products and their squares; loops over listed pairs; angles at the peak.
 
 Features are float32 (n, K, 2, m): real and imaginary parts of an image's row at each of K frequencies.
 """
@@ -7,8 +7,25 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from cryoalign.core.wrappers import KERNEL
+
+COLUMNS = 1000
+"""Columns of a matrix product."""
+
+
+def tile_affinities(tile: NDArray[np.float32], others: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:
+    """Return the affinities of a tile of images with others, (1 or 2, tile, others): plain, and mirrored if wanted."""
+    frequencies = tile.shape[1]
+    out = np.zeros((1 + mirror, len(tile), len(others)), np.float32)
+    for k in range(frequencies):
+        ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
+        for first in range(0, len(others), COLUMNS):
+            part = slice(first, first + COLUMNS)
+            real, imaginary = (ours @ others[part, k, side].T for side in (0, 1))
+            add_squares(real, imaginary, np.float32(1 / frequencies), out[:, :, part])
+    return out
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)

@@ -16,10 +16,9 @@ from cryoalign.classification.diffusion import Embedding, diffuse
 from cryoalign.classification.features import Features
 from cryoalign.classification.invariants import candidate_vectors
 from cryoalign.classification.kmeans import kmeans
-from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.mfca import POWER, class_averaging_vectors
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.raw_neighbours import best_listed
 from cryoalign.classification.reweight import reweight
 from cryoalign.classification.settings import ClassificationSettings
 from cryoalign.synchronization.edges import EdgeList
@@ -95,12 +94,7 @@ def _cluster_mates(features: Features, settings: ClassificationSettings, count: 
         members = np.flatnonzero(label == cluster)
         kept = min(len(members), rows.shape[1])
         rows[members, :kept] = members[_most_alike(plain[members], kept)]
-    weights = pair_weights(settings.search.score, features.frequency, features.eigenvalue)
-    scores = score_pairs(
-        weights.weighted(features.coefficients), features.frequency, rows, weights.own_terms(features.coefficients),
-        mirror=settings.search.mirror, threads=settings.threads,
-    )  # fmt: skip
-    return top_neighbours(rows, scores, count)
+    return best_listed(features, settings.search, rows, count)
 
 
 def _most_alike(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.affinity_kernels import add_squares
+from cryoalign.classification.affinity_kernels import tile_affinities
 from cryoalign.core.tiles import TILE, one_blas_thread
 
 LANDMARKS = 500
@@ -59,7 +59,9 @@ def view_coordinates(features: NDArray[np.float32], mirror: bool) -> ViewCoordin
     length = np.sqrt((leading**2).sum(axis=(2, 3), keepdims=True))
     leading = np.where(length > 1e-6, leading / np.maximum(length, 1e-6), 0).astype(np.float32)
     with one_blas_thread():
-        kernel = _kernel(leading, leading[landmarks], mirror)
+        kernel = np.empty((1 + mirror, n, len(landmarks)), np.float32)
+        for first in range(0, n, TILE):
+            kernel[:, first : first + TILE] = tile_affinities(leading[first : first + TILE], leading[landmarks], mirror)
         plus = kernel.sum(axis=0)
         ours = np.maximum(plus.sum(axis=1), np.float32(1e-6))
         theirs = np.maximum((plus / ours[:, None]).sum(axis=0), np.float32(1e-6))
@@ -69,19 +71,6 @@ def view_coordinates(features: NDArray[np.float32], mirror: bool) -> ViewCoordin
             return ViewCoordinates(_components(plus, scale, 1, ODD + EVEN), np.zeros((n, 0), np.float32))
         minus = kernel[0] - kernel[1]
         return ViewCoordinates(_components(plus, scale, 1, EVEN), _components(minus, scale, 0, ODD))
-
-
-def _kernel(features: NDArray[np.float32], landmarks: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:
-    """Return affinities of all images with landmarks, (1 or 2, n, landmarks)."""
-    n, frequencies = features.shape[:2]
-    out = np.zeros((1 + mirror, n, len(landmarks)), np.float32)
-    for first in range(0, n, TILE):
-        tile = features[first : first + TILE]
-        for k in range(frequencies):
-            ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
-            real, imaginary = (ours @ landmarks[:, k, part].T for part in (0, 1))
-            add_squares(real, imaginary, np.float32(1 / frequencies), out[:, first : first + TILE])
-    return out
 
 
 def _components(

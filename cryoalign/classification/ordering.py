@@ -37,8 +37,7 @@ def pose_products(
         Threads; they change no result.
     """
     result = np.zeros(lists.index.shape, np.float32)
-    _, start = np.unique(frequency, return_index=True)
-    ends = np.append(start, len(frequency)).astype(np.int64)
+    ends = _blocks(frequency)
 
     def compute(begin: int) -> None:
         _products(
@@ -48,6 +47,11 @@ def pose_products(
 
     run_tiles(compute, range(0, len(lists), TILE), threads)
     return result
+
+
+def _blocks(frequency: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the components of each frequency begin, and where the last end."""
+    return np.append(np.unique(frequency, return_index=True)[1], len(frequency)).astype(np.int64)
 
 
 def templates(
@@ -75,8 +79,7 @@ def templates(
     near = lists.nearest(members)
     # One layout: each further one would be compiled on its own.
     index, angle, mirror = (np.ascontiguousarray(part) for part in (near.index, near.angle_deg, near.mirror))
-    _, start = np.unique(frequency, return_index=True)
-    ends = np.append(start, len(frequency)).astype(np.int64)
+    ends = _blocks(frequency)
 
     def compute(begin: int) -> None:
         _means(coefficients, frequency, ends, index, angle, mirror, begin, min(begin + TILE, len(lists)), result)

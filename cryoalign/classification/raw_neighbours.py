@@ -68,9 +68,7 @@ def raw_neighbours(
         weights, weighted, own = _weighted(features, settings)
         if count == 0:
             return all_neighbours(weighted, frequency, k, own, mirror=mirror, threads=threads)
-        rows = propose(*_vectors(features, settings), max(count, k), threads)
-        scores = score_pairs(weighted, frequency, rows, own, mirror=mirror, threads=threads)
-        return top_neighbours(rows, scores, k)
+        return best_listed(features, settings, propose(*_vectors(features, settings), max(count, k), threads), k)
     if among is None:
         most = min(shifted_candidates, count) if count else shifted_candidates
         rows = _shifted_candidates(features, settings, count, max(most, k), shift_sd_px)
@@ -85,6 +83,15 @@ def raw_neighbours(
         return weights.weighted(features.shifted(shift_px)) if any(shift_px) else weighted
 
     return search_shifts(weighted, frequency, rows, moved, pattern, k, own, mirror=mirror, threads=threads)
+
+
+def best_listed(features: Features, settings: SearchSettings, rows: NDArray[np.int32], k: int) -> NeighbourLists:
+    """Return the best k of the others that are listed for each image, (n, c), by their exact scores; -1 lists none."""
+    _, weighted, own = _weighted(features, settings)
+    scores = score_pairs(
+        weighted, features.frequency, rows, own, mirror=settings.mirror, threads=features.threads
+    )  # fmt: skip
+    return top_neighbours(rows, scores, k)
 
 
 def _weighted(
@@ -128,10 +135,9 @@ def _each_once(rows: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _best_as_they_are(features: Features, settings: SearchSettings, count: int, most: int) -> NDArray[np.int32]:
     """List the best others of each image without shifts, int32 (n, most): of all, or of those that invariants name."""
-    _, weighted, own = _weighted(features, settings)
     threads = features.threads
     if count == 0:
+        _, weighted, own = _weighted(features, settings)
         return screen_pairs(weighted, features.frequency, most, own, mirror=settings.mirror, threads=threads)
     rows = propose(*_vectors(features, settings), max(count, most), threads)
-    scores = score_pairs(weighted, features.frequency, rows, own, mirror=settings.mirror, threads=threads)
-    return top_neighbours(rows, scores, most).index
+    return best_listed(features, settings, rows, most).index

@@ -13,9 +13,8 @@ from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.diffusion import Embedding
 from cryoalign.classification.features import Features
 from cryoalign.classification.list_edges import edges_from_lists
-from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
-from cryoalign.classification.pair_score import score_pairs, top_neighbours
+from cryoalign.classification.raw_neighbours import best_listed
 from cryoalign.classification.settings import ClassificationSettings
 
 WEAK_SHARE = 0.6
@@ -44,12 +43,7 @@ def second_pass(
     count
         Length of the new lists.
     """
-    search = settings.search
-    weights = pair_weights(search.score, features.frequency, features.eigenvalue)
     rows = np.ascontiguousarray(cleaned.nearest(AMONG).index)
-    scores = score_pairs(
-        weights.weighted(features.coefficients), features.frequency, rows, weights.own_terms(features.coefficients),
-        mirror=search.mirror, threads=settings.threads,
-    )  # fmt: skip
-    embedding = embed(edges_from_lists(top_neighbours(rows, scores, min(edges, rows.shape[1]))), settings)
+    raw = best_listed(features, settings.search, rows, min(edges, rows.shape[1]))
+    embedding = embed(edges_from_lists(raw), settings)
     return embedding, nearest_views(embedding, features, settings, count, power=POWER)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.affinity import affinity_features
-from cryoalign.classification.affinity_kernels import add_squares
+from cryoalign.classification.affinity_kernels import tile_affinities
 from cryoalign.classification.diffusion import Embedding
 from cryoalign.core.tiles import TILE, one_blas_thread
 
@@ -52,10 +52,7 @@ def view_directions(embedding: Embedding) -> NDArray[np.float32]:
 
 def _signed_affinity(tile: NDArray[np.float32], marks: NDArray[np.float32], mirror: bool) -> NDArray[np.float32]:
     """Affinities of a tile with all landmarks, (t, l): negative where the mirrored landmark is nearer."""
-    out = np.zeros((1 + mirror, len(tile), len(marks)), np.float32)
-    for k in range(tile.shape[1]):
-        ours = np.concatenate([tile[:, k, 0], tile[:, k, 1]])
-        add_squares(ours @ marks[:, k, 0].T, ours @ marks[:, k, 1].T, np.float32(1 / tile.shape[1]), out)
+    out = tile_affinities(tile, marks, mirror)
     return np.where(out[1] > out[0], -out[1], out[0]) if mirror else out[0]
 
 
