@@ -110,7 +110,7 @@ class AlignPlan(ImagePlan):
         s = self.settings
         return TileInputs(
             valid=valid,
-            group=self.images.noise_group_of[rows],
+            group=np.where(valid, self.images.noise_group_of[rows], 0),  # others may count groups of another geometry
             coefficients=None if self.coefficients is None else self.coefficients[rows],
             intact_first_peak=s.ctf_intact_first_peak,
             origin=self.origin[rows],
