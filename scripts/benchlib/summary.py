@@ -63,8 +63,8 @@ ACCURACY = [
          "80S, SNR 0.05: view error over ASPIRE's", ASPIRE),
     Line("angle between the views of a class", "partition", "view angle of pairs in a class, mean, deg",
          f"{RELION}, Class2D", "Class2D"),
-    Line("angle to the 5 nearest clean projections, `rfsw`", "toy_neighbours",
-         "rigid molecules: angles of rfsw over euclidean, mean", "`euclidean`"),
+    Line("angle to the 5 nearest clean projections, `rfsw-ncc`", "toy_neighbours",
+         "rigid molecules: angles of rfsw-ncc over euclidean, mean", "`euclidean`"),
 ]  # fmt: skip
 SPEED = [
     Line("5,000 particles of 64 px, one reference, poses only, whole process", "speed",

@@ -37,7 +37,7 @@ def make_sync(n: int = 200, edges: int = 1500, things="particles", mirrors=True,
     sync = Synchronization(**fields | changes)
     nothing = np.zeros(edges, np.float32)
     graph = EdgeList(n, i, i + 1, residual, nothing > 0, np.zeros((edges, 2), np.float32), nothing)
-    origins = RobustShifts(rng.normal(0, 1.25, (n, 2)), nothing, nothing, 0.375, 3) if shifts else None
+    origins = RobustShifts(rng.normal(0, 1.25, (n, 2)), nothing, 0.375, 3) if shifts else None
     return SyncReportData(
         sync=sync, edges=graph, algorithm="auto", mirrors=mirrors, shifts=origins, things=things,
         pixel_size_angstrom=4.0,
