@@ -178,7 +178,7 @@ def _aligned(
         run, _PartitionWork(plan, usable), ranges, store=name, words="partition", worker_bytes=plan.thread_bytes,
         rows=lambda part: int(usable[part.start : part.stop].sum()),
     )  # fmt: skip
-    columns = {label: np.zeros(len(usable), COLUMNS[label]) for label in _COLUMNS}
+    columns: dict[str, NDArray] = {label: np.zeros(len(usable), COLUMNS[label]) for label in _COLUMNS}
     for part, arrays in run.parts(name).load_all(ranges):
         for label, values in arrays.items():
             columns[label][part.start : part.stop] = values
@@ -201,7 +201,7 @@ class _PartitionWork:
     def _align(self, part: PartRange, mine: list[Aligner]) -> dict[str, NDArray]:
         """Align the usable rows from ``part.start`` to ``part.stop``."""
         plan = self.plan
-        columns = {label: np.zeros(len(part), COLUMNS[label]) for label in _COLUMNS}
+        columns: dict[str, NDArray] = {label: np.zeros(len(part), COLUMNS[label]) for label in _COLUMNS}
         for start in range(part.start, part.stop, TILE):
             rows = np.arange(start, min(start + TILE, part.stop))
             for g in np.unique(plan.geometry_of[rows]):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.list_edges import list_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
@@ -72,8 +71,8 @@ def find_by_measure(p: RidDistanceParameters, prepared: Prepared, run: RunDirect
     lists = _nearest(distance, poses, k, value if not compare.lower_is_better else -value)
     far = np.take_along_axis(distance, lists.index.astype(np.int64), axis=1)
     # Lists go by the distance, which the measure's own value need not follow from pair to pair.
-    weight = list_weights(replace(lists, score=-far))
-    graph = graph_of_lists(lists, far, prepared, words, weight=weight, of=of, max_distance=p.max_distance)
+    lists = replace(lists, score=(-far).astype(np.float32))
+    graph = graph_of_lists(lists, far, prepared, words, of=of, max_distance=p.max_distance)
     return FoundGraph(graph, k, sd, 0, None if of is None else len(of))
 
 

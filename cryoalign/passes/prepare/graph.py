@@ -63,10 +63,15 @@ def graph_of_lists(
         )  # fmt: skip
     here, place = np.nonzero(there)
     i = chosen[here]
-    weight = list_weights(lists) if weight is None else weight
+    j, weights = index[here, place], list_weights(lists)[i, place] if weight is None else weight[i, place]
+    if weight is None:  # a pair in two lists says the same in both, and weighs the higher
+        _, pair = np.unique(np.minimum(i, j) * len(lists) + np.maximum(i, j), return_inverse=True)
+        most = np.zeros(len(pair))
+        np.maximum.at(most, pair.reshape(-1), weights)
+        weights = most[pair.reshape(-1)]
     return graph_of_edges(
-        i, index[here, place], far[here, place], lists.angle_deg[i, place], lists.shift_px[i, place],
-        lists.mirror[i, place], prepared, metric, weight=weight[i, place],
+        i, j, far[here, place], lists.angle_deg[i, place], lists.shift_px[i, place],
+        lists.mirror[i, place], prepared, metric, weight=weights,
         score=lists.score[i, place],
     )  # fmt: skip
 
