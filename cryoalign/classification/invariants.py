@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.features import Features
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.steerable.basis import GEMM_ROWS
 from cryoalign.core.steerable.bispectrum import bispectrum_invariants, bispectrum_terms
 from cryoalign.core.tiles import run_tiles
@@ -41,7 +42,7 @@ def candidate_vectors(features: Features) -> tuple[NDArray[np.float32], NDArray[
     """
     coefficients, n = features.coefficients, len(features)
     terms = bispectrum_terms(features.frequency, features.eigenvalue, N_TERMS)
-    rows = np.arange(min(n, SAMPLE)) * n // min(n, SAMPLE)
+    rows = evenly_spread(SAMPLE, n)
     with threadpool_limits(1, user_api="blas"):
         sample = _unit_bispectrum(coefficients[rows], terms)
         mean = sample.real.mean(axis=0)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.classification.affinity_kernels import tile_affinities
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.tiles import TILE, one_blas_thread
 
 LANDMARKS = 500
@@ -54,7 +55,7 @@ def view_coordinates(features: NDArray[np.float32], mirror: bool) -> ViewCoordin
         Whether the graph has mirrors; if not, all coordinates are called even.
     """
     n = len(features)
-    landmarks = np.unique(np.arange(LANDMARKS) * n // LANDMARKS)
+    landmarks = evenly_spread(LANDMARKS, n)
     leading = features[..., :LEADING]
     length = np.sqrt((leading**2).sum(axis=(2, 3), keepdims=True))
     leading = np.where(length > 1e-6, leading / np.maximum(length, 1e-6), 0).astype(np.float32)

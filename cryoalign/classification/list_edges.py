@@ -53,6 +53,15 @@ def pair_weights(i: NDArray[np.integer], j: NDArray[np.integer], distance: NDArr
     return found
 
 
+def higher_of_both(i: NDArray[np.integer], j: NDArray[np.integer], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of edges (i, j), (E,), where a pair that is there in both directions weighs the higher."""
+    first, second = np.minimum(i, j).astype(np.int64), np.maximum(i, j)
+    _, pair = np.unique(first * (int(second.max(initial=0)) + 1) + second, return_inverse=True)
+    most = np.zeros(len(pair))
+    np.maximum.at(most, pair.reshape(-1), weight)
+    return most[pair.reshape(-1)]
+
+
 def edges_from_lists(lists: NeighbourLists) -> EdgeList:
     """Join the neighbour lists of all images into one edge list, weighted by `list_weights`.
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.features import Features, prepare_features
 from cryoalign.classification.list_edges import edges_from_lists
@@ -18,6 +16,7 @@ from cryoalign.classification.settings import ClassificationSettings, SearchSett
 from cryoalign.classification.shift_scale import are_shifted, pilot_sd, trusted_edges
 from cryoalign.classification.stages import Clock
 from cryoalign.classification.template_centres import centre_by_templates
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.synchronization.translation import synchronise_shifts
 
 IMAGES = 3000
@@ -43,7 +42,7 @@ def shift_scale(features: Features, settings: SearchSettings, clock: Clock) -> f
     n, box = len(features), features.images.shape[-1]
     part = features
     if n > IMAGES:
-        rows = np.arange(IMAGES) * n // IMAGES
+        rows = evenly_spread(IMAGES, n)
         part = replace(
             features, coefficients=features.coefficients[rows], images=features.images[rows],
             centre_px=features.centre_px[rows],

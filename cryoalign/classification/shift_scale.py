@@ -19,6 +19,7 @@ from cryoalign.classification.llr import likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.classification.ordering import templates
 from cryoalign.classification.signal_test import measure_signal
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.synchronization.edges import EdgeList
 
 PILOT_SHARE = 1.0 / 24.0
@@ -84,7 +85,7 @@ def are_shifted(features: Features, cleaned: NeighbourLists, moved_px: NDArray[n
     if excess > CLEAR_VARIANCE * noise < np.inf:
         return True
     n = len(features)
-    rows = np.arange(min(n, TESTED)) * n // min(n, TESTED)
+    rows = evenly_spread(TESTED, n)
     shares = []
     for centre in (features.centre_px[rows], features.centre_px[rows] + moved_px[rows]):
         part = features.moved_to(centre, rows)

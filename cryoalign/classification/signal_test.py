@@ -14,6 +14,7 @@ from cryoalign.classification.all_pairs import all_neighbours
 from cryoalign.classification.classification import LEAST_SHARE, LEAST_Z, SignalTest
 from cryoalign.classification.llr import pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.steerable.basis import multiplicity
 
 NEIGHBOURS = 5
@@ -47,7 +48,7 @@ def measure_signal(
         z is the mean of both halves' z times the root of 2, share the mean of both shares.
     """
     n = len(coefficients)
-    taken = np.arange(min(n, MOST_IMAGES)) * n // min(n, MOST_IMAGES)
+    taken = evenly_spread(MOST_IMAGES, n)
     images = coefficients[taken]
     # Alternate components by falling eigenvalue: both halves hold strong ones, and every frequency lends to both.
     rank = np.empty(len(frequency), np.int64)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import tile_affinities
 from cryoalign.classification.diffusion import Embedding
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.tiles import TILE, one_blas_thread
 
 LANDMARKS, JOINED, FOLLOWED = 1000, 25, 10
@@ -32,7 +33,7 @@ def view_directions(embedding: Embedding) -> NDArray[np.float32]:
     """
     n = embedding.n
     features = affinity_features(embedding)
-    landmarks = np.unique(np.arange(LANDMARKS) * n // LANDMARKS)
+    landmarks = evenly_spread(LANDMARKS, n)
     marks = features[landmarks]
     joined = np.zeros((len(landmarks), len(landmarks)))
     directions = np.zeros((n, 3))

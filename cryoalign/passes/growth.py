@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.averaging.class_sums import ClassSums, SumSettings
 from cryoalign.averaging.growth import GrowthCurve, amplitude_growth, growth_counts, growth_level
-from cryoalign.core.tiles import TILE, RoomyPool
+from cryoalign.core.evenly import evenly_spread
+from cryoalign.core.tiles import TILE, map_tiles
 
 MOST_MEMBERS = 2048
 """Members that are averaged anew for the curve, at most."""
@@ -114,8 +115,8 @@ def measure_growth(
     counts, amplitude
         Images in each average, and the ratio of the amplitudes of signal and noise (NaN where none is seen).
     """
-    n = min(len(rows), MOST_MEMBERS)
-    chosen = rows[np.arange(n) * len(rows) // max(n, 1)]
+    chosen = rows[evenly_spread(MOST_MEMBERS, len(rows))]
+    n = len(chosen)
     counts = growth_counts(n)
     if not len(counts):
         return counts, np.zeros(0)
@@ -129,8 +130,7 @@ def measure_growth(
             add(mine, chosen[start : start + TILE], cells[start : start + TILE])
         return mine
 
-    with RoomyPool(threads) as pool:
-        sums, *others = pool.map(share, range(0, min(threads * TILE, n), TILE))
+    sums, *others = map_tiles(share, range(0, min(threads * TILE, n), TILE), threads)
     for other in others:
         sums.add_packed(other.pack(""), "")
     box, p = settings.out_box, len(counts)

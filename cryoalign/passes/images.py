@@ -30,9 +30,6 @@ from cryoalign.passes.noise import GroupNoise, noise_groups
 from cryoalign.passes.sampling import Sample
 from cryoalign.passes.settings import ImageSettings, NoiseGroup
 
-MASK_SHARE = 0.8
-"""Diameter of the mask as a share of the box, where none was given."""
-
 
 @dataclass(frozen=True, eq=False)
 class ImageGroup:
@@ -173,7 +170,7 @@ class ParticleImages:
             warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
         boxes = particles.groups_by_box()
         most = max(boxes, key=lambda group: len(group.rows))
-        diameter = settings.mask_diameter or MASK_SHARE * most.box * most.pixel_size_angstrom
+        diameter = settings.mask_diameter_angstrom(most.box, most.pixel_size_angstrom)
         group_of, place_in = np.zeros(len(particles), np.int64), np.zeros(len(particles), np.int64)
         groups = []
         for g, (box, pixel, rows) in enumerate(boxes):
@@ -207,7 +204,7 @@ class ParticleImages:
         particles = particles_in_memory(len(images), images.shape[-1], pixel_size_angstrom)
         if ctf is not None and len(ctf.voltage_kv) != len(images):
             raise InputError(f"{len(images)} images need as many CTFs", value=len(ctf.voltage_kv))
-        diameter = settings.mask_diameter or MASK_SHARE * images.shape[-1] * pixel_size_angstrom
+        diameter = settings.mask_diameter_angstrom(images.shape[-1], pixel_size_angstrom)
         rows = np.arange(len(images))
         source = ArraySource(-images if settings.invert else images)
         group = ImageGroup(images.shape[-1], pixel_size_angstrom, rows, source, diameter / pixel_size_angstrom)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.ctf import CtfParameters, ctf_values
 from cryoalign.core.errors import InputError
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.io.particles import ParticleSet
 
 
@@ -78,8 +79,7 @@ def flat_noise_power(noise: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def ring_power_of(ctf: CtfParameters, box: int, pixel: float) -> NDArray[np.float64]:
     """Return ring averages of C^2 over evenly chosen particles and eight directions, shape (box // 2 + 1,)."""
-    count = min(len(ctf.voltage_kv), 500)
-    chosen = ctf.take(np.arange(count) * len(ctf.voltage_kv) // count)
+    chosen = ctf.take(evenly_spread(500, len(ctf.voltage_kv)))
     ring = np.arange(box // 2 + 1) / (box * pixel)
     angle = np.arange(8) * np.pi / 8
     values = ctf_values(chosen, np.outer(np.cos(angle), ring).ravel(), np.outer(np.sin(angle), ring).ravel())

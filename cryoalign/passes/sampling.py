@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.errors import InputError
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.masks import background_statistics
 from cryoalign.core.noise import masked_power, noise_of_ring_power
 from cryoalign.core.source import ImageSource
-from cryoalign.core.tiles import TILE, RoomyPool
+from cryoalign.core.tiles import TILE, map_tiles
 from cryoalign.io.stacks import usable
 
 SAMPLE_ROWS = 2000
@@ -21,12 +22,6 @@ SAMPLE_ROWS = 2000
 _CLEAN = 1e-3
 """Noise is taken to be at least this share of the images' mean power: cleaner data would divide by nothing."""
 _NOTHING_USABLE = "no usable image among the particles"
-
-
-def spread(count: int, places: int) -> NDArray[np.int64]:
-    """Return at most ``count`` of so many places, evenly spread from the first."""
-    chosen = min(count, places)
-    return np.arange(chosen) * places // max(chosen, 1)
 
 
 class Sample:
@@ -56,7 +51,7 @@ class Sample:
         box, looked_at = self._source.box, []
         noise = np.zeros((len(members), box // 2 + 1))
         for index, group in enumerate(members):
-            rows = group[spread(SAMPLE_ROWS, len(group))]
+            rows = group[evenly_spread(SAMPLE_ROWS, len(group))]
             looked_at += rows.tolist()
             tiles = self._look(rows, lambda images: masked_power(images, mask_diameter_px))
             # Nothing outside the mask, of noiseless projections or particles that were masked before, is no noise.
@@ -72,7 +67,7 @@ class Sample:
         InputError
             If no image of the sample can be used.
         """
-        rows = spread(SAMPLE_ROWS, len(self._source))
+        rows = evenly_spread(SAMPLE_ROWS, len(self._source))
         unknown = np.array([row for row in rows.tolist() if row not in self._variance], np.int64)
         self._look(unknown, None)
         return fixed_point_scale(float(np.sqrt(self._mean_variance(rows.tolist()))))
@@ -89,8 +84,7 @@ class Sample:
 
         tiles = [rows[start : start + TILE] for start in range(0, len(rows), TILE)]
         found = []
-        with RoomyPool(self._threads) as pool:
-            looks = list(pool.map(look, tiles))
+        looks = map_tiles(look, tiles, min(self._threads, len(tiles)))
         for some, (variance, measured) in zip(tiles, looks, strict=True):
             self._variance |= dict(zip(some.tolist(), variance.tolist(), strict=True))
             if measured is not None:

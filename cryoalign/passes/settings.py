@@ -12,6 +12,9 @@ from typing import Literal
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import Checked
 
+MASK_SHARE = 0.8
+"""Diameter of the mask as a share of the box, where none was given."""
+
 OnBadImage = Literal["error", "skip"]
 NoiseGroup = Literal["optics", "micrograph"]
 Interpolation = Literal["fourier", "nearest", "linear", "cubic", "quintic"]
@@ -77,6 +80,10 @@ class ImageSettings(Checked):
         super().__post_init__()
         self.check_numbers("mask_diameter")
         self.check_choices({"on_bad_image": OnBadImage})
+
+    def mask_diameter_angstrom(self, box: int, pixel_size_angstrom: float) -> float:
+        """Return the diameter of the mask in A: as given, or 0.8 of this box in pixels."""
+        return self.mask_diameter or MASK_SHARE * box * pixel_size_angstrom
 
     @property
     def uses_ctf(self) -> bool:

@@ -36,6 +36,11 @@ class PartRange:
         return self.stop - self.start
 
 
+def rows_of_part(block_size: int | None, classes: int) -> int:
+    """Return the rows of a part: as the user says, else enough that sums for so many classes stay small beside them."""
+    return max(512, -(-40 * classes // TILE) * TILE) if block_size is None else block_size
+
+
 def plan_parts(n_rows: int, part_rows: int) -> list[PartRange]:
     """Cut the rows of a job into parts that start at multiples of 64.
 

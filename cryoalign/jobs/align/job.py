@@ -22,7 +22,7 @@ from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
 from cryoalign.runs.kernels import say_if_kernels_must_compile
 from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
-from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.parts import plan_parts, rows_of_part
 from cryoalign.runs.rundir import RunDirectory
 
 _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike")
@@ -46,19 +46,12 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
                 run.warn("the particles look like the references with inverted contrast: try --invert")
             elif inverted:
                 run.log.info("the particles look like the references with inverted contrast")
-        ranges = plan_parts(len(particles), part_rows(p, len(start.references)))
+        ranges = plan_parts(len(particles), rows_of_part(p.block_size, len(start.references)))
         rounds = Rounds(p, strategy, plan, run, ranges, inverted=inverted and p.any_contrast)
         if not rounds.align():
             run.leave_partial()
             return 0
         return _finish(p, rounds, run, start)
-
-
-def part_rows(parameters: AlignParameters, n_references: int) -> int:
-    """Return the rows of a part: large enough that its sums stay small beside its images."""
-    if parameters.block_size is not None:
-        return parameters.block_size
-    return max(512, -(-40 * n_references // 64) * 64)
 
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.errors import InputError
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.masks import background_region
 from cryoalign.core.noise import noise_power
 from cryoalign.core.poses import Poses
@@ -114,8 +115,7 @@ def _known(prepared: Prepared) -> Preparation:
     """Measure the noise of the prepared images outside the mask, if there is any."""
     plan, m = prepared.plan, len(prepared.rows)
     radius = plan.radius_px or 0.4 * plan.box
-    count = min(m, _SAMPLE)
-    images = np.asarray(prepared.images[np.arange(count) * m // count], np.float32)
+    images = np.asarray(prepared.images[evenly_spread(_SAMPLE, m)], np.float32)
     try:
         outside = background_region(plan.box, 2 * radius)
         around, within = images[:, outside].var(axis=1), images[:, ~outside].var(axis=1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cryoalign.alignment.to_references import ReferenceAligner
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.tiles import TILE
 from cryoalign.io.stacks import usable
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.sampling import spread
 
 
 def inverted_contrast(plan: AlignPlan) -> bool:
@@ -18,7 +18,7 @@ def inverted_contrast(plan: AlignPlan) -> bool:
     """
     difference: list[float] = []
     for g in plan.geometries:
-        places = spread(2 * TILE, len(g.rows))
+        places = evenly_spread(2 * TILE, len(g.rows))
         aligner = ReferenceAligner(g.search)
         for start in range(0, len(places), TILE):
             here = places[start : start + TILE]

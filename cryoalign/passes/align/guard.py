@@ -27,6 +27,7 @@ from cryoalign.averaging.guard import (
     judged_references,
 )
 from cryoalign.averaging.verdict import Verdict
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry, radial_average, ring_counts
 from cryoalign.core.masks import soft_disc
 from cryoalign.core.resample.resample import resample
@@ -87,9 +88,8 @@ def plan_guard(plan: AlignPlan, references: NDArray[np.float32], *, cross_fitted
     """
     tiles = -(-len(plan.order) // TILE)
     looked_at = min(max(GUARDED, GUARDED_PER_CLASS * len(plan.references)), MOST_GUARDED)
-    wanted = min(tiles, looked_at // TILE)
     sampled = np.zeros(tiles, bool)
-    sampled[np.arange(wanted) * tiles // wanted] = True
+    sampled[evenly_spread(looked_at // TILE, tiles)] = True
     masked, judged, searches, clean = [], [], [], []
     for g in plan.geometries:
         arms = np.stack([masked_references(plan, g, arm) for arm in references])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cryoalign.alignment.by_measure import MeasurePlan, comparable, known_of_groups, plan_by_measure
 from cryoalign.alignment.to_references import ReferenceAligner
+from cryoalign.core.evenly import evenly_spread
 from cryoalign.core.filters import apply_ring_gain, bandpass
 from cryoalign.core.search.search import SearchPlan
 from cryoalign.core.tiles import TILE
@@ -17,7 +18,6 @@ from cryoalign.metrics.measure import SearchLimits
 from cryoalign.metrics.names import measure
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.noise import ring_power_of
-from cryoalign.passes.sampling import spread
 
 _SAMPLE = 256
 """Images of each noise group whose spectrum is measured, at most."""
@@ -94,7 +94,7 @@ def _samples(plan: AlignPlan, g: Geometry, gain: NDArray[np.float64] | None) -> 
     samples = []
     for group in range(len(g.noise_power)):
         places = np.flatnonzero(groups == group)
-        images, kept = g.good_images(places[spread(_SAMPLE, len(places))])
+        images, kept = g.good_images(places[evenly_spread(_SAMPLE, len(places))])
         samples.append(
             comparable(
                 images, plan.images.ctf_of(g.rows[kept]), gain, outside=outside,
@@ -106,7 +106,7 @@ def _samples(plan: AlignPlan, g: Geometry, gain: NDArray[np.float64] | None) -> 
 
 def _intensity(plan: AlignPlan, g: Geometry, search: SearchPlan) -> float:
     """Return the median intensity of some images relative to their references, by the search core; 1 if unknown."""
-    images, kept = g.good_images(spread(TILE, len(g.rows)))
+    images, kept = g.good_images(evenly_spread(TILE, len(g.rows)))
     found = ReferenceAligner(search).align(images, plan.tile_inputs(g.rows[kept], np.ones(len(kept), bool)))
     fitted = found.scale[(found.score > 0) & (found.scale > 0)]
     return float(np.median(fitted)) if len(fitted) else 1.0

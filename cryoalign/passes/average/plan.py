@@ -21,6 +21,7 @@ from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.settings import AverageSettings
 from cryoalign.passes.halves import SHARED_RESOLUTION
 from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
+from cryoalign.runs.parts import rows_of_part
 
 SUMS_BYTES = 256 * 2**20
 """Sums of all classes larger than this are not kept at once: memberships are sorted by blocks of classes instead."""
@@ -86,10 +87,8 @@ class AveragePlan(ImagePlan):
 
     @property
     def part_rows(self) -> int:
-        """Memberships of a part: enough that its sums stay small beside its images."""
-        if self.settings.block_size is not None:
-            return self.settings.block_size
-        return max(512, -(-40 * self.classes_per_block // TILE) * TILE)
+        """Memberships of a part."""
+        return rows_of_part(self.settings.block_size, self.classes_per_block)
 
     @property
     def thread_bytes(self) -> int:

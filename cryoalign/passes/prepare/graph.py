@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.list_edges import list_weights, pair_weights
+from cryoalign.classification.list_edges import higher_of_both, list_weights, pair_weights
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
@@ -63,12 +63,8 @@ def graph_of_lists(
         )  # fmt: skip
     here, place = np.nonzero(there)
     i = chosen[here]
-    j, weights = index[here, place], list_weights(lists)[i, place] if weight is None else weight[i, place]
-    if weight is None:  # a pair in two lists says the same in both, and weighs the higher
-        _, pair = np.unique(np.minimum(i, j) * len(lists) + np.maximum(i, j), return_inverse=True)
-        most = np.zeros(len(pair))
-        np.maximum.at(most, pair.reshape(-1), weights)
-        weights = most[pair.reshape(-1)]
+    j = index[here, place]
+    weights = higher_of_both(i, j, list_weights(lists)[i, place]) if weight is None else weight[i, place]
     return graph_of_edges(
         i, j, far[here, place], lists.angle_deg[i, place], lists.shift_px[i, place],
         lists.mirror[i, place], prepared, metric, weight=weights,
