@@ -163,7 +163,7 @@ def align(
             found = merge_parts(plan, store, ranges)
         return Alignment(
             found.poses, found.reference, found.score, found.margin, found.psi_error_deg, found.shift_error_px,
-            found.skipped, averages_of(plan, found),
+            found.look["reason"], averages_of(plan, found),
         )  # fmt: skip
 
 

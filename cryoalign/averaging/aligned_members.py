@@ -13,7 +13,6 @@ from cryoalign.averaging.class_sums import SumSettings
 from cryoalign.averaging.ctf_sums import aligned_ctf, resample_with_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.filters import match_geometry
-from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.poses import Poses
 
 
@@ -29,7 +28,7 @@ def aligned_members(
     poses, ctf
         Of the n images; None for C = 1.
     settings
-        Geometry, interpolation and normalisation; unless the treatment is "plain", phases are flipped.
+        Geometry and interpolation; unless the treatment is "plain", phases are flipped.
 
     Returns
     -------
@@ -37,8 +36,6 @@ def aligned_members(
         float32, (n, out_box, out_box).
     """
     s = settings
-    if s.normalize_diameter_px is not None:
-        images = normalise_background(images, background_region(s.box, s.normalize_diameter_px))
     treatment = "plain" if s.treatment == "plain" else "flip"
     aligned = resample_with_ctf(
         images, poses, ctf, s.pixel_size_angstrom, treatment=treatment, intact_first_peak=s.intact_first_peak,

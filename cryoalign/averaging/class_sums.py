@@ -20,7 +20,6 @@ from cryoalign.averaging.exact_sums import ExactSums, places
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry, same_geometry
-from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import Edge, Interpolation
 from cryoalign.core.wrappers import KERNEL
@@ -49,9 +48,6 @@ class SumSettings:
         See :func:`cryoalign.core.resample.resample`.
     intact_first_peak
         Take the CTF as 1 up to its first peak.
-    normalize_diameter_px
-        Bring the background outside this diameter (pixels of the raw images) to mean 0 and deviation 1 first, after
-        taking off the plane that fits it best; None leaves images as they are.
     """
 
     box: int
@@ -64,7 +60,6 @@ class SumSettings:
     interpolation: Interpolation = "fourier"
     edge: Edge = "wrap"
     intact_first_peak: bool = False
-    normalize_diameter_px: float | None = None
 
 
 class ClassSums:
@@ -89,9 +84,6 @@ class ClassSums:
         # Sum of the weights of images without a CTF, in units of 1 / POWER_SCALE.
         self._flat = np.zeros(settings.n_cells, np.int64)
         self._power: NDArray[np.int64] | None = None
-        self._region = None
-        if settings.normalize_diameter_px is not None:
-            self._region = background_region(settings.box, settings.normalize_diameter_px)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -133,7 +125,7 @@ class ClassSums:
         Raises
         ------
         InputError
-            If a pixel is too large for the sum, or a background that is to be normalised is constant.
+            If a pixel is too large for the sum.
         """
         settings = self.settings
         cells = np.asarray(cells, np.int64)
@@ -155,8 +147,6 @@ class ClassSums:
             else:
                 used, image_of = np.unique(image_of[taken], return_inverse=True)
                 images, ctf = images[used], None if ctf is None else ctf.take(used)
-        if self._region is not None:
-            images = normalise_background(images, self._region)
         aligned = resample_with_ctf(
             images,
             poses,

@@ -138,7 +138,10 @@ Examples:
 )
 @resampling_options
 @click.option(
-    "--normalize/--no-normalize", default=False, show_default=True, help="Rescale every aligned particle's background."
+    "--normalize-stack/--no-normalize-stack",
+    default=False,
+    show_default=True,
+    help="Write aligned particles normalised; else as they are on disk.",
 )
 @click.option("--allow-no-signal", is_flag=True, help="Exit with 0, not 3, where no consistent signal was found.")
 @run_options

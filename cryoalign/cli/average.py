@@ -91,7 +91,6 @@ class ClassNumbers(click.ParamType):
 )
 @mask_diameter_option
 @resampling_options
-@click.option("--normalize/--no-normalize", default=False, show_default=True, help="Rescale every image's background.")
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> int:

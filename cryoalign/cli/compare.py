@@ -11,6 +11,7 @@ from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
     mag_matrix_option,
     mask_diameter_option,
+    normalize_option,
     output_option,
     overwrite_option,
     resume_option,
@@ -78,6 +79,7 @@ Examples:
     "--datadir", type=click.Path(path_type=Path), metavar="DIR", help="Folder that names in STAR files start from."
 )
 @click.option("--invert", is_flag=True, help="Negate the pixels of B (dark particles).")
+@normalize_option
 @mag_matrix_option
 @click.option("--resize-reference", is_flag=True, help="Bring A to the box and pixel size of B.")
 @click.option(

@@ -212,17 +212,24 @@ mag_matrix_option = click.option(
     show_default=True,
     help="Correct images by the magnification matrices of the optics table as they are read.",
 )
+normalize_option = click.option(
+    "--normalize/--no-normalize",
+    default=True,
+    show_default=True,
+    help="Take plane, level and scale of each particle's background off as it is read, and replace hot pixels.",
+)
 particles_options = together(
     particle_tables_options,
     click.option("--invert", is_flag=True, help="Negate pixels as read (dark particles)."),
     mag_matrix_option,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N particles."),
+    normalize_option,
     click.option(
         "--on-bad-image",
         type=click.Choice(["error", "skip"]),
         default="error",
         show_default=True,
-        help="What to do with NaN, infinite or constant images.",
+        help="NaN, infinite or constant images are errors, or left out; so are then those that stand out.",
     ),
 )
 mask_diameter_option = click.option(

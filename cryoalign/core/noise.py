@@ -27,6 +27,7 @@ _EDGE_PX = 3.0
 _STEPS = 30
 _ENOUGH_SAMPLES = 800
 _WIDEST = 3
+_FAR = 5.0
 
 
 def noise_power(images: NDArray[np.floating], diameter_px: float) -> NDArray[np.float64]:
@@ -74,10 +75,24 @@ def noise_of_ring_power(tiles: Sequence[NDArray[np.float64]], box: int, diameter
     if count == 0:
         raise InputError("a group without usable particles has no noise spectrum")
     power = np.concatenate(tiles)
+    power = _without_outliers(power, box, diameter_px)
     sums = np.zeros(power.shape[1])
     for start in range(0, count, TILE):
         sums += power[start : start + TILE].sum(axis=0)
     return _unmask(sums, count, box, diameter_px)
+
+
+def _without_outliers(power: NDArray[np.float64], box: int, diameter_px: float) -> NDArray[np.float64]:
+    """Return each image's power in a ring, but no more than noise of the median image's spectrum could have there.
+
+    One image of hundreds with a gradient or a crystal in its corners would else be most of what low rings hold.
+    """
+    window, _, _, counts, _ = _geometry(box, float(diameter_px))
+    freedom = np.maximum(counts * float(np.mean(window > 0)), 1.0)
+    median = np.median(power, axis=0)
+    # Beyond what the chi-square law and spectra that differ between micrographs give.
+    most = median * (_FAR * (1.0 + 2.0 * np.sqrt(2.0 / freedom)))
+    return np.where((power > most) & (median > 0), most, power)
 
 
 def estimate_noise_power(

@@ -7,10 +7,20 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet, write_particles
+from cryoalign.io.stacks import bad_images
 from cryoalign.runs.rundir import RunDirectory
 
-REASONS = {0: "", 1: "NaN or infinite", 2: "constant image"}
+WHERE_IT_STANDS_OUT = ("background's deviation", "background's level", "largest value")
+"""What an image can differ in from the others of its stack."""
+CONSTANT_BACKGROUND, STANDS_OUT = 3, 4
+REASONS = {
+    0: "", 1: "NaN or infinite", 2: "constant image", CONSTANT_BACKGROUND: "constant outside the mask",
+    **{STANDS_OUT + at: f"the {what} stands out from the stack" for at, what in enumerate(WHERE_IT_STANDS_OUT)},
+}  # fmt: skip
 """Why a row was left out, by code."""
+LOOK = np.dtype([("reason", np.int8), ("stands_out", np.int8), ("z", np.float32), ("hot_pixels", np.int32)])
+"""What reading found of an image: the code of the reason why it is left out, or 0; 1 + the place in
+``WHERE_IT_STANDS_OUT``, or 0, and by how many robust standard deviations; and the hot pixels that were replaced."""
 
 
 def reason_code(reason: str) -> int:
@@ -21,21 +31,22 @@ def reason_code(reason: str) -> int:
     raise ValueError(f"an unknown reason to skip an image: {reason}")
 
 
-def write_skipped(run: RunDirectory, particles: ParticleSet, codes: NDArray[np.integer]) -> dict[str, str]:
+def write_skipped(run: RunDirectory, particles: ParticleSet, look: NDArray) -> dict[str, str]:
     """Write skipped.star, the rows left out with their reasons, where there are any.
 
     Parameters
     ----------
     run, particles
         The run and its particles.
-    codes
-        0, or why a row was left out (key of ``REASONS``), shape (n,).
+    look
+        ``LOOK`` (n,).
 
     Returns
     -------
     dict
         The file and what it holds, for the report; empty where no row was left out.
     """
+    codes = look["reason"]
     rows = np.flatnonzero(codes)
     if not len(rows):
         return {}
@@ -44,11 +55,12 @@ def write_skipped(run: RunDirectory, particles: ParticleSet, codes: NDArray[np.i
     return {"skipped.star": "rows left out, with the reason"}
 
 
-def unusable_image(particles: ParticleSet, row: int, reason: str) -> InputError:
-    """Return the error about the image of a 0-based row, naming its file, row and image."""
+def unusable_image(particles: ParticleSet, row: int, image: NDArray[np.float32], code: int) -> InputError:
+    """Return the error about the image of a 0-based row, naming its file, row and image, and what is wrong with it."""
     path, file_row = particles.where(row)
+    listed = bad_images(image[None])
     return InputError(
-        f"this image cannot be used: {reason}",
+        f"this image cannot be used: {listed[0][1] if listed else REASONS[code]}",
         path=path,
         row=file_row,
         value=particles.image_names()[row],

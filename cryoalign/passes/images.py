@@ -23,10 +23,11 @@ from cryoalign.core.source import ArraySource, ImageSource
 from cryoalign.core.tiles import TILE
 from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particle_set import ParticleSet, particles_in_memory
-from cryoalign.io.stacks import StackSource, bad_images, usable
-from cryoalign.passes.bad_rows import reason_code, unusable_image
+from cryoalign.io.stacks import StackSource, usable
+from cryoalign.passes.bad_rows import unusable_image
 from cryoalign.passes.halves import half_sets
 from cryoalign.passes.noise import GroupNoise, noise_groups
+from cryoalign.passes.normalised import NormalisedSource, look_at
 from cryoalign.passes.sampling import Sample
 from cryoalign.passes.settings import ImageSettings, NoiseGroup
 
@@ -42,7 +43,7 @@ class ImageGroup:
     rows
         0-based rows of the particle table, ascending.
     source
-        Their images, in the order of ``rows``.
+        Their images as they are compared and added, in the order of ``rows``.
     mask_diameter_px
         Of the particle, in pixels.
     threads
@@ -55,6 +56,16 @@ class ImageGroup:
     source: ImageSource
     mask_diameter_px: float
     threads: int = 1
+
+    @property
+    def raw(self) -> ImageSource:
+        """Their images as they are on disk."""
+        return self.source.raw if isinstance(self.source, NormalisedSource) else self.source
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the background of every image has mean 0 and deviation 1."""
+        return isinstance(self.source, NormalisedSource) and self.source.stack.has_noise
 
     @cached_property
     def sample(self) -> Sample:
@@ -91,13 +102,16 @@ class ImageTile:
     rows
         Their 0-based rows of the table, (t,).
     images
-        As read, float32 (t, box, box).
+        As they are compared and added, float32 (t, box, box).
+    raw
+        As they are on disk.
     """
 
     g: int
     at: NDArray[np.intp]
     rows: NDArray[np.int64]
     images: NDArray[np.float32]
+    raw: NDArray[np.float32]
 
     def in_slots(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the images each in the slot of its row, zeros elsewhere, (count, box, box), and which slots are full.
@@ -177,7 +191,10 @@ class ParticleImages:
             group_of[rows], place_in[rows] = g, np.arange(len(rows))
             if box % 2:
                 warn(f"the box of {box} px is odd: RELION refines even boxes only")
-            source = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
+            raw = StackSource(particles.take(rows), invert=settings.invert, scratch_dir=scratch)
+            # Averages have the noise of as many images as they have members: its size says nothing about theirs.
+            as_read = not settings.normalize or particles.dialect == "references"
+            source = raw if as_read else _normalised(raw, diameter / pixel, settings, threads)
             groups.append(ImageGroup(box, pixel, rows, source, diameter / pixel, threads))
         kind: NoiseGroup = getattr(settings, "noise_group", "optics")
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
@@ -206,8 +223,9 @@ class ParticleImages:
             raise InputError(f"{len(images)} images need as many CTFs", value=len(ctf.voltage_kv))
         diameter = settings.mask_diameter_angstrom(images.shape[-1], pixel_size_angstrom)
         rows = np.arange(len(images))
-        source = ArraySource(-images if settings.invert else images)
-        group = ImageGroup(images.shape[-1], pixel_size_angstrom, rows, source, diameter / pixel_size_angstrom)
+        raw, diameter_px = ArraySource(-images if settings.invert else images), diameter / pixel_size_angstrom
+        source = _normalised(raw, diameter_px, settings) if settings.normalize else raw
+        group = ImageGroup(images.shape[-1], pixel_size_angstrom, rows, source, diameter_px)
         group.background()
         used = ctf if settings.uses_ctf else None
         return cls(particles, settings, (group,), np.zeros_like(rows), rows, used, diameter)
@@ -259,39 +277,40 @@ class ParticleImages:
                 index[group.rows[members]] = number
         return index
 
-    def sum_scale(self, g: int, *, normalized: bool) -> float:
+    def sum_scale(self, g: int) -> float:
         """Return the fixed-point scale of sums of a geometry; images of deviation 1 need not be looked at."""
-        return fixed_point_scale(1.0) if normalized else self.groups[g].sample.sum_scale()
+        group = self.groups[g]
+        return fixed_point_scale(1.0) if group.normalised else group.sample.sum_scale()
 
     def ctf_of(self, rows: NDArray[np.integer]) -> CtfParameters | None:
         """Return the CTF of some rows."""
         return None if self.ctf is None else self.ctf.take(rows)
 
-    def read(self, g: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """Return the images of some rows of one geometry, and why each cannot be used: 0, or a key of ``REASONS``.
+    def read(self, g: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray]:
+        """Return the images of some rows of one geometry, as they are compared and as they are, and their ``LOOK``.
 
         Raises
         ------
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        images = self.groups[g].source.read(self.place_in[rows])
-        code = np.zeros(len(rows), np.int8)
-        for index, reason in bad_images(images):
-            if self.settings.on_bad_image == "error":
-                raise unusable_image(self.particles, int(rows[index]), reason)
-            code[index] = reason_code(reason)
-        return images, code
+        group = self.groups[g]
+        raw = group.raw.read(self.place_in[rows])
+        images, look = group.source.look(raw) if isinstance(group.source, NormalisedSource) else (raw, look_at(raw))
+        bad = np.flatnonzero(look["reason"])
+        if len(bad) and self.settings.on_bad_image == "error":
+            raise unusable_image(self.particles, int(rows[bad[0]]), raw[bad[0]], int(look["reason"][bad[0]]))
+        return images, raw, look
 
-    def tiles(self, rows: NDArray[np.int64], skipped: NDArray[np.int8]) -> Iterator[tuple[slice, list[ImageTile]]]:
+    def tiles(self, rows: NDArray[np.int64], look: NDArray) -> Iterator[tuple[slice, list[ImageTile]]]:
         """Read rows in tiles of 64.
 
         Parameters
         ----------
         rows
             In the order of the work, (k,).
-        skipped
-            (k,); gets the code of the reason where an image cannot be used.
+        look
+            ``LOOK`` (k,); gets what is seen of the images.
 
         Yields
         ------
@@ -305,13 +324,17 @@ class ParticleImages:
             tiles = []
             for g in np.unique(geometry).tolist():
                 at = np.flatnonzero(geometry == g)
-                images, code = self.read(g, here[at])
-                if code.any():
-                    skipped[where][at] = code
-                    good = code == 0
-                    at, images = at[good], images[good]
-                tiles.append(ImageTile(g, at, here[at], images))
+                images, raw, seen = self.read(g, here[at])
+                look[where][at] = seen
+                if seen["reason"].any():
+                    good = seen["reason"] == 0
+                    at, images, raw = at[good], images[good], raw[good]
+                tiles.append(ImageTile(g, at, here[at], images, raw))
             yield where, tiles
+
+
+def _normalised(raw: ImageSource, diameter_px: float, settings: ImageSettings, threads: int = 1) -> NormalisedSource:
+    return NormalisedSource(raw, diameter_px, skip=settings.on_bad_image == "skip", threads=threads)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.part import prepared_tiles
 from cryoalign.passes.prepare.plan import plan_preparation
@@ -88,9 +89,9 @@ def prepared_images(settings: ComparisonSettings, source: ParticleImages, *, war
         If there are too few to compare, or one cannot be used.
     """
     plan = plan_preparation(settings, source, warn=warn)
-    skipped, digest = np.zeros(len(source), np.int8), np.zeros(len(source), np.uint64)
-    images = np.concatenate([tile for _, tile in prepared_tiles(plan, 0, len(source), skipped, digest)])
-    rows = np.flatnonzero(skipped == 0)
+    look, digest = np.zeros(len(source), LOOK), np.zeros(len(source), np.uint64)
+    images = np.concatenate([tile for _, tile in prepared_tiles(plan, 0, len(source), look, digest)])
+    rows = np.flatnonzero(look["reason"] == 0)
     if len(rows) < FEWEST:
         raise InputError(f"only {len(rows)} usable images: neighbours need at least {FEWEST}")
-    return Prepared(plan, images[rows], rows, skipped)
+    return Prepared(plan, images[rows], rows, look)

@@ -62,8 +62,11 @@ class ImageSettings(Checked):
     ----------
     invert
         Negate pixels as read.
+    normalize
+        Take plane, level and scale of each image's background off, and replace hot pixels, as images are read.
     on_bad_image
-        What to do with NaN, infinite and constant images.
+        What to do with images that cannot be used (NaN, infinite, constant): an error, or leave them out, and with them
+        those that stand out from their stack.
     mask_diameter
         None = 0.8 of the box.
     ctf_intact_first_peak
@@ -71,6 +74,7 @@ class ImageSettings(Checked):
     """
 
     invert: bool = False
+    normalize: bool = True
     on_bad_image: OnBadImage = "error"
     mask_diameter: float | None = None
     ctf_intact_first_peak: bool = False
@@ -126,13 +130,10 @@ class ResamplingSettings(Checked):
     ----------
     interpolation, edge
         edge None = wrap, or zero with linear.
-    normalize
-        Bring every image's background to mean 0 and deviation 1.
     """
 
     interpolation: Interpolation = "fourier"
     edge: Edge | None = None
-    normalize: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -10,7 +10,6 @@ from cryoalign.averaging.exact_sums import fixed_point_scale
 from cryoalign.core.ctf import CtfParameters, ctf_images
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry
-from cryoalign.core.masks import background_region, normalise_background
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from helpers.blobs import random_blobs
@@ -223,13 +222,6 @@ def test_no_sum_of_power_is_kept_where_there_is_no_ctf():
     assert (sums.ctf_power()[0] == 5).all()
 
 
-def test_backgrounds_are_normalised_on_the_raw_images():
-    images, poses = 3.0 * noise(6) + 100.0, some_poses(6)
-    found = summed(images, poses, np.zeros(6, int), normalize_diameter_px=30.0)
-    expected = summed(normalise_background(images, background_region(BOX, 30.0)), poses, np.zeros(6, int))
-    np.testing.assert_array_equal(found.totals(), expected.totals())
-
-
 @pytest.mark.parametrize(("out_box", "out_pixel"), [(48, 4.5), (32, 4.5), (72, 2.0), (72, 3.0)])
 def test_totals_and_power_come_at_the_output_geometry(out_box, out_pixel):
     images, poses, ctf = noise(5), some_poses(5), some_ctf(5)
@@ -277,14 +269,12 @@ def test_settings_do_not_change_under_ones_feet():
         one.box = 3
 
 
-@pytest.mark.parametrize("normalize", [None, 40.0])
 @pytest.mark.parametrize("treatment", ["wiener", "plain"])
-def test_images_added_more_than_once_leave_the_same_bytes(treatment, normalize):
+def test_images_added_more_than_once_leave_the_same_bytes(treatment):
     image_of = np.sort(np.random.default_rng(15).integers(0, 9, N))
     images, ctf, poses, cells = noise(9), some_ctf(9), some_poses(), cells_of()
     weights = np.random.default_rng(16).uniform(0.1, 2, N)
-    options = {"treatment": treatment, "normalize_diameter_px": normalize}
-    wanted = summed(images[image_of], poses, cells, ctf.take(image_of), weights, **options)
-    found = ClassSums(settings(**options))
+    wanted = summed(images[image_of], poses, cells, ctf.take(image_of), weights, treatment=treatment)
+    found = ClassSums(settings(treatment=treatment))
     found.add(images, poses, cells, ctf, weights, image_of)
     assert packed_bytes(found) == packed_bytes(wanted)

@@ -20,6 +20,7 @@ from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
+from cryoalign.passes.seen import say_what_was_seen
 from cryoalign.runs.kernels import say_if_kernels_must_compile
 from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.runs.parts import plan_parts, rows_of_part
@@ -125,7 +126,7 @@ def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, start: Start)
         "aligned": int(aligned.good.sum()),
         "skipped": int((~aligned.good).sum()),
         "references": len(plan.references),
-    } | aligned.skip_reasons()
+    } | say_what_was_seen(run, plan.images, aligned.look)
     if rounds.verdicts:
         counts["guard"] = [verdict.to_json() for verdict in rounds.verdicts]
     null = None

@@ -52,7 +52,7 @@ def write_align_outputs(
         run.warn(text)
     nodes: list[tuple[str, NodeKind]] = [("particles.star", "particles")]
     files = {"particles.star": "the input's rows with their new poses, classes and scores"}
-    files |= write_skipped(run, particles, aligned.skipped)
+    files |= write_skipped(run, particles, aligned.look)
     if p.write_stack:
         _write_aligned_star(plan, aligned, run, updated, good)
         files["aligned.mrcs, aligned.star"] = "the particles after their poses, resampled once"

@@ -24,6 +24,7 @@ from cryoalign.passes.average.second import (
 )
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
+from cryoalign.passes.seen import say_what_was_seen
 from cryoalign.runs.rundir import RunDirectory
 
 
@@ -48,7 +49,7 @@ def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> in
             found = _scaled(found, passes)
         if p.variance:
             found = _with_variance(found, passes)
-        counts = _counts(found, particles)
+        counts = _counts(found, particles) | say_what_was_seen(run, images, found.look)
         with run.stage("write"):
             nodes = write_average_outputs(p, found, run, counts)
         run.commit(counts=counts, relion_nodes=nodes)

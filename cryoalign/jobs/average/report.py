@@ -14,6 +14,7 @@ from cryoalign.passes.average.part import add_tile, member_tiles
 from cryoalign.passes.average.passes import AverageResult
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average_files import class_scores
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.passes.growth import growth_curve
 from cryoalign.passes.halves import SHARED_RESOLUTION, parted_by
 from cryoalign.report.average_page import AverageReportData, build_average_page, draw_average_montage
@@ -62,7 +63,7 @@ def _growth(found: AverageResult, threads: int) -> GrowthCurve | None:
         return None
 
     def add(sums: ClassSums, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
-        for tile in member_tiles(plan, rows, np.zeros(len(rows), np.int8)):
+        for tile in member_tiles(plan, rows, np.zeros(len(rows), LOOK)):
             add_tile(plan, tile, cells, sums)
 
     return growth_curve(

@@ -45,9 +45,7 @@ def write_average_outputs(
         else:
             _write_members(found, run)
             files["members.star"] = "the memberships with new origins or intensities"
-    code = np.zeros(len(plan.particles), np.int8)
-    np.maximum.at(code, plan.members.particle, found.sums.skipped)
-    files |= write_skipped(run, plan.particles, code)
+    files |= write_skipped(run, plan.particles, found.look)
     with run.stage("report"):
         write_report(p, found, run, counts, files)
     return nodes

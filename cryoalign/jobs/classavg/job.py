@@ -30,6 +30,7 @@ from cryoalign.passes.prepare.compared import metric_in_words
 from cryoalign.passes.prepare.graph import graph_of_lists
 from cryoalign.passes.prepare.prepared import Prepared, prepare
 from cryoalign.passes.reading import read_table
+from cryoalign.passes.seen import say_what_was_seen
 from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.runs.parameters import settings_from
 from cryoalign.runs.rundir import RunDirectory
@@ -90,7 +91,7 @@ def _seeds(p: ClassavgParameters, prepared: Prepared, classification: Classifica
     if p.rows is None:
         return choose_views(classification, p.classes, min_class_size=p.min_class_size)
     rows = chosen_rows(p.rows, prepared.particles, option="--particles")
-    bad = rows[prepared.skipped[rows] > 0]
+    bad = rows[prepared.look["reason"][rows] > 0]
     if len(bad):
         path, row = prepared.particles.where(int(bad[0]))
         raise InputError("--particles names a particle whose image cannot be used", path=path, row=row)
@@ -122,7 +123,7 @@ def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory) -> 
         "classes": len(found.partition),
         "rounds": found.classification.rounds,
         "signal": {"z": round(signal.z, 2), "share": round(signal.share, 4), "found": signal.signal},
-    }
+    } | say_what_was_seen(run, found.prepared.plan.images, found.prepared.look)
     with run.stage("write"):
         nodes = [*write_views(found.averages, found.views, run), *write_model(found.partition, run)]
         files = VIEW_FILES | MODEL_FILES
@@ -133,7 +134,7 @@ def _finish(p: ClassavgParameters, found: ClassavgResult, run: RunDirectory) -> 
         )  # fmt: skip
         write_graph(run.staged("graph.npz"), graph)
         files["graph.npz"] = "the neighbours of every particle: distance, weight and pose"
-        files |= write_skipped(run, found.prepared.particles, found.prepared.skipped)
+        files |= write_skipped(run, found.prepared.particles, found.prepared.look)
     found = replace(found, averages=found.averages.without_halves())
     with run.stage("report"):
         write_report(p, found, run, counts, files)

@@ -14,6 +14,7 @@ from cryoalign.averaging.ctf_sums import apply_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
+from cryoalign.core.source import ArraySource
 from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.mrc import read_mrc_header, unpacked
 from cryoalign.io.particles import read_particles
@@ -21,6 +22,8 @@ from cryoalign.io.paths import image_name
 from cryoalign.io.references import listed_references, read_references
 from cryoalign.io.stacks import StackSource, bad_images, read_images
 from cryoalign.io.star import read_star
+from cryoalign.passes.normalised import NormalisedSource
+from cryoalign.passes.settings import MASK_SHARE
 
 CORRECTED = "phases corrected"
 """What is said of images whose CTF's signs were undone."""
@@ -69,6 +72,11 @@ class ImageSet:
         return int(self.pixels.shape[-1])
 
     @property
+    def is_particles(self) -> bool:
+        """Whether they are particles of a table."""
+        return self.table_poses is not None
+
+    @property
     def poses(self) -> Poses:
         """Return the poses that the images came with; without a table they count as they lie."""
         return Poses.identity(len(self)) if self.table_poses is None else self.table_poses
@@ -80,11 +88,14 @@ def file_of(text: str) -> Path:
 
 
 def read_image_set(
-    text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False
-) -> ImageSet:
+    text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False,
+    normalize: bool = False, mask_diameter: float | None = None,
+) -> ImageSet:  # fmt: skip
     """Read the images of FILE, or image N of it, counted from 1, where ``text`` is N@FILE.
 
-    With ``apply_mag_matrix`` particles are corrected for anisotropic magnification as their optics table has it.
+    With ``apply_mag_matrix`` particles are corrected for anisotropic magnification as their optics table has it, with
+    ``normalize`` their backgrounds are taken off, outside the mask diameter in A (None = 0.8 of the box). Pictures of a
+    stack or a table of references stay as they are.
 
     Raises
     ------
@@ -101,6 +112,12 @@ def read_image_set(
         found = _of_stack(path, number)
     for index, reason in bad_images(found.pixels):
         raise InputError(f"image is unusable: {reason}", path=path, value=found.names[index])
+    if normalize and found.is_particles:
+        size = found.pixel_size_angstrom if angpix is None else angpix
+        diameter_px = MASK_SHARE * found.box if mask_diameter is None or size is None else mask_diameter / size
+        found = replace(
+            found, pixels=NormalisedSource(ArraySource(found.pixels), diameter_px).read(np.arange(len(found)))
+        )
     return found if angpix is None else replace(found, pixel_size_angstrom=float(angpix))
 
 

@@ -41,6 +41,8 @@ class CompareParameters(RunOptions):
         Folder that image names in STAR files start from.
     invert
         Negate the pixels of B.
+    normalize
+        Take plane, level and scale of the background of particles off, and replace hot pixels, as they are read.
     apply_mag_matrix
         Correct particles by the magnification matrices of their optics table.
     all_pairs
@@ -76,6 +78,7 @@ class CompareParameters(RunOptions):
     angpix: float | None = None
     datadir: Path | None = None
     invert: bool = False
+    normalize: bool = True
     apply_mag_matrix: bool = False
     all_pairs: bool = False
     by_class: bool = False

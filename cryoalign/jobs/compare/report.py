@@ -89,6 +89,7 @@ def _parameters_as_words(p: CompareParameters, result: CompareResult, ctf: Mappi
         "--scale": f"yes, by {p.scale_limit:g} either way round {setting.scale_centre:g}" if p.scale else "no",
         "CTF": "; ".join(f"{name}: {words}" for name, words in ctf.items()),
         "noise": "measured outside the mask" if p.noise else "not measured",
+        "--normalize": "yes" if p.normalize else "no",
         "pixel size": f"{pixel:g} A",
         "--check-poses": "yes" if p.check_poses else "no",
     }

@@ -49,7 +49,7 @@ def queried(p: RidDistanceParameters, prepared: Prepared) -> NDArray[np.int64] |
     if p.queries is None:
         return None
     rows = np.sort(chosen_rows(p.queries, prepared.particles, option="--queries"))
-    bad = rows[prepared.skipped[rows] > 0]
+    bad = rows[prepared.look["reason"][rows] > 0]
     if len(bad):
         path, row = prepared.particles.where(int(bad[0]))
         raise InputError("--queries names a particle whose image cannot be used", path=path, row=row)

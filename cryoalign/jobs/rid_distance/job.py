@@ -15,6 +15,7 @@ from cryoalign.passes.chosen import chosen_file, chosen_rows
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare
 from cryoalign.passes.reading import read_table
+from cryoalign.passes.seen import say_what_was_seen
 from cryoalign.runs.rundir import RunDirectory
 
 
@@ -42,7 +43,7 @@ def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: i
             "compared": len(prepared.rows),
             "skipped": len(particles) - len(prepared.rows),
             "edges": len(found.graph),
-        }
+        } | say_what_was_seen(run, images, prepared.look)
         with run.stage("report"):
             write_report(p, found, prepared, run, counts, files)
         run.commit(counts=counts)
@@ -59,7 +60,7 @@ def _write(p: RidDistanceParameters, found: FoundGraph, prepared: Prepared, run:
     if "star" in p.export:
         write_graph_star(run.staged("graph.star"), found.graph)
         files["graph.star"] = "the same as a STAR file"
-    return files | write_skipped(run, prepared.particles, prepared.skipped)
+    return files | write_skipped(run, prepared.particles, prepared.look)
 
 
 def _say(p: RidDistanceParameters, found: FoundGraph, run: RunDirectory) -> None:

@@ -14,7 +14,6 @@ from cryoalign.core.poses import Poses
 from cryoalign.passes.align import guard as align_guard
 from cryoalign.passes.align.part import COLUMNS
 from cryoalign.passes.align.planned import AlignPlan
-from cryoalign.passes.bad_rows import REASONS
 from cryoalign.runs.parts import PartRange, PartStore
 
 
@@ -28,8 +27,8 @@ class MergedAlignment:
         As :class:`cryoalign.core.search.result.SearchResult`, shape (n,).
     value
         Of the measure, at the pose, (n,); the score where the search core found it.
-    skipped
-        0, or why the row was left out (key of ``REASONS``), shape (n,).
+    look
+        What reading found of each image, ``LOOK`` (n,).
     totals, power, counts
         Sums of C F and of C^2 and members of each class and half, at the references' box and pixel size:
         (m, 2, box, box), (m, 2, box, box // 2 + 1), (m, 2).
@@ -46,7 +45,7 @@ class MergedAlignment:
     scale: NDArray[np.float64]
     flag: NDArray[np.int32]
     value: NDArray[np.float64]
-    skipped: NDArray[np.int8]
+    look: NDArray
     totals: NDArray[np.float64]
     power: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -55,7 +54,7 @@ class MergedAlignment:
     @property
     def good(self) -> NDArray[np.bool_]:
         """Rows that were aligned."""
-        return self.skipped == 0
+        return np.asarray(self.look["reason"] == 0)
 
     def summary(self) -> str:
         """One line on how it went."""
@@ -69,12 +68,6 @@ class MergedAlignment:
         return f"{said}, " + (
             f"median estimated error {np.median(self.psi_error_deg[good]):.2f} deg and {shift:.2f} px"
         )
-
-    def skip_reasons(self) -> dict[str, int]:
-        """Count the rows left out, by reason."""
-        return {
-            f"skipped: {REASONS[c]}": int((self.skipped == c).sum()) for c in REASONS if c and (self.skipped == c).any()
-        }
 
 
 def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) -> MergedAlignment:
@@ -98,7 +91,7 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
         joined = np.concatenate(values)
         whole[name] = np.empty_like(joined)
         whole[name][plan.order] = joined
-    if not (whole["skipped"] == 0).any():
+    if not (whole["look"]["reason"] == 0).any():
         raise InputError("no usable particle is left", path=plan.particles.path)
     guard = None
     if "guard_u" in whole:
@@ -106,7 +99,7 @@ def merge_parts(plan: AlignPlan, store: PartStore, ranges: Sequence[PartRange]) 
     return MergedAlignment(
         Poses(whole["psi"], whole["dx"], whole["dy"], whole["mirror"]), whole["reference"], whole["score"],
         whole["margin"], whole["psi_error"], whole["shift_error"], whole["scale"], whole["flag"], whole["value"],
-        whole["skipped"],
+        whole["look"],
         np.asarray(sum(s.totals() for s in sums)).reshape(m, 2, box, box),
         np.asarray(sum(s.ctf_power() for s in sums)).reshape(m, 2, box, box // 2 + 1),
         np.asarray(sum(s.counts for s in sums)).reshape(m, 2), guard,

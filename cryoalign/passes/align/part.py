@@ -7,10 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cryoalign.averaging.class_sums import ClassSums
-from cryoalign.core.masks import normalise_background
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import resample
 from cryoalign.core.search.result import SearchResult
@@ -21,6 +20,9 @@ from cryoalign.passes.align import guard as align_guard
 from cryoalign.passes.align.guard import Guard, GuardPlan
 from cryoalign.passes.align.plan import aligners
 from cryoalign.passes.align.planned import AlignPlan, Geometry
+from cryoalign.passes.bad_rows import LOOK
+from cryoalign.passes.images import ImageTile
+from cryoalign.passes.normalised import normalised_or_refused
 from cryoalign.runs.parts import PartRange
 
 FLAGS = {
@@ -30,10 +32,10 @@ FLAGS = {
 }
 """Bits of cryoalignFlag."""
 
-COLUMNS = {
+COLUMNS: dict[str, DTypeLike] = {
     "psi": np.float64, "dx": np.float64, "dy": np.float64, "mirror": np.bool_, "reference": np.int32,
     "score": np.float64, "margin": np.float64, "psi_error": np.float64, "shift_error": np.float64,
-    "scale": np.float64, "flag": np.int32, "skipped": np.int8, "value": np.float64,
+    "scale": np.float64, "flag": np.int32, "look": LOOK, "value": np.float64,
 }  # fmt: skip
 """What a part knows of each of its rows, and the types; the merge joins the same ones."""
 
@@ -102,13 +104,13 @@ class AlignPart:
         sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
         arm_of = plan.arm_of
         every = plan.order[part.start : part.stop]
-        for where, tiles in plan.images.tiles(every, columns["skipped"]):
+        for where, tiles in plan.images.tiles(every, columns["look"]):
             rows = every[where]
             here = {name: column[where] for name, column in columns.items()}
             for tile in tiles:
                 images, valid = tile.in_slots(len(rows))
                 for arm in np.unique(arm_of[tile.rows]).tolist():
-                    self._align(tile.g, arm, rows, valid & (arm_of[rows] == arm), images, here, sums[tile.g])
+                    self._align(tile, arm, rows, valid & (arm_of[rows] == arm), images, here, sums[tile.g])
                 if self._guard is not None and self._guard.looks_at(part.start + where.start):
                     for at, found in self._guard.judge_tile(tile.g, rows, valid, images):
                         for name, values in found.items():
@@ -119,11 +121,11 @@ class AlignPart:
         return arrays
 
     def _align(
-        self, g: int, arm: int, rows: NDArray[np.int64], valid: NDArray[np.bool_], images: NDArray[np.float32],
-        here: dict[str, NDArray], sums: ClassSums,
+        self, tile: ImageTile, arm: int, rows: NDArray[np.int64], valid: NDArray[np.bool_],
+        images: NDArray[np.float32], here: dict[str, NDArray], sums: ClassSums,
     ) -> None:  # fmt: skip
-        """Align the valid images of one geometry and arm in a tile, sum them and write them."""
-        plan, s, geometry = self.plan, self.plan.settings, self.plan.geometries[g]
+        """Align the valid images of one arm in a tile, sum them and write them."""
+        g, plan, s = tile.g, self.plan, self.plan.settings
         result = self._aligners[g][arm].align(images, plan.tile_inputs(rows, valid))
         # Averages and stacks are made with the poses that the file will hold, so that files give them back.
         result = replace(result, poses=poses_as_written(plan.particles, result.poses, rows))
@@ -133,18 +135,25 @@ class AlignPart:
         poses, place = result.poses.take(at), plan.place_in[rows[at]]
         cells = 2 * result.reference[at].astype(np.int64) + plan.half[rows[at]]
         summed = sums.add(images[at], poses, cells, plan.images.ctf_of(rows[at]))
+        if not (self._aligned or self._flipped):
+            return
+        raw, geometry = tile.raw[np.searchsorted(tile.at, at)], plan.geometries[g]
         if self._aligned:
-            # Where there is no CTF nothing was done to what was summed but what the stack wants.
-            aligned = summed if plan.ctf is None else self._resampled(geometry, images[at], poses)
-            _write(self._aligned[g], place, aligned)
+            # Where there is no CTF nothing was done to what was summed but what the stack may want.
+            same = plan.ctf is None and geometry.normalised == s.normalize_stack
+            _write(self._aligned[g], place, summed if same else self._resampled(geometry, images[at], raw, poses))
         if self._flipped:
-            flipped = np.where(poses.mirror[:, None, None], mirror_images(images[at]), images[at])
-            _write(self._flipped[g], place, flipped)
+            _write(self._flipped[g], place, np.where(poses.mirror[:, None, None], mirror_images(raw), raw))
 
-    def _resampled(self, geometry: Geometry, images: NDArray[np.float32], poses: Poses) -> NDArray[np.float32]:
+    def _resampled(
+        self, geometry: Geometry, images: NDArray[np.float32], raw: NDArray[np.float32], poses: Poses
+    ) -> NDArray[np.float32]:
+        """Return images for the aligned stack: what is on disk, unless it is to be normalised."""
         s = self.plan.settings
-        if s.normalize:
-            images = normalise_background(images, geometry.background())
+        if not s.normalize_stack:
+            images = raw
+        elif not geometry.normalised:
+            images = normalised_or_refused(raw, geometry.mask_diameter_px)
         return resample(images, poses, interpolation=s.interpolation, edge=s.resolved_edge)
 
 

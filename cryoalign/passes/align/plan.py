@@ -104,7 +104,7 @@ def plan_align(
             settings_from(
                 Geometry, group, max_shift_px=max_shift, noise_power=noise, true_noise_power=true_noise,
                 noise_names=images.noise[g].names, searches=(search,),
-                sum_scale=images.sum_scale(g, normalized=settings.normalize),
+                sum_scale=images.sum_scale(g),
             )
         )  # fmt: skip
     plan = AlignPlan(

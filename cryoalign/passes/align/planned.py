@@ -128,5 +128,4 @@ class AlignPlan(ImagePlan):
             out_pixel_size_angstrom=self.reference_pixel_size, n_cells=2 * len(self.references),
             scale=geometry.sum_scale, treatment="wiener", interpolation=s.interpolation, edge=s.resolved_edge,
             intact_first_peak=s.ctf_intact_first_peak,
-            normalize_diameter_px=geometry.mask_diameter_px if s.normalize else None,
         )  # fmt: skip

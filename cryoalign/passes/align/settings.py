@@ -37,6 +37,8 @@ class AlignSettings(NoisyImageSettings, ResamplingSettings):
         With halves, the given references are used to this resolution only; None = ring 8 of the box.
     resize_reference
         Bring references of another box or pixel size to the particles'.
+    normalize_stack
+        Bring the background of aligned images that are written to mean 0 and deviation 1.
     """
 
     lowpass: float | None = None
@@ -51,6 +53,7 @@ class AlignSettings(NoisyImageSettings, ResamplingSettings):
     halves: bool | None = False
     initial_lowpass: float | None = None
     resize_reference: bool = False
+    normalize_stack: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

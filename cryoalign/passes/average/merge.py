@@ -14,6 +14,7 @@ from cryoalign.averaging.class_averages import ClassAverages, ReadSums, finish_i
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
 from cryoalign.passes.average.plan import AveragePlan
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange, PartStore
 
 MERGE_BYTES = 32 * 2**20
@@ -34,19 +35,19 @@ class MergedSums:
         How many classes are best read together.
     counts
         Members of each class and half, (m, 2).
-    skipped
-        0, or why a membership was left out (key of ``REASONS``), shape (k,).
+    look
+        What reading found of the image of each membership, ``LOOK`` (k,).
     """
 
     read: ReadSums
     classes_at_once: int
     counts: NDArray[np.int64]
-    skipped: NDArray[np.int8]
+    look: NDArray
 
     @property
     def good(self) -> NDArray[np.bool_]:
         """Memberships that were added."""
-        return self.skipped == 0
+        return np.asarray(self.look["reason"] == 0)
 
 
 def merge_sums(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange]) -> MergedSums:
@@ -58,22 +59,22 @@ def merge_sums(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange])
         If no particle is left.
     """
     m, box, geometries = plan.n_classes, plan.out_box, range(len(plan.geometries))
-    skipped = np.zeros(len(plan.members), np.int8)
+    look = np.zeros(len(plan.members), LOOK)
     counts = np.zeros(2 * m, np.int64)
     sums = [] if plan.by_class else [ClassSums(plan.sum_settings(g)) for g in geometries]
     for part, arrays in store.load_all(ranges):
-        skipped[plan.order[part.start : part.stop]] = arrays["skipped"]
+        look[plan.order[part.start : part.stop]] = arrays["look"]
         for g in geometries:
             counts[arrays[f"sums_{g}_cells"]] += arrays[f"sums_{g}_counts"]
         for g, geometry_sums in enumerate(sums):
             geometry_sums.add_packed(arrays, f"sums_{g}_")
-    if not (skipped == 0).any():
+    if not (look["reason"] == 0).any():
         raise InputError("no usable particle is left", path=plan.particles.path)
     if plan.by_class:
         at_once = plan.classes_per_block
-        return MergedSums(_ByClass(plan, store, ranges), at_once, counts.reshape(m, 2), skipped)
+        return MergedSums(_ByClass(plan, store, ranges), at_once, counts.reshape(m, 2), look)
     totals, power = _together(sums, m, box)
-    return MergedSums(lambda a, b: (totals[a:b], power[a:b]), m, counts.reshape(m, 2), skipped)
+    return MergedSums(lambda a, b: (totals[a:b], power[a:b]), m, counts.reshape(m, 2), look)
 
 
 class _ByClass:

@@ -15,6 +15,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.core.tiles import TILE
 from cryoalign.passes.average.plan import AveragePlan
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange
 from cryoalign.runs.work import PureWork
 
@@ -28,7 +29,7 @@ class MemberTile:
     members
         Which memberships, shape (t,).
     distinct
-        Raw images, each once, (u, box, box).
+        Images as read, each once, (u, box, box).
     image_of
         Which of them each membership is of, (t,).
     poses, scales
@@ -47,7 +48,7 @@ class MemberTile:
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """Raw images of the memberships, (t, box, box)."""
+        """Images of the memberships, (t, box, box)."""
         return self.distinct[self.image_of]
 
     @property
@@ -56,7 +57,7 @@ class MemberTile:
         return None if self.distinct_ctf is None else self.distinct_ctf.take(self.image_of)
 
 
-def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray[np.int8]) -> Iterator[MemberTile]:
+def member_tiles(plan: AveragePlan, members: NDArray[np.int64], look: NDArray) -> Iterator[MemberTile]:
     """Read memberships in tiles of one geometry, leaving out what cannot be used.
 
     Parameters
@@ -65,8 +66,8 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
         The plan.
     members
         Memberships in the order of the work, shape (k,).
-    skipped
-        Shape (k,); gets the code of the reason where an image is left out.
+    look
+        ``LOOK`` (k,); gets what is seen of the images.
 
     Raises
     ------
@@ -80,10 +81,10 @@ def member_tiles(plan: AveragePlan, members: NDArray[np.int64], skipped: NDArray
         for g in np.unique(geometry):
             at = np.flatnonzero(geometry == g)
             distinct, image_of = np.unique(rows[at], return_inverse=True)
-            images, code = plan.images.read(int(g), distinct)
-            if code.any():
-                skipped[start + at] = code[image_of]
-                good = code == 0
+            images, _, seen = plan.images.read(int(g), distinct)
+            look[start + at] = seen[image_of]
+            if seen["reason"].any():
+                good = seen["reason"] == 0
                 kept = good[image_of]
                 at, image_of = at[kept], (np.cumsum(good) - 1)[image_of[kept]]
                 distinct, images = distinct[good], images[good]
@@ -153,13 +154,13 @@ class SumPart(PureWork):
         """
         plan = self.plan
         members = plan.order[part.start : part.stop]
-        skipped = np.zeros(len(part), np.int8)
+        look = np.zeros(len(part), LOOK)
         # Cells that are never touched take no memory: parts in the order of classes stay small.
         sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
-        for tile in member_tiles(plan, members, skipped):
+        for tile in member_tiles(plan, members, look):
             cells = 2 * plan.members.class_index[tile.members] + plan.half[plan.members.particle[tile.members]]
             add_tile(plan, tile, cells, sums[tile.g])
-        arrays: dict[str, NDArray] = {"skipped": skipped}
+        arrays: dict[str, NDArray] = {"look": look}
         for g, geometry_sums in enumerate(sums):
             arrays |= geometry_sums.pack(f"sums_{g}_")
         return arrays

@@ -14,6 +14,7 @@ from cryoalign.passes.average.merge import MergedSums, averages_of, merge_sums
 from cryoalign.passes.average.part import SumPart
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average.robust import RobustPart, class_ranges, merge_robust
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange, PartStore, plan_parts
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import Work, do_parts
@@ -43,6 +44,13 @@ class AverageResult:
     moved_px: NDArray[np.float64] | None = None
     intensities: Intensities | None = None
     variance: NDArray[np.float32] | None = None
+
+    @property
+    def look(self) -> NDArray:
+        """What reading found of the image of each row, ``LOOK`` (n,)."""
+        look = np.zeros(len(self.plan.particles), LOOK)
+        look[self.plan.members.particle] = self.sums.look
+        return look
 
     def without_halves(self) -> AverageResult:
         """Return the same without the halves' images, which are twice as large as all averages."""

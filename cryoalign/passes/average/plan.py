@@ -106,7 +106,6 @@ class AveragePlan(ImagePlan):
             out_pixel_size_angstrom=self.out_pixel_size, n_cells=2 * self.n_classes, scale=self.sum_scale[g],
             treatment=s.treatment, interpolation=s.interpolation, edge=s.resolved_edge,
             intact_first_peak=s.ctf_intact_first_peak,
-            normalize_diameter_px=group.mask_diameter_px if s.normalize else None,
         )  # fmt: skip
 
     @property
@@ -149,9 +148,6 @@ def plan_average(
     counts = np.bincount(images.group_of[members.particle], minlength=len(groups))
     most = groups[int(np.argmax(counts))]
     most.background()
-    for group in groups:
-        if settings.normalize:
-            group.background()
     if len(groups) > 1:
         warn(
             f"particles of {len(groups)} geometries are averaged at {most.box} px and {most.pixel_size_angstrom:g} A, "
@@ -161,7 +157,7 @@ def plan_average(
     per_block = _classes_per_block(settings, len(members.class_numbers), most.box, len(groups), repeated)
     return AveragePlan(
         images=images, settings=settings, members=members,
-        sum_scale=tuple(images.sum_scale(g, normalized=settings.normalize) for g in range(len(groups))),
+        sum_scale=tuple(images.sum_scale(g) for g in range(len(groups))),
         out_box=most.box, out_pixel_size=most.pixel_size_angstrom,
         order=np.lexsort((members.particle, members.class_index // per_block)), classes_per_block=per_block,
         shared_ring=_shared_ring(settings, images.particles, members, most.box, most.pixel_size_angstrom, warn),

@@ -19,6 +19,7 @@ from cryoalign.core.masks import background_region
 from cryoalign.passes.average.merge import MERGE_BYTES, MergedSums, averages_of
 from cryoalign.passes.average.part import located, member_tiles
 from cryoalign.passes.average.plan import AveragePlan, sums_bytes
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange, PartStore
 from cryoalign.runs.work import PureWork
 
@@ -77,7 +78,7 @@ class RobustPart(PureWork):
         -------
         dict
             ``means`` and ``transfer`` of all members and of either half, (classes, 3, ...); ``counts`` (classes, 2);
-            ``members`` and ``skipped`` of the memberships that were looked at.
+            ``members`` and ``look`` of the memberships that were looked at.
         """
         plan, p = self.plan, self.plan.settings
         box, n = plan.out_box, part.stop - part.start
@@ -85,12 +86,12 @@ class RobustPart(PureWork):
         transfer = np.zeros((n, 3, box, box // 2 + 1))
         counts = np.zeros((n, 2), np.int64)
         members = self._by_class[self._starts[part.start] : self._starts[part.stop]]
-        skipped = np.zeros(len(members), np.int8)
+        look = np.zeros(len(members), LOOK)
         first = self._starts[part.start]
         for i, c in enumerate(range(part.start, part.stop)):
             here = slice(self._starts[c] - first, self._starts[c + 1] - first)
             with self._room(c, here.stop - here.start) as aligned:
-                half = self._fill(aligned, members[here], skipped[here], transfer[i])
+                half = self._fill(aligned, members[here], look[here], transfer[i])
                 pixels = aligned[: len(half)].reshape(len(half), -1)
                 counts[i] = np.bincount(half, minlength=2)
                 for j, chosen in enumerate((slice(None), half == 0, half == 1)):
@@ -99,17 +100,16 @@ class RobustPart(PureWork):
                         mean = robust_mean(some, p.robust or "median", p.sigma_clip or SIGMA_CLIP)
                         means[i, j] = mean.reshape(box, box)
                         transfer[i, j] /= len(some)
-        return {"means": means, "transfer": transfer, "counts": counts, "members": members, "skipped": skipped}
+        return {"means": means, "transfer": transfer, "counts": counts, "members": members, "look": look}
 
     def _fill(
-        self, aligned: NDArray[np.float32], members: NDArray[np.int64], skipped: NDArray[np.int8],
-        transfer: NDArray[np.float64],
+        self, aligned: NDArray[np.float32], members: NDArray[np.int64], look: NDArray, transfer: NDArray[np.float64],
     ) -> NDArray[np.int8]:  # fmt: skip
         """Align the members of one class into ``aligned``, add up their T, and return the half of each."""
         plan = self.plan
         halves: list[NDArray] = []
         done = 0
-        for tile in member_tiles(plan, members, skipped):
+        for tile in member_tiles(plan, members, look):
             settings = plan.sum_settings(tile.g)
             half = plan.half[plan.members.particle[tile.members]]
             with located(plan, tile):
@@ -150,17 +150,17 @@ def merge_robust(plan: AveragePlan, store: PartStore, ranges: Sequence[PartRange
     """
     m, box, p = plan.n_classes, plan.out_box, plan.settings
     counts = np.zeros((m, 2), np.int64)
-    skipped = np.zeros(len(plan.members), np.int8)
+    look = np.zeros(len(plan.members), LOOK)
     averages = np.zeros((m, box, box), np.float32)
     for part, arrays in store.load_all(ranges):
         counts[part.start : part.stop] = arrays["counts"]
         averages[part.start : part.stop] = arrays["means"][:, 0]
-        skipped[arrays["members"]] = arrays["skipped"]
+        look[arrays["members"]] = arrays["look"]
     if not counts.any():
         raise InputError("no usable particle is left", path=plan.particles.path)
     restored = _Restored(store, ranges, counts, box)
     at_once = max(1, MERGE_BYTES // sums_bytes(1, box))
-    sums = MergedSums(restored.halves, at_once, counts, skipped)
+    sums = MergedSums(restored.halves, at_once, counts, look)
     found = averages_of(plan, sums)
     if p.treatment == "wiener":
         outside = background_region(box, plan.mask_diameter_px)

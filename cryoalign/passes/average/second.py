@@ -1,7 +1,7 @@
 """Second passes of ``average``: members held against their average, for intensities and for variance.
 
 Both look at whitened members in the aligned frame; the noise is measured there, outside the mask, so that whatever
-resampling and normalisation did to it is in it.
+resampling did to it is in it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cryoalign.core.noise import estimate_noise_power
 from cryoalign.passes.average.merge import MergedSums
 from cryoalign.passes.average.part import MemberTile, member_tiles
 from cryoalign.passes.average.plan import AveragePlan
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange, PartStore
 from cryoalign.runs.work import PureWork
 
@@ -118,7 +119,7 @@ class _SecondPass(PureWork):
         """Yield tile, spectra of its aligned members, their whitening filters, and T."""
         plan = self.plan
         members = plan.order[part.start : part.stop]
-        for tile in member_tiles(plan, members, np.zeros(len(part), np.int8)):
+        for tile in member_tiles(plan, members, np.zeros(len(part), LOOK)):
             settings = plan.sum_settings(tile.g)
             aligned = aligned_members(tile.images, tile.poses, tile.ctf, settings)
             transfer = member_transfer(tile.poses, tile.ctf, settings)

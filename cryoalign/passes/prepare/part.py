@@ -15,6 +15,7 @@ from cryoalign.core.filters import reframe
 from cryoalign.core.masks import background_statistics
 from cryoalign.core.white_crop import cropped_frequencies, white_crop
 from cryoalign.io.stack_writer import StackPlace, StackWriter
+from cryoalign.passes.bad_rows import LOOK
 from cryoalign.passes.prepare.plan import PreparedGeometry, PreparePlan
 from cryoalign.runs.parts import PartRange
 from cryoalign.runs.work import PartFunction
@@ -50,22 +51,21 @@ class PrepareWork:
         Returns
         -------
         dict
-            skipped: code of the reason why a row was left out, int8; digest: of the pixels of each usable image,
-            uint64.
+            look: what reading found of each image, ``LOOK``; digest: of the pixels of each usable image, uint64.
 
         Raises
         ------
         InputError
             For an image that cannot be used, where such images are errors.
         """
-        skipped, digest = np.zeros(len(part), np.int8), np.zeros(len(part), np.uint64)
-        for start, prepared in prepared_tiles(self.plan, part.start, part.stop, skipped, digest):
+        look, digest = np.zeros(len(part), LOOK), np.zeros(len(part), np.uint64)
+        for start, prepared in prepared_tiles(self.plan, part.start, part.stop, look, digest):
             writer.write(start, prepared)
-        return {"skipped": skipped, "digest": digest}
+        return {"look": look, "digest": digest}
 
 
 def prepared_tiles(
-    plan: PreparePlan, start: int, stop: int, skipped: NDArray[np.int8], digest: NDArray[np.uint64]
+    plan: PreparePlan, start: int, stop: int, look: NDArray, digest: NDArray[np.uint64]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield the first row of each tile, and its prepared images; those that cannot be used are 0.
 
@@ -73,11 +73,11 @@ def prepared_tiles(
     ----------
     plan, start, stop
         The plan, and the rows that are wanted.
-    skipped, digest
-        For each row, filled here: the reason why it cannot be used, and the digest of its pixels.
+    look, digest
+        For each row, filled here: what is seen of its image, ``LOOK``, and the digest of its pixels.
     """
     rows = np.arange(start, stop)
-    for where, tiles in plan.images.tiles(rows, skipped):
+    for where, tiles in plan.images.tiles(rows, look):
         prepared = np.zeros((where.stop - where.start, plan.box, plan.box), np.float32)
         for tile in tiles:
             digest[where][tile.at] = [_digest(image) for image in tile.images]

@@ -42,14 +42,14 @@ class Prepared:
         The m usable ones, float32 (m, box, box), not masked; on disk.
     rows
         Their 0-based rows in the table, ascending, (m,).
-    skipped
-        0, or why a row was left out (key of ``cryoalign.passes.bad_rows.REASONS``), (n,).
+    look
+        What reading found of the image of each row, ``LOOK`` of ``cryoalign.passes.bad_rows``, (n,).
     """
 
     plan: PreparePlan
     images: NDArray[np.float32]
     rows: NDArray[np.int64]
-    skipped: NDArray[np.int8]
+    look: NDArray
 
     @property
     def particles(self) -> ParticleSet:
@@ -103,14 +103,14 @@ def prepare(
     if not there:
         return None
     arrays = [arrays for _, arrays in store.load_all(ranges)]
-    skipped = np.concatenate([one["skipped"] for one in arrays])
-    rows_used = np.flatnonzero(skipped == 0)
+    look = np.concatenate([one["look"] for one in arrays])
+    rows_used = np.flatnonzero(look["reason"] == 0)
     if len(rows_used) < fewest:
         raise InputError(
             f"only {len(rows_used)} usable particles: neighbours need at least {fewest}", path=particles.path
         )
     _warn_of_twins(particles, rows_used, np.concatenate([one["digest"] for one in arrays])[rows_used], run)
-    return Prepared(plan, _images(place, rows_used), rows_used, skipped)
+    return Prepared(plan, _images(place, rows_used), rows_used, look)
 
 
 def _images(place: StackPlace, rows: NDArray[np.int64]) -> NDArray[np.float32]:
