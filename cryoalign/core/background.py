@@ -98,6 +98,9 @@ def normalise(images: NDArray[Any], diameter_px: float) -> tuple[NDArray[np.floa
 def _geometry(box: int, diameter_px: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return 1 outside the disc and 0 within, (box, box), and the inverse of the plane's normal equations, (3, 3)."""
     region = background_region(box, diameter_px)
+    if box % 2 == 0 and np.count_nonzero(region[1:, 1:]) >= 16:
+        # Without a counterpart on the other side of the centre: a mirrored image is to give the mirrored plane.
+        region[0], region[:, 0] = False, False
     x, y = (offset[region] for offset in centre_offsets(box))
     basis = np.stack([np.ones_like(x), x, y])
     return region.astype(np.float32), cast("NDArray[np.float64]", np.linalg.inv(basis @ basis.T))

@@ -1,9 +1,9 @@
 """Noise spectra from the background outside the particle's disc.
 
-Multiplying by a window w and subtracting the weighted mean is linear, so the expected power on ring k is a sum over
-the true rings, E[masked] = M P, with M known from w alone. Solving it gives an unbiased spectrum, white or coloured:
-the MASTER method for cut skies (Hivon et al. 2002, ApJ 567, 2), here on a flat torus and with the mean taken out
-exactly.
+Subtracting the plane that fits under a window w and multiplying by w is linear, so the expected power on ring k is a
+sum over the true rings, E[masked] = M P, with M known from w alone. Solving it gives an unbiased spectrum, white or
+coloured: the MASTER method for cut skies (Hivon et al. 2002, ApJ 567, 2), here on a flat torus and with the plane taken
+out exactly. So it does not matter whether images have gradients, or had them taken off before, by whatever fit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
-from cryoalign.core.masks import background_region, soft_disc
+from cryoalign.core.masks import background_region, centre_offsets, soft_disc
 from cryoalign.core.source import ImageSource
 from cryoalign.core.tiles import TILE
 from cryoalign.core.wrappers import KERNEL
@@ -28,6 +28,8 @@ _STEPS = 30
 _ENOUGH_SAMPLES = 800
 _WIDEST = 3
 _FAR = 5.0
+_PLANES_REACH = 24
+"""Rings of which planes hold something worth counting: less than 1e-4 of any beyond."""
 
 
 def noise_power(images: NDArray[np.floating], diameter_px: float) -> NDArray[np.float64]:
@@ -87,7 +89,7 @@ def _without_outliers(power: NDArray[np.float64], box: int, diameter_px: float) 
 
     One image of hundreds with a gradient or a crystal in its corners would else be most of what low rings hold.
     """
-    window, _, _, counts, _ = _geometry(box, float(diameter_px))
+    window, _, _, _, counts, _ = _geometry(box, float(diameter_px))
     freedom = np.maximum(counts * float(np.mean(window > 0)), 1.0)
     median = np.median(power, axis=0)
     # Beyond what the chi-square law and spectra that differ between micrographs give.
@@ -157,10 +159,10 @@ def masked_power(images: NDArray[np.float32], diameter_px: float) -> NDArray[np.
     These are not yet unbiased; they are what is summed over tiles.
     """
     box = images.shape[-1]
-    window, ring, weight, counts, _ = _geometry(box, float(diameter_px))
+    window, planes, ring, weight, counts, _ = _geometry(box, float(diameter_px))
     n = len(images)
     masked = np.empty((n, box, box), np.float32)
-    _window(np.ascontiguousarray(images).reshape(n, -1), window.ravel(), masked.reshape(n, -1))
+    _window(np.ascontiguousarray(images).reshape(n, -1), window.ravel(), planes.reshape(3, -1), masked.reshape(n, -1))
     spectrum = scipy.fft.rfft2(masked, axes=(-2, -1), overwrite_x=True)
     sums = np.zeros((n, len(counts)))
     _add_power(spectrum.reshape(n, -1), ring, weight, sums)
@@ -169,7 +171,7 @@ def masked_power(images: NDArray[np.float32], diameter_px: float) -> NDArray[np.
 
 def _unmask(sums: NDArray[np.float64], count: int, box: int, diameter_px: float) -> NDArray[np.float64]:
     """Solve M P = mean masked power for P, keep it positive, and smooth it where rings have few samples."""
-    window, _, _, counts, coupling = _geometry(box, float(diameter_px))
+    window, _, _, _, counts, coupling = _geometry(box, float(diameter_px))
     observed = sums / count
     if not (np.isfinite(observed).all() and observed[1 : box // 2 + 1].max() > 0):
         raise InputError("there is no noise outside the mask", hint="were the particles masked? use a smaller diameter")
@@ -204,12 +206,14 @@ def _smooth(power: NDArray[np.floating], samples: NDArray[np.floating]) -> NDArr
 @lru_cache(maxsize=8)
 def _geometry(
     box: int, diameter_px: float
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the window, each frequency's ring and weight, frequencies per ring, and the coupling matrix M.
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64],
+           NDArray[np.float64]]:  # fmt: skip
+    """Return the window, planes that are orthonormal under it, each frequency's ring and weight, frequencies per ring,
+    and the coupling matrix M (rings 1 .. R - 1, both ways).
 
-    M (rings 1 .. R - 1, both ways): with W the transform of the window over L^2, frequency k' reaches k with
-    W(k - k') - W(k) W(-k') / W(0); the second term is the weighted mean that was subtracted. Its square, averaged
-    over ring k and summed over ring k', needs one convolution per ring.
+    With e_a the planes, W and E_a the transforms of w and of w e_a over L^2, frequency k' reaches k with
+    W(k - k') - L^2 sum over a of E_a(k) conj(E_a(k')). Its square, averaged over ring k and summed over ring k', needs
+    one convolution per ring, and three more where planes reach.
     """
     background_region(box, diameter_px)
     window = (1.0 - soft_disc(box, diameter_px, _EDGE_PX)).astype(np.float32)
@@ -220,32 +224,48 @@ def _geometry(
     ring = np.floor(np.hypot(frequency[:, None], frequency[None, :]) + 0.5).astype(np.int64)
     rings = int(ring.max()) + 1
     counts = np.bincount(ring.ravel(), minlength=rings).astype(np.float64)
-    plane = np.fft.fft2(window.astype(np.float64)) / box**2
-    at_minus = np.conj(plane)  # the window is real
-    squared_f, plane_f = scipy.fft.fft2(np.abs(plane) ** 2), scipy.fft.fft2(plane)
+    planes = _orthonormal_planes(window.astype(np.float64))
+    window_f = np.fft.fft2(window.astype(np.float64)) / box**2
+    plane_f = np.fft.fft2(planes * window) / box**2  # E_a
+    squared, turned = scipy.fft.fft2(np.abs(window_f) ** 2), scipy.fft.fft2(window_f)
     coupling = np.empty((rings - 1, rings - 1))
     for source in range(1, rings):
         inside = (ring == source).astype(np.float64)
-        direct = scipy.fft.ifft2(scipy.fft.fft2(inside) * squared_f).real
-        cross = scipy.fft.ifft2(scipy.fft.fft2(inside * np.conj(at_minus)) * plane_f)
-        both = np.abs(plane) ** 2 * float((inside * np.abs(plane) ** 2).sum()) / plane[0, 0].real ** 2
-        reach = direct - 2.0 * np.real(np.conj(plane) * cross) / plane[0, 0].real + both
+        reach = scipy.fft.ifft2(scipy.fft.fft2(inside) * squared).real
+        if source <= _PLANES_REACH:
+            there = plane_f[:, ring == source]
+            both = (there.conj() @ there.T) * float(box) ** 4
+            for a, one in enumerate(plane_f):
+                # sum over k' of W(k - k') E_a(k'), against conj(E_a(k)).
+                met = scipy.fft.ifft2(scipy.fft.fft2(inside * one) * turned)
+                reach -= 2.0 * box**2 * np.real(one.conj() * met)
+                for b, other in enumerate(plane_f):
+                    reach += np.real(both[a, b] * one * other.conj())
         coupling[:, source - 1] = (np.bincount(ring.ravel(), reach.ravel(), minlength=rings) / counts)[1:]
-    return window, half_ring, weight, counts, coupling
+    return window, planes, half_ring, weight, counts, coupling
+
+
+def _orthonormal_planes(window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return three planes e_a with sum of w e_a e_b = 1 for a = b and else 0, (3, box, box)."""
+    x, y = centre_offsets(len(window))
+    basis = np.stack([np.ones_like(x), x, y]).reshape(3, -1)
+    triangle = np.linalg.cholesky((basis * window.ravel()) @ basis.T)
+    return np.asarray(np.linalg.solve(triangle, basis)).reshape(3, *window.shape)
 
 
 @njit(cache=True, nogil=True, **KERNEL)
-def _window(flat, window, masked):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for p in range(len(window)):
-        total += window[p]
+def _window(flat, window, planes, masked):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
-        mean = 0.0
+        first = flat[i, 0]
+        a, b, c = 0.0, 0.0, 0.0
         for p in range(len(window)):
-            mean += window[p] * flat[i, p]
-        mean /= total
+            value = window[p] * np.float64(flat[i, p] - first)
+            a += planes[0, p] * value
+            b += planes[1, p] * value
+            c += planes[2, p] * value
         for p in range(len(window)):
-            masked[i, p] = window[p] * (flat[i, p] - mean)
+            plane = a * planes[0, p] + b * planes[1, p] + c * planes[2, p]
+            masked[i, p] = window[p] * (np.float64(flat[i, p] - first) - plane)
 
 
 @njit(cache=True, nogil=True, **KERNEL)

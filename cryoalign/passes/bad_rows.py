@@ -14,7 +14,7 @@ WHERE_IT_STANDS_OUT = ("background's deviation", "background's level", "largest 
 """What an image can differ in from the others of its stack."""
 CONSTANT_BACKGROUND, STANDS_OUT = 3, 4
 REASONS = {
-    0: "", 1: "NaN or infinite", 2: "constant image", CONSTANT_BACKGROUND: "constant outside the mask",
+    0: "", 1: "NaN or infinite", 2: "constant image", CONSTANT_BACKGROUND: "constant background outside the mask",
     **{STANDS_OUT + at: f"the {what} stands out from the stack" for at, what in enumerate(WHERE_IT_STANDS_OUT)},
 }  # fmt: skip
 """Why a row was left out, by code."""

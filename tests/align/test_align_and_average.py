@@ -39,7 +39,7 @@ def test_same_averages_of_halves_and_what_is_independent(tmp_path, no_report):
 
 def test_same_averages_with_other_options(tmp_path, no_report):
     phantom_set(150, 48, 4.0, snr=0.5, seed=5, ctf=True).write(tmp_path)
-    words = ["--interpolation", "linear", "--normalize", "--mask-diameter", 140]
+    words = ["--interpolation", "linear", "--no-normalize", "--mask-diameter", 140]
     same_averages(tmp_path, *words, average_words=words)
 
 

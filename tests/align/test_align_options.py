@@ -376,7 +376,7 @@ def test_linear_is_relions_stack(demo):
     assert np.abs(ours - theirs).max() < 1e-4 * theirs.std()
 
 
-def test_normalize_brings_backgrounds_to_0_and_1(tmp_path):
+def test_normalize_stack_brings_backgrounds_to_0_and_1(tmp_path):
     made = plain()
     rng = np.random.default_rng(2)
     gain, level = rng.uniform(2, 5, (100, 1, 1)), rng.uniform(-40, 40, (100, 1, 1))
@@ -386,7 +386,7 @@ def test_normalize_brings_backgrounds_to_0_and_1(tmp_path):
         None, made.pixel,
     )  # fmt: skip
     odd.write(tmp_path)
-    align(tmp_path, *BASIC, "--normalize")
+    align(tmp_path, *BASIC, "--normalize-stack")
     background = read_mrcs(tmp_path / "out/aligned.mrcs")[:, ~disc(48, 0.42 * 48)]
     assert np.abs(background.mean(axis=1)).max() < 0.15
     assert 0.85 < background.std(axis=1).mean() < 1.05

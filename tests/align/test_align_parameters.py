@@ -17,8 +17,8 @@ BASIC = {"inputs": (Path("a.star"),), "output": Path("out"), "reference": Path("
 
 def test_defaults_are_those_of_the_design():
     parameters = AlignParameters(**BASIC)
-    assert parameters.ctf and parameters.whiten and parameters.write_stack
-    assert not (parameters.mirror or parameters.fast or parameters.normalize or parameters.local_flip)
+    assert parameters.ctf and parameters.whiten and parameters.write_stack and parameters.normalize
+    assert not (parameters.mirror or parameters.fast or parameters.normalize_stack or parameters.local_flip)
     assert parameters.iterations == 1 and parameters.interpolation == "fourier"
     assert parameters.on_bad_image == "error" and parameters.noise_group == "optics"
     assert parameters.mask_diameter is parameters.max_shift is parameters.max_shift_px is parameters.local is None

@@ -131,7 +131,7 @@ def test_a_background_that_cannot_be_normalised(few, words):
     """Particle 150 was masked before: it is named, not its place in a block."""
     with mrcfile.mmap(few.folder / "particles.mrcs", "r+") as mrc:
         mrc.data[149] *= disc(48, 15)
-    refused(few.folder, PARTICLES, "--normalize", *words, said=(PARTICLES, "row 150:", "background"))
+    refused(few.folder, PARTICLES, *words, said=(PARTICLES, "row 150:", "background"))
 
 
 def test_members_that_are_not_there(few):

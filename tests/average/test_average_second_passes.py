@@ -94,7 +94,7 @@ def with_a_part(folder, *, height, ctf=False, n=500, box=48):
     return np.hypot(x - PART[0], y - PART[1])
 
 
-@pytest.mark.parametrize("options", ["", "--normalize", "--plain"])
+@pytest.mark.parametrize("options", ["", "--no-normalize", "--plain"])
 def test_a_part_that_half_of_the_members_have_lights_up(tmp_path, options):
     distance = with_a_part(tmp_path, height=1.5)
     average(tmp_path, PARTICLES, "-o", "out", "--variance", *options.split(), "--mask-diameter", 150)
@@ -225,9 +225,9 @@ def test_robust_means_shrug_off_what_spoils_the_mean(few, method):
     images = few.made.images.copy()
     images[:13] += 60 * np.exp(-((np.arange(48) - 30) ** 2) / 8)[:, None]
     write_mrcs(few.folder / "particles.mrcs", images, 4.0)
-    average(few.folder, PARTICLES, "-o", "out")
+    average(few.folder, PARTICLES, "-o", "out", "--no-normalize")
     plain = [correlation(a, b, 18) for a, b in zip(averages(few.folder), few.references, strict=True)]
-    average(few.folder, PARTICLES, "-o", "out", "--overwrite", "--robust", method)
+    average(few.folder, PARTICLES, "-o", "out", "--overwrite", "--no-normalize", "--robust", method)
     robust = [correlation(a, b, 18) for a, b in zip(averages(few.folder), few.references, strict=True)]
     assert max(plain) < 0.9 < 0.96 < min(robust)
 
@@ -246,6 +246,7 @@ def test_plain_medians_are_medians_of_the_aligned_images(few):
     labels = pose_columns(few.made)
     for label in labels:
         set_cells(few.folder / PARTICLES, label, None)
-    average(few.folder, PARTICLES, "-o", "out", "--robust", "median", "--plain", "--interpolation", "nearest")
+    words = ("--plain", "--interpolation", "nearest", "--no-normalize")
+    average(few.folder, PARTICLES, "-o", "out", "--robust", "median", *words)
     for number, image in zip((2, 5, 6), averages(few.folder), strict=True):
         np.testing.assert_allclose(image, np.median(few.made.images[few.numbers == number], axis=0), atol=1e-6)

@@ -59,7 +59,7 @@ def test_defaults_are_the_parameters_own(called):
         ("--invert", "invert", True),
         ("--interpolation cubic", "interpolation", "cubic"),
         ("--edge mean", "edge", "mean"),
-        ("--normalize", "normalize", True),
+        ("--no-normalize", "normalize", False),
         ("-j 3", "threads", 3),
         ("--memory 4G", "memory", 4 << 30),
         ("--limit 100", "limit", 100),

@@ -38,7 +38,9 @@ def test_run_json_and_the_log(views):
     rid_distance(folder, "-k", 5)
     record = json.loads((folder / "out/run.json").read_text())
     assert record["status"] == "finished" and record["exit_status"] == 0
+    scale = record["counts"].pop("normalised by")
     assert record["counts"] == {"read": 150, "compared": 150, "skipped": 0, "edges": 750}
+    assert scale == pytest.approx([1.0], abs=0.05)
     assert {"read", "plan", "prepare", "compare", "write"} <= set(record["timings_s"])
     assert record["parameters"]["downsample"] == 32
     log = (folder / "out/run.log").read_text()
@@ -197,5 +199,6 @@ def test_mirroring_every_input_leaves_neighbours_and_flags(tmp_path, box):
     write_mrcs(tmp_path / "particles.mrcs", np.ascontiguousarray(flipped), 4.0)
     rid_distance(tmp_path, "-k", 8, "--no-shifts", "--overwrite")
     other = read_graph(tmp_path / "out/graph.npz")
-    assert len(edge_set(graph) & edge_set(other)) > 0.99 * len(graph)
+    # The first column of an even box has no counterpart on the other side, and its own share of a plane.
+    assert len(edge_set(graph) & edge_set(other)) > (0.98 if box % 2 == 0 else 0.99) * len(graph)
     assert abs(graph.mirror.mean() - other.mirror.mean()) < 0.01
