@@ -17,6 +17,8 @@ def test_background_becomes_mean_zero_and_deviation_one(box, dtype):
     images = 30 * noise(5, box) + 70 + 2 * x - 5 * y + 20 * soft_disc(box, box / 3)
     diameter = 0.7 * box
     region = background_region(box, diameter)
+    if box % 2 == 0:  # what has no counterpart on the other side of the centre is left out of the fit
+        region[0], region[:, 0] = False, False
     result, found = normalise(images.astype(dtype), diameter)
     assert result.dtype == np.float32
     mean, deviation = background_statistics(result, region)
