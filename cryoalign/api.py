@@ -145,8 +145,8 @@ def align(
     Examples
     --------
     >>> turned = resample(np.stack([letter] * 3), Poses([0, 90, -30], [0, 1, 2], [0, 0, 1]))
-    >>> align(turned, letter).poses.inverse().psi.round(1)
-    array([  0.,  90., -30.])
+    >>> align(turned, letter).poses.inverse().psi.round().astype(int)
+    array([  0,  90, -30])
     """
     from cryoalign.passes.align.between_rounds import averages_of
     from cryoalign.passes.align.merge import merge_parts

@@ -55,12 +55,17 @@ def write_skipped(run: RunDirectory, particles: ParticleSet, look: NDArray) -> d
     return {"skipped.star": "rows left out, with the reason"}
 
 
-def unusable_image(particles: ParticleSet, row: int, image: NDArray[np.float32], code: int) -> InputError:
-    """Return the error about the image of a 0-based row, naming its file, row and image, and what is wrong with it."""
-    path, file_row = particles.where(row)
+def reason_in_words(image: NDArray[np.float32], code: int) -> str:
+    """Return why an image cannot be used, with what its pixels say of it."""
     listed = bad_images(image[None])
+    return listed[0][1] if listed else REASONS[code]
+
+
+def unusable_image(particles: ParticleSet, row: int, reason: str) -> InputError:
+    """Return the error about the image of a 0-based row, naming its file, row and image."""
+    path, file_row = particles.where(row)
     return InputError(
-        f"this image cannot be used: {listed[0][1] if listed else REASONS[code]}",
+        f"this image cannot be used: {reason}",
         path=path,
         row=file_row,
         value=particles.image_names()[row],

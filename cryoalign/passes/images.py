@@ -24,7 +24,7 @@ from cryoalign.core.tiles import TILE
 from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particle_set import ParticleSet, particles_in_memory
 from cryoalign.io.stacks import StackSource, usable
-from cryoalign.passes.bad_rows import unusable_image
+from cryoalign.passes.bad_rows import reason_in_words, unusable_image
 from cryoalign.passes.halves import half_sets
 from cryoalign.passes.noise import GroupNoise, noise_groups
 from cryoalign.passes.normalised import NormalisedSource, look_at
@@ -299,7 +299,9 @@ class ParticleImages:
         images, look = group.source.look(raw) if isinstance(group.source, NormalisedSource) else (raw, look_at(raw))
         bad = np.flatnonzero(look["reason"])
         if len(bad) and self.settings.on_bad_image == "error":
-            raise unusable_image(self.particles, int(rows[bad[0]]), raw[bad[0]], int(look["reason"][bad[0]]))
+            first = int(bad[0])
+            reason = reason_in_words(raw[first], int(look["reason"][first]))
+            raise unusable_image(self.particles, int(rows[first]), reason)
         return images, raw, look
 
     def tiles(self, rows: NDArray[np.int64], look: NDArray) -> Iterator[tuple[slice, list[ImageTile]]]:
