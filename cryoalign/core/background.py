@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.hot_pixels import replace_hot
+from cryoalign.core.hot_pixels import find_alone, replace_hot, row_largest
 from cryoalign.core.masks import background_region, centre_offsets
 from cryoalign.core.wrappers import INNER, KERNEL
 
@@ -61,7 +61,9 @@ class Background:
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def normalise(images: NDArray[Any], diameter_px: float) -> tuple[NDArray[np.float32], Background]:
+def normalise(
+    images: NDArray[Any], diameter_px: float, *, in_place: bool = False
+) -> tuple[NDArray[np.float32], Background]:
     """Replace hot pixels, take off the background's plane and divide by its standard deviation.
 
     Parameters
@@ -70,6 +72,8 @@ def normalise(images: NDArray[Any], diameter_px: float) -> tuple[NDArray[np.floa
         Shape (n, L, L).
     diameter_px
         Diameter of the particle's disc in pixels: what is outside is background.
+    in_place
+        The images are float32 and C-contiguous, and may be overwritten.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def normalise(images: NDArray[Any], diameter_px: float) -> tuple[NDArray[np.floa
     outside, gram = _geometry(box, float(diameter_px))
     n = len(images)
     given = np.ascontiguousarray(images, dtype=np.float32)
-    result = np.empty((n, box, box), np.float32)
+    result = given if in_place else np.empty((n, box, box), np.float32)
     columns = np.empty((6, n))
     hot = np.zeros(n, np.int32)
     _normalise(given, outside, gram, result, columns, hot)
@@ -136,15 +140,6 @@ def _row_squares(left, outside):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **INNER)
-def _row_largest(bits):  # type: ignore[no-untyped-def]
-    # Without their signs, floats are in the order of their bits, and whole numbers are compared in vectors.
-    largest = np.int32(0)
-    for x in range(len(bits)):
-        largest = max(largest, bits[x] & np.int32(0x7FFFFFFF))
-    return largest
-
-
-@njit(cache=True, nogil=True, **INNER)
 def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
     """Return the plane outside the disc of an image from which a level was taken: at the centre, along x, along y."""
     total, along_x, along_y = 0.0, 0.0, 0.0
@@ -161,27 +156,32 @@ def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **INNER)
-def _take_off(image, level, plane, outside, offset, left):  # type: ignore[no-untyped-def]
-    """Take level and plane off; of what is left return the sums of squares outside and inside, the sum inside, and
-    the largest size."""
+def _start(level, plane, offset, y):  # type: ignore[no-untyped-def]
+    return np.float32(np.float64(level) + plane[0] + plane[2] * offset[y])
+
+
+@njit(cache=True, nogil=True, **INNER)
+def _left_over(image, level, plane, outside, offset, row):  # type: ignore[no-untyped-def]
+    """Return, of what level and plane leave: sums of squares outside and inside, sum inside, largest size."""
     squares_out, squares_in, sum_in = 0.0, 0.0, 0.0
-    bits, largest = left.view(np.int32), np.zeros(1, np.int32)
+    bits, largest = row.view(np.int32), np.zeros(1, np.int32)
     for y in range(len(image)):
-        start = np.float32(np.float64(level) + plane[0] + plane[2] * offset[y])
-        _row_without(image[y], start, np.float32(plane[1]), offset, left[y])
-        every, out, inside = _row_squares(left[y], outside[y])
+        _row_without(image[y], _start(level, plane, offset, y), np.float32(plane[1]), offset, row)
+        every, out, inside = _row_squares(row, outside[y])
         squares_out += out
         squares_in += np.float64(every) - np.float64(out)
         sum_in += inside
-        largest[0] = max(largest[0], _row_largest(bits[y]))
+        largest[0] = max(largest[0], row_largest(bits))
     return squares_out, squares_in, sum_in, np.float64(largest.view(np.float32)[0])
 
 
 @njit(cache=True, nogil=True, **INNER)
-def _scale(left, factor):  # type: ignore[no-untyped-def]
-    flat = left.ravel()
-    for p in range(len(flat)):
-        flat[p] *= factor
+def _take_off(image, level, plane, offset, factor, left):  # type: ignore[no-untyped-def]
+    """Write an image without level and plane, times a factor; ``left`` may be the image."""
+    for y in range(len(image)):
+        _row_without(image[y], _start(level, plane, offset, y), np.float32(plane[1]), offset, left[y])
+        for x in range(len(left)):
+            left[y, x] *= factor
 
 
 @njit(cache=True, nogil=True, **INNER)
@@ -195,13 +195,12 @@ def _level(image):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **INNER)
-def _measure(image, outside, offset, gram, left):  # type: ignore[no-untyped-def]
-    """Take level and plane off an image; return the plane, and of what is left what `_take_off` does."""
+def _measure(image, outside, offset, gram, row):  # type: ignore[no-untyped-def]
+    """Return level and plane of an image, and what `_left_over` says of the rest."""
     level = _level(image)
-    at_centre, along_x, along_y = _fit(image, level, outside, offset, gram)
-    plane = (at_centre, along_x, along_y)
-    squares_out, squares_in, sum_in, largest = _take_off(image, level, plane, outside, offset, left)
-    return level + at_centre, along_x, along_y, squares_out, squares_in, sum_in, largest
+    plane = _fit(image, level, outside, offset, gram)
+    squares_out, squares_in, sum_in, largest = _left_over(image, level, plane, outside, offset, row)
+    return level, plane, squares_out, squares_in, sum_in, largest
 
 
 @njit(cache=True, nogil=True, **INNER)
@@ -209,7 +208,7 @@ def _to_unit(image):  # type: ignore[no-untyped-def]
     """Bring very small and very large pixels near 1, whose squares can be held; return the factor, 0 if none can."""
     bits, largest = image.view(np.int32), np.zeros(1, np.int32)
     for y in range(len(bits)):
-        largest[0] = max(largest[0], _row_largest(bits[y]))
+        largest[0] = max(largest[0], row_largest(bits[y]))
     size = np.float64(largest.view(np.float32)[0])
     if not 0 < size < np.inf:
         return 0.0
@@ -223,58 +222,72 @@ def _to_unit(image):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **INNER)
-def _mend(image, n_out, outside, offset, gram, left):  # type: ignore[no-untyped-def]
+def _mend(image, n_out, outside, offset, gram, row, left, places):  # type: ignore[no-untyped-def]
     """Replace the hot pixels of an image; return by what it was multiplied, how many there were, and its measures."""
-    measured = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     scale, count = 1.0, 0
+    measured = _measure(image, outside, offset, gram, row)
     for _ in range(_ROUNDS):
         factor = _to_unit(image)
         if factor == 0.0:
             return 0.0, count, measured
         scale *= factor
-        measured = _measure(image, outside, offset, gram, left)
-        suspect = _SUSPECT_Z * np.sqrt(measured[3] / n_out)
-        # The plane owes something to the pixels that are replaced: the image itself is mended, and measured again.
-        found = replace_hot(left, suspect, image) if measured[6] > suspect else 0
+        measured = _measure(image, outside, offset, gram, row)
+        suspect, found = _SUSPECT_Z * np.sqrt(measured[2] / n_out), 0
+        if measured[5] > suspect:
+            # The plane owes something to the pixels that are replaced: the image itself is mended, and measured again.
+            _take_off(image, measured[0], measured[1], offset, np.float32(1), left)
+            found = replace_hot(left, suspect, places, image)
         if found == 0:
             break
         count += found
     return scale, count, measured
 
 
+@njit(cache=True, nogil=True, **INNER)
+def _is_suspect(image, measured, n_out, offset, left, places):  # type: ignore[no-untyped-def]
+    """Say whether an image must be looked at closely: its pixels cannot be squared, or some stand alone."""
+    largest, suspect = measured[5], _SUSPECT_Z * np.sqrt(measured[2] / n_out)
+    if not 1e-6 < largest < 1e6:  # said so that pixels which are not finite are looked at too
+        return True
+    if not largest > suspect:
+        return False
+    _take_off(image, measured[0], measured[1], offset, np.float32(1), left)
+    return find_alone(left, suspect, places) > 0
+
+
 @njit(cache=True, nogil=True, **KERNEL)
 def _normalise(images, outside, gram, result, columns, hot):  # type: ignore[no-untyped-def]
     box = images.shape[1]
     offset = (np.arange(box) - box // 2).astype(np.float32)
-    mended = np.empty((box, box), np.float32)
+    row, places = np.empty(box, np.float32), np.empty(box * box, np.int64)
+    mended, left = np.empty((box, box), np.float32), np.empty((box, box), np.float32)
     n_out = 0
     for y in range(box):
         for x in range(box):
             n_out += outside[y, x] > 0
     n_in = max(box * box - n_out, 1)
     for i in range(images.shape[0]):
-        image, left = images[i], result[i]
-        scale = 1.0
-        measured = _measure(image, outside, offset, gram, left)
-        squares_out, largest = measured[3], measured[6]
-        # Said the other way round, that pixels which are not finite are looked at too.
-        if not (1e-6 < largest < 1e6 and largest <= _SUSPECT_Z * np.sqrt(squares_out / n_out)):
-            mended[:] = image
-            scale, hot[i], measured = _mend(mended, n_out, outside, offset, gram, left)
-        mean, slope_x, slope_y, squares_out, squares_in, sum_in, largest = measured
+        scale, is_mended = 1.0, False
+        measured = _measure(images[i], outside, offset, gram, row)
+        if _is_suspect(images[i], measured, n_out, offset, left, places):
+            mended[:] = images[i]
+            scale, hot[i], measured = _mend(mended, n_out, outside, offset, gram, row, left, places)
+            is_mended = True
+        level, plane, squares_out, squares_in, sum_in, largest = measured
         deviation = np.sqrt(squares_out / n_out)
         # float32 pixels cannot hold less than this share of their level: what is left of it is rounding.
-        if deviation <= 1e-6 * abs(mean) or deviation <= 1e-7 * largest:
+        if deviation <= 1e-6 * abs(level + plane[0]) or deviation <= 1e-7 * largest:
             deviation = 0.0
         if scale == 0.0:
-            columns[:, i] = 0.0 if (image == image[0, 0]).all() else np.nan
-            left[:] = image
-            continue
-        columns[0, i], columns[1, i], columns[2, i] = mean / scale, slope_x / scale, slope_y / scale
-        columns[3, i] = deviation / scale
-        columns[4, i] = np.sqrt(max(squares_in / n_in - (sum_in / n_in) ** 2, 0.0)) / scale
-        columns[5, i] = largest / deviation if deviation > 0 else 0.0
-        if deviation > 0:
-            _scale(left, np.float32(1 / deviation))
+            columns[:, i] = 0.0 if (images[i] == images[i, 0, 0]).all() else np.nan
         else:
-            left[:] = image
+            columns[0, i], columns[1, i], columns[2, i] = (level + plane[0]) / scale, plane[1] / scale, plane[2] / scale
+            columns[3, i] = deviation / scale
+            columns[4, i] = np.sqrt(max(squares_in / n_in - (sum_in / n_in) ** 2, 0.0)) / scale
+            columns[5, i] = largest / deviation if deviation > 0 else 0.0
+        if scale == 0.0 or not deviation > 0:
+            result[i] = images[i]
+        elif is_mended:
+            _take_off(mended, level, plane, offset, np.float32(1 / deviation), result[i])
+        else:
+            _take_off(images[i], level, plane, offset, np.float32(1 / deviation), result[i])

@@ -33,19 +33,39 @@ def _stands_alone(image, y, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, **INNER)
-def replace_hot(image, suspect, mended):  # type: ignore[no-untyped-def]
-    """Find hot pixels of an image without its plane, and replace them in the image with it; return how many.
+def row_largest(bits):  # type: ignore[no-untyped-def]
+    """Return the largest size in a row of float32, as bits: signs taken off, they are in the order of the numbers."""
+    largest = np.int32(0)
+    for x in range(len(bits)):
+        largest = max(largest, bits[x] & np.int32(0x7FFFFFFF))
+    return largest
 
-    They take the median of those around that are not hot.
-    """
-    box = image.shape[0]
-    places = np.empty(box * box, np.int64)
+
+@njit(cache=True, nogil=True, **INNER)
+def find_alone(image, suspect, places):  # type: ignore[no-untyped-def]
+    """Put the places of pixels beyond a size that stand alone into ``places``; return how many there are."""
+    box = len(image)
+    limit = np.full(1, suspect, np.float32)
+    bits, least = image.view(np.int32), limit.view(np.int32)[0]
     n = 0
     for y in range(box):
+        if row_largest(bits[y]) < least:  # whole numbers are compared in vectors, and most rows hold nothing
+            continue
         for x in range(box):
             if abs(image[y, x]) > suspect and _stands_alone(image, y, x):
                 places[n] = y * box + x
                 n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, **INNER)
+def replace_hot(image, suspect, places, mended):  # type: ignore[no-untyped-def]
+    """Find hot pixels of an image without its plane, and replace them in the image with it; return how many.
+
+    They take the median of those around that are not hot. ``places`` has room for all pixels.
+    """
+    box = image.shape[0]
+    n = find_alone(image, suspect, places)
     if n == 0:
         return 0
     flat = image.ravel()

@@ -104,14 +104,14 @@ class ImageTile:
     images
         As they are compared and added, float32 (t, box, box).
     raw
-        As they are on disk.
+        As they are on disk; None where they were not asked for.
     """
 
     g: int
     at: NDArray[np.intp]
     rows: NDArray[np.int64]
     images: NDArray[np.float32]
-    raw: NDArray[np.float32]
+    raw: NDArray[np.float32] | None = None
 
     def in_slots(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the images each in the slot of its row, zeros elsewhere, (count, box, box), and which slots are full.
@@ -286,8 +286,10 @@ class ParticleImages:
         """Return the CTF of some rows."""
         return None if self.ctf is None else self.ctf.take(rows)
 
-    def read(self, g: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray]:
-        """Return the images of some rows of one geometry, as they are compared and as they are, and their ``LOOK``.
+    def read(
+        self, g: int, rows: NDArray[np.int64], *, raw: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray]:
+        """Return the images of some rows of one geometry, as they are on disk where ``raw`` asks for it, and ``LOOK``.
 
         Raises
         ------
@@ -295,16 +297,21 @@ class ParticleImages:
             For an image that cannot be used, where such images are errors.
         """
         group = self.groups[g]
-        raw = group.raw.read(self.place_in[rows])
-        images, look = group.source.look(raw) if isinstance(group.source, NormalisedSource) else (raw, look_at(raw))
+        read = group.raw.read(self.place_in[rows])
+        if isinstance(group.source, NormalisedSource):
+            images, look = group.source.look(read, in_place=not raw)
+        else:
+            images, look = read, look_at(read)
         bad = np.flatnonzero(look["reason"])
         if len(bad) and self.settings.on_bad_image == "error":
             first = int(bad[0])
-            reason = reason_in_words(raw[first], int(look["reason"][first]))
+            reason = reason_in_words(read[first], int(look["reason"][first]))
             raise unusable_image(self.particles, int(rows[first]), reason)
-        return images, raw, look
+        return images, read if raw else None, look
 
-    def tiles(self, rows: NDArray[np.int64], look: NDArray) -> Iterator[tuple[slice, list[ImageTile]]]:
+    def tiles(
+        self, rows: NDArray[np.int64], look: NDArray, *, raw: bool = False
+    ) -> Iterator[tuple[slice, list[ImageTile]]]:
         """Read rows in tiles of 64.
 
         Parameters
@@ -313,6 +320,8 @@ class ParticleImages:
             In the order of the work, (k,).
         look
             ``LOOK`` (k,); gets what is seen of the images.
+        raw
+            Keep the images as they are on disk too.
 
         Yields
         ------
@@ -326,12 +335,12 @@ class ParticleImages:
             tiles = []
             for g in np.unique(geometry).tolist():
                 at = np.flatnonzero(geometry == g)
-                images, raw, seen = self.read(g, here[at])
+                images, as_read, seen = self.read(g, here[at], raw=raw)
                 look[where][at] = seen
                 if seen["reason"].any():
                     good = seen["reason"] == 0
-                    at, images, raw = at[good], images[good], raw[good]
-                tiles.append(ImageTile(g, at, here[at], images, raw))
+                    at, images, as_read = at[good], images[good], None if as_read is None else as_read[good]
+                tiles.append(ImageTile(g, at, here[at], images, as_read))
             yield where, tiles
 
 

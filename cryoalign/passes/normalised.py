@@ -129,24 +129,31 @@ class NormalisedSource:
         tiles = [rows[start : start + TILE] for start in range(0, len(rows), TILE)]
         try:
             looks = list(
-                map_tiles(lambda some: normalise(self.raw.read(some), self._diameter_px)[1], tiles, self._threads)
+                map_tiles(
+                    lambda some: normalise(self.raw.read(some), self._diameter_px, in_place=True)[1],
+                    tiles,
+                    self._threads,
+                )
             )
         except InputError:  # the mask leaves no background
             return StackBackground(has_noise=False)
         return StackBackground.of(Background.joined(looks))
 
+    def _look_at_sample(self, rows: NDArray[np.int64]) -> Background:
+        return normalise(self.raw.read(rows), self._diameter_px, in_place=True)[1]
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the normalised images of the given 0-based rows, float32 of shape (len(rows), box, box)."""
-        return self.look(self.raw.read(rows))[0]
+        return self.look(self.raw.read(rows), in_place=True)[0]
 
-    def look(self, raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray]:
+    def look(self, raw: NDArray[np.float32], *, in_place: bool = False) -> tuple[NDArray[np.float32], NDArray]:
         """Normalise images as read (n, box, box); return them, and what was seen, ``LOOK`` (n,).
 
-        Those that cannot be used stay as they are.
+        Those that cannot be used stay as they are. ``in_place`` overwrites what was read.
         """
         if not self.stack.has_noise:
             return raw, look_at(raw)
-        images, found = normalise(raw, self._diameter_px)
+        images, found = normalise(raw, self._diameter_px, in_place=in_place)
         look = np.zeros(len(raw), LOOK)
         look["hot_pixels"] = found.hot_pixels
         z = self.stack.z(found)

@@ -87,6 +87,7 @@ class AlignPart:
         self._aligners = aligners(plan)
         self._guard = None if guard is None else Guard(plan, guard)
         self._aligned, self._flipped = aligned, flipped
+        self._writes = bool(aligned or flipped)
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Align the rows at positions ``part.start`` .. ``part.stop`` of the plan's order and return their arrays.
@@ -104,7 +105,7 @@ class AlignPart:
         sums = [ClassSums(plan.sum_settings(g)) for g in range(len(plan.geometries))]
         arm_of = plan.arm_of
         every = plan.order[part.start : part.stop]
-        for where, tiles in plan.images.tiles(every, columns["look"]):
+        for where, tiles in plan.images.tiles(every, columns["look"], raw=self._writes):
             rows = every[where]
             here = {name: column[where] for name, column in columns.items()}
             for tile in tiles:
@@ -135,7 +136,7 @@ class AlignPart:
         poses, place = result.poses.take(at), plan.place_in[rows[at]]
         cells = 2 * result.reference[at].astype(np.int64) + plan.half[rows[at]]
         summed = sums.add(images[at], poses, cells, plan.images.ctf_of(rows[at]))
-        if not (self._aligned or self._flipped):
+        if tile.raw is None:
             return
         raw, geometry = tile.raw[np.searchsorted(tile.at, at)], plan.geometries[g]
         if self._aligned:
