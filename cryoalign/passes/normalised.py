@@ -128,13 +128,7 @@ class NormalisedSource:
         rows = evenly_spread(SAMPLE_ROWS, len(self))
         tiles = [rows[start : start + TILE] for start in range(0, len(rows), TILE)]
         try:
-            looks = list(
-                map_tiles(
-                    lambda some: normalise(self.raw.read(some), self._diameter_px, in_place=True)[1],
-                    tiles,
-                    self._threads,
-                )
-            )
+            looks = list(map_tiles(self._look_at_sample, tiles, self._threads))
         except InputError:  # the mask leaves no background
             return StackBackground(has_noise=False)
         return StackBackground.of(Background.joined(looks))
