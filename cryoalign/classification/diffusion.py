@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.core.errors import InputError
-from cryoalign.core.tiles import RoomyPool, one_blas_thread
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
@@ -98,7 +98,7 @@ def diffuse(
     def solve(part: int) -> tuple[NDArray, NDArray]:
         return _eigenvectors(graph, scale, frequency[part], counts[part], mirror, tolerance)
 
-    with one_blas_thread(), RoomyPool(max(1, threads)) as pool:
+    with RoomyPool(max(1, threads)) as pool:
         found = list(pool.map(solve, range(len(frequency))))
     return Embedding(mirror, frequency, tuple(v for v, _ in found), tuple(x for _, x in found))
 
