@@ -15,13 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.core.errors import InputError
+from cryoalign.core.kernels import kernel
 from cryoalign.core.tiles import RoomyPool
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 
@@ -141,7 +140,7 @@ def _eigenvectors(
     return values.astype(np.float32), np.ascontiguousarray(vectors)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract"})
 def _multiply(start, index, cosine, sine, sign, block, out):  # type: ignore[no-untyped-def]
     """Add (A x + B conj x) of float32 (n, 2, b) vectors, real parts first, to ``out``."""
     for row in range(len(start) - 1):

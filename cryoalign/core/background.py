@@ -17,8 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.hot_pixels import replace_hot
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.masks import background_region, centre_offsets
-from cryoalign.core.wrappers import INNER, KERNEL
 
 _SUSPECT_Z = 6.5
 """Where no pixel departs further than this, none is looked at closely: noise does so once in ten thousand images."""
@@ -107,7 +107,7 @@ def _geometry(box: int, diameter_px: float) -> tuple[NDArray[np.float32], NDArra
 
 
 # One row at a time, and one thing at a time: so the compiler makes vectors of these loops.
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_moments(row, level, outside, offset):  # type: ignore[no-untyped-def]
     total, along = np.float32(0), np.float32(0)
     for x in range(len(row)):
@@ -117,13 +117,13 @@ def _row_moments(row, level, outside, offset):  # type: ignore[no-untyped-def]
     return total, along
 
 
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_without(row, start, slope, offset, left):  # type: ignore[no-untyped-def]
     for x in range(len(row)):
         left[x] = row[x] - (start + slope * offset[x])
 
 
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_squares(left, outside):  # type: ignore[no-untyped-def]
     every, out, total, total_out = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     for x in range(len(left)):
@@ -135,7 +135,7 @@ def _row_squares(left, outside):  # type: ignore[no-untyped-def]
     return every, out, total - total_out
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _row_largest(bits):  # type: ignore[no-untyped-def]
     # Without their signs, floats are in the order of their bits, and whole numbers are compared in vectors.
     largest = np.int32(0)
@@ -144,7 +144,7 @@ def _row_largest(bits):  # type: ignore[no-untyped-def]
     return largest
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
     """Return the plane outside the disc of an image from which a level was taken: at the centre, along x, along y."""
     total, along_x, along_y = 0.0, 0.0, 0.0
@@ -160,7 +160,7 @@ def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _take_off(image, level, plane, outside, offset, left):  # type: ignore[no-untyped-def]
     """Take level and plane off; of what is left return the sums of squares outside and inside, the sum inside, and
     the largest size."""
@@ -177,14 +177,14 @@ def _take_off(image, level, plane, outside, offset, left):  # type: ignore[no-un
     return squares_out, squares_in, sum_in, np.float64(largest.view(np.float32)[0])
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _scale(left, factor):  # type: ignore[no-untyped-def]
     flat = left.ravel()
     for p in range(len(flat)):
         flat[p] *= factor
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _level(image):  # type: ignore[no-untyped-def]
     """Return the median of eight pixels on the border: near the background's level, so that squares stay exact."""
     last = len(image) - 1
@@ -194,7 +194,7 @@ def _level(image):  # type: ignore[no-untyped-def]
     return np.float32(np.median(some))
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _measure(image, outside, offset, gram, left):  # type: ignore[no-untyped-def]
     """Take level and plane off an image; return the plane, and of what is left what `_take_off` does."""
     level = _level(image)
@@ -204,7 +204,7 @@ def _measure(image, outside, offset, gram, left):  # type: ignore[no-untyped-def
     return level + at_centre, along_x, along_y, squares_out, squares_in, sum_in, largest
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _to_unit(image):  # type: ignore[no-untyped-def]
     """Bring very small and very large pixels near 1, whose squares can be held; return the factor, 0 if none can."""
     bits, largest = image.view(np.int32), np.zeros(1, np.int32)
@@ -222,7 +222,7 @@ def _to_unit(image):  # type: ignore[no-untyped-def]
     return factor
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _mend(image, n_out, outside, offset, gram, left):  # type: ignore[no-untyped-def]
     """Replace the hot pixels of an image; return by what it was multiplied, how many there were, and its measures."""
     measured = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -242,7 +242,7 @@ def _mend(image, n_out, outside, offset, gram, left):  # type: ignore[no-untyped
     return scale, count, measured
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _normalise(images, outside, gram, result, columns, hot):  # type: ignore[no-untyped-def]
     box = images.shape[1]
     offset = (np.arange(box) - box // 2).astype(np.float32)
