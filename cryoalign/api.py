@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.class_averages import ClassAverages
 from cryoalign.classification.classification import Classification
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import CryoalignError, InputError
 from cryoalign.core.poses import Poses
@@ -218,8 +219,7 @@ def average(
         numbers, index = np.unique(np.ones(n, int) if classes is None else np.asarray(classes), return_inverse=True)
         if len(placed) != n or len(index) != n:
             raise InputError(f"{n} images, {len(placed)} poses and {len(index)} classes")
-        every = np.arange(n)
-        members = Memberships(every, every, index.reshape(-1), placed, None, None, numbers, None, None)
+        members = Memberships(np.arange(n), np.arange(n), index.reshape(-1), placed, None, None, numbers, None, None)
         plan = plan_average(told, source, members, warn=_warn)
         with in_parts(SumPart(plan), n, threads, progress) as (store, ranges):
             return averages_of(plan, merge_sums(plan, store, ranges))
@@ -327,6 +327,7 @@ def classify(
         return classify_images(prepared.images, how)
 
 
+@one_blas_thread()
 def synchronise(graph: Graph, **settings: Any) -> Synchronization:
     """Find one angle for every node of a graph from those of its edges, as ``cryoalign sync`` does.
 

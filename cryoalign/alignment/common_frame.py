@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.classification import SignalTest
 from cryoalign.classification.kmeans import kmeans
@@ -200,19 +199,18 @@ def _clusters(
         aligned = resample(np.ascontiguousarray(images[rows]), poses.take(rows))
         return np.asarray((apply_ring_gain(aligned, gain) * mask)[:, inside], dtype=np.float32)
 
-    with threadpool_limits(1, user_api="blas"):
-        tiles = [members[start : start + TILE] for start in range(0, len(members), TILE)]
-        total = np.zeros(int(inside.sum()))
-        moment = np.zeros((len(total), len(total)))
-        for rows in tiles:
-            here = vectors(rows).astype(np.float64)
-            total += here.sum(axis=0)
-            moment += here.T @ here
-        mean = total / len(members)
-        covariance = moment / len(members) - np.outer(mean, mean)
-        kept = min(max(COMPONENTS_EACH * count, 4), _MOST_COMPONENTS, len(total), len(members) - 1)
-        top = [len(total) - kept, len(total) - 1]
-        _, axes = scipy.linalg.eigh(covariance, subset_by_index=top)
-        points = np.concatenate([(vectors(rows) - mean) @ axes for rows in tiles]).astype(np.float32)
+    tiles = [members[start : start + TILE] for start in range(0, len(members), TILE)]
+    total = np.zeros(int(inside.sum()))
+    moment = np.zeros((len(total), len(total)))
+    for rows in tiles:
+        here = vectors(rows).astype(np.float64)
+        total += here.sum(axis=0)
+        moment += here.T @ here
+    mean = total / len(members)
+    covariance = moment / len(members) - np.outer(mean, mean)
+    kept = min(max(COMPONENTS_EACH * count, 4), _MOST_COMPONENTS, len(total), len(members) - 1)
+    top = [len(total) - kept, len(total) - 1]
+    _, axes = scipy.linalg.eigh(covariance, subset_by_index=top)
+    points = np.concatenate([(vectors(rows) - mean) @ axes for rows in tiles]).astype(np.float32)
     found = [kmeans(points, count, seed=settings.seed + start, iterations=100) for start in range(_STARTS)]
     return min(found, key=lambda one: float((one.distance.astype(np.float64) ** 2).sum())).label.astype(np.int64)

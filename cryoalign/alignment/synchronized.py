@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.alignment.strategy import PreparedImages, Start, StartSource, Strategy
 from cryoalign.core.errors import InputError
@@ -45,8 +44,7 @@ class Synchronized(Strategy):
             If more classes are asked for than particles can fill.
         """
         prepared = source.prepared()
-        with threadpool_limits(1, user_api="blas"):
-            found = source.keep(lambda: _found(prepared, source))
+        found = source.keep(lambda: _found(prepared, source))
         components = int(found["components"])
         where = "one component" if components == 1 else f"the largest of {components} components"
         source.say(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.averaging.ctf_sums import POWER_SCALE, aligned_ctf, resample_with_ctf
@@ -20,9 +19,9 @@ from cryoalign.averaging.exact_sums import ExactSums, places
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry, same_geometry
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import Poses
 from cryoalign.core.resample.resample import Edge, Interpolation
-from cryoalign.core.wrappers import KERNEL
 
 Treatment = Literal["wiener", "flip", "plain"]
 TREATMENTS: tuple[str, ...] = get_args(Treatment)
@@ -240,7 +239,7 @@ class ClassSums:
         return self._power
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _add_squares(values, cells, scales, sums):  # type: ignore[no-untyped-def]
     # C^2 below 2^20 leaves room for 2^10 such images; a C^2 of 1 for 2^30.
     for i in range(values.shape[0]):

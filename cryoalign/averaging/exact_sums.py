@@ -7,11 +7,10 @@ an integer adds exactly; with 24 bits below the noise the rounding is float32's 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 _BITS = 24
 
@@ -73,7 +72,7 @@ class ExactSums:
         return self.sums / self.scale
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _add(images, classes, scale, sums, counts):  # type: ignore[no-untyped-def]
     # 2^44 leaves room for half a million such pixels in one sum.
     limit = 2.0**44

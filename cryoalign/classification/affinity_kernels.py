@@ -6,10 +6,9 @@ Features are float32 (n, K, 2, m): real and imaginary parts of an image's row at
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 COLUMNS = 1000
 """Columns of a matrix product."""
@@ -28,7 +27,7 @@ def tile_affinities(tile: NDArray[np.float32], others: NDArray[np.float32], mirr
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract"})
 def add_squares(with_real, with_imaginary, weight, out):  # type: ignore[no-untyped-def]
     """Add |c|^2, and |c|^2 of the mirrored partner, from products of real and imaginary parts."""
     rows = out.shape[1]
@@ -46,7 +45,7 @@ def add_squares(with_real, with_imaginary, weight, out):  # type: ignore[no-unty
                 mirrored[q] += weight * (a * a + b * b)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, inline="always")
+@kernel(nogil=True, fastmath={"contract", "reassoc"}, inline="always")
 def products(ours, theirs):  # type: ignore[no-untyped-def]
     """Return sums of real-real, real-imaginary, imaginary-real and imaginary-imaginary products of (2, m) rows."""
     rr = ri = ir = ii = np.float32(0)
@@ -59,7 +58,7 @@ def products(ours, theirs):  # type: ignore[no-untyped-def]
     return rr, ri, ir, ii
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract", "reassoc"})
 def listed_affinities(features, rows, names, out):  # type: ignore[no-untyped-def]
     frequencies = features.shape[1]
     weight = np.float32(1 / frequencies)
@@ -79,7 +78,7 @@ def listed_affinities(features, rows, names, out):  # type: ignore[no-untyped-de
                 out[1, row, s] = weight * mirrored
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract", "reassoc"})
 def frequency_parts(features, names, mirror, out):  # type: ignore[no-untyped-def]
     for row in range(names.shape[0]):
         for s in range(names.shape[1]):
@@ -92,7 +91,7 @@ def frequency_parts(features, names, mirror, out):  # type: ignore[no-untyped-de
                 out[row, s, k] = a * a + b * b
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract", "reassoc"})
 def pair_angles(features, frequency, first, names, mirror, angle):  # type: ignore[no-untyped-def]
     """Find the peak of Re sum_k c_k exp(-i k phi): a grid of 8 points a period of the highest k, then Newton steps.
 
@@ -148,7 +147,7 @@ def pair_angles(features, frequency, first, names, mirror, angle):  # type: igno
             angle[row, s] = degrees - 360.0 * np.ceil((degrees - 180.0) / 360.0)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract", "reassoc"})
 def agreement(features, frequency, first, second, angle_rad, mirror, out):  # type: ignore[no-untyped-def]
     """Write Re sum_k c_k exp(-i k angle) / K of listed edges."""
     for edge in range(len(first)):

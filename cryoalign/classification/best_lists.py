@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import INNER, KERNEL
+from cryoalign.core.kernels import INNER, kernel
 
 
 @njit(nogil=True, forceinline=True, **INNER)
@@ -35,7 +35,7 @@ def replace_worst(value, row, size, new_value, new_row):  # type: ignore[no-unty
     value[at], row[at] = new_value, new_row
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def offer_rows(block, row, column, value, kept):  # type: ignore[no-untyped-def]
     """Offer a block of values (rows, columns), which starts at (row, column), to the lists of its rows.
 
@@ -51,7 +51,7 @@ def offer_rows(block, row, column, value, kept):  # type: ignore[no-untyped-def]
                 worst = here[0]
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def offer_columns(block, row, column, value, kept):  # type: ignore[no-untyped-def]
     """Offer the same block to the lists of its columns."""
     worst = np.empty(block.shape[1], np.float32)
@@ -66,7 +66,7 @@ def offer_columns(block, row, column, value, kept):  # type: ignore[no-untyped-d
                     worst[c] = here[0]
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def sort_lists(value, kept):  # type: ignore[no-untyped-def]
     """Turn heaps into lists, best first."""
     for i in range(value.shape[0]):
@@ -78,7 +78,7 @@ def sort_lists(value, kept):  # type: ignore[no-untyped-def]
             here[size], listed[size] = worst, row
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def best_columns(value, rows, count):  # type: ignore[no-untyped-def]
     """Return the columns (n, count) of the best entries of each row, best first; -1 where there is no more.
 

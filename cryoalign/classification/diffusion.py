@@ -15,13 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.classification.block_lanczos import leading_eigenvectors
 from cryoalign.core.errors import InputError
-from cryoalign.core.tiles import RoomyPool, one_blas_thread
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
+from cryoalign.core.tiles import RoomyPool
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 
@@ -98,7 +97,7 @@ def diffuse(
     def solve(part: int) -> tuple[NDArray, NDArray]:
         return _eigenvectors(graph, scale, frequency[part], counts[part], mirror, tolerance)
 
-    with one_blas_thread(), RoomyPool(max(1, threads)) as pool:
+    with RoomyPool(max(1, threads)) as pool:
         found = list(pool.map(solve, range(len(frequency))))
     return Embedding(mirror, frequency, tuple(v for v, _ in found), tuple(x for _, x in found))
 
@@ -141,7 +140,7 @@ def _eigenvectors(
     return values.astype(np.float32), np.ascontiguousarray(vectors)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract"})
 def _multiply(start, index, cosine, sine, sign, block, out):  # type: ignore[no-untyped-def]
     """Add (A x + B conj x) of float32 (n, 2, b) vectors, real parts first, to ``out``."""
     for row in range(len(start) - 1):

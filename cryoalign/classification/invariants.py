@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.features import Features
 from cryoalign.core.evenly import evenly_spread
@@ -43,11 +42,10 @@ def candidate_vectors(features: Features) -> tuple[NDArray[np.float32], NDArray[
     coefficients, n = features.coefficients, len(features)
     terms = bispectrum_terms(features.frequency, features.eigenvalue, N_TERMS)
     rows = evenly_spread(SAMPLE, n)
-    with threadpool_limits(1, user_api="blas"):
-        sample = _unit_bispectrum(coefficients[rows], terms)
-        mean = sample.real.mean(axis=0)
-        even, even_variance = _principal_axes(np.ascontiguousarray(sample.real) - mean)
-        odd, odd_variance = _principal_axes(np.ascontiguousarray(sample.imag))
+    sample = _unit_bispectrum(coefficients[rows], terms)
+    mean = sample.real.mean(axis=0)
+    even, even_variance = _principal_axes(np.ascontiguousarray(sample.real) - mean)
+    odd, odd_variance = _principal_axes(np.ascontiguousarray(sample.imag))
     # The largest variances of both kinds together.
     kept = np.argsort(-np.concatenate([even_variance, odd_variance]), kind="stable")[:SIZE]
     even = even[:, np.sort(kept[kept < len(even_variance)])]

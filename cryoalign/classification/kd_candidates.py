@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from cryoalign.classification.affinity_kernels import tile_affinities
 from cryoalign.core.evenly import evenly_spread
-from cryoalign.core.tiles import TILE, one_blas_thread
+from cryoalign.core.tiles import TILE
 
 LANDMARKS = 500
 LEADING = 8
@@ -59,19 +59,18 @@ def view_coordinates(features: NDArray[np.float32], mirror: bool) -> ViewCoordin
     leading = features[..., :LEADING]
     length = np.sqrt((leading**2).sum(axis=(2, 3), keepdims=True))
     leading = np.where(length > 1e-6, leading / np.maximum(length, 1e-6), 0).astype(np.float32)
-    with one_blas_thread():
-        kernel = np.empty((1 + mirror, n, len(landmarks)), np.float32)
-        for first in range(0, n, TILE):
-            kernel[:, first : first + TILE] = tile_affinities(leading[first : first + TILE], leading[landmarks], mirror)
-        plus = kernel.sum(axis=0)
-        ours = np.maximum(plus.sum(axis=1), np.float32(1e-6))
-        theirs = np.maximum((plus / ours[:, None]).sum(axis=0), np.float32(1e-6))
-        scale = (1 / np.sqrt(ours)[:, None]).astype(np.float32), (1 / np.sqrt(theirs)).astype(np.float32)
-        # The first even one is the same everywhere.
-        if not mirror:
-            return ViewCoordinates(_components(plus, scale, 1, ODD + EVEN), np.zeros((n, 0), np.float32))
-        minus = kernel[0] - kernel[1]
-        return ViewCoordinates(_components(plus, scale, 1, EVEN), _components(minus, scale, 0, ODD))
+    kernel = np.empty((1 + mirror, n, len(landmarks)), np.float32)
+    for first in range(0, n, TILE):
+        kernel[:, first : first + TILE] = tile_affinities(leading[first : first + TILE], leading[landmarks], mirror)
+    plus = kernel.sum(axis=0)
+    ours = np.maximum(plus.sum(axis=1), np.float32(1e-6))
+    theirs = np.maximum((plus / ours[:, None]).sum(axis=0), np.float32(1e-6))
+    scale = (1 / np.sqrt(ours)[:, None]).astype(np.float32), (1 / np.sqrt(theirs)).astype(np.float32)
+    # The first even one is the same everywhere.
+    if not mirror:
+        return ViewCoordinates(_components(plus, scale, 1, ODD + EVEN), np.zeros((n, 0), np.float32))
+    minus = kernel[0] - kernel[1]
+    return ViewCoordinates(_components(plus, scale, 1, EVEN), _components(minus, scale, 0, ODD))
 
 
 def _components(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
 
@@ -51,17 +50,16 @@ def kmeans(points: NDArray[np.float32], n_clusters: int, *, seed: int = 0, itera
     points = np.ascontiguousarray(points, dtype=np.float32)
     if not 1 <= n_clusters <= len(points):
         raise InputError(f"{n_clusters} clusters of {len(points)} images", hint="ask for fewer classes")
-    with threadpool_limits(1, user_api="blas"):
-        step = max(1, len(points) // (_SEED_ROWS * n_clusters))
-        centre = _seeds(points[::step], n_clusters, np.random.default_rng(seed))
-        label = np.full(len(points), -1, np.int32)
-        for _ in range(iterations):
-            previous = label
-            label, square = _nearest(points, centre)
-            if np.array_equal(label, previous):
-                break
-            centre = _means(points, label, square, centre)
+    step = max(1, len(points) // (_SEED_ROWS * n_clusters))
+    centre = _seeds(points[::step], n_clusters, np.random.default_rng(seed))
+    label = np.full(len(points), -1, np.int32)
+    for _ in range(iterations):
+        previous = label
         label, square = _nearest(points, centre)
+        if np.array_equal(label, previous):
+            break
+        centre = _means(points, label, square, centre)
+    label, square = _nearest(points, centre)
     return Clusters(label, centre, np.sqrt(square))
 
 

@@ -8,14 +8,13 @@ with them: it is not among them, so junk, which agrees with nothing, comes last.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.classification.llr import ScoreWeights, likelihood_weights
 from cryoalign.classification.neighbours import NeighbourLists
+from cryoalign.core.kernels import kernel
 from cryoalign.core.steerable.basis import multiplicity
 from cryoalign.core.tiles import TILE, run_tiles
-from cryoalign.core.wrappers import KERNEL
 
 TEMPLATE_MEMBERS = 30
 
@@ -153,7 +152,7 @@ def best_attainable(
     return np.asarray((power * half).sum(axis=1), dtype=np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract"})
 def _products(a, frequency, ends, index, angle, mirror, begin, stop, out):  # type: ignore[no-untyped-def]
     for i in range(begin, stop):
         for s in range(index.shape[1]):
@@ -180,7 +179,7 @@ def _products(a, frequency, ends, index, angle, mirror, begin, stop, out):  # ty
             out[i, s] = total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, **KERNEL)
+@kernel(nogil=True, fastmath={"contract"})
 def _means(a, frequency, ends, index, angle, mirror, begin, stop, out):  # type: ignore[no-untyped-def]
     for i in range(begin, stop):
         count = 0

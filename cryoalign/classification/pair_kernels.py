@@ -19,8 +19,8 @@ from cryoalign.classification.pair_lanes import (
     sum_products,
     turn_sums,
 )
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.lanes import LANES
-from cryoalign.core.wrappers import INNER, KERNEL
 
 ANGLES_PER_TURN = 5.6
 """Grid angles per turn of the highest frequency: another peak than the highest is then taken once in a thousand times,
@@ -148,7 +148,7 @@ def _degrees(radians):  # type: ignore[no-untyped-def]
     return np.float32(180.0) if degrees <= np.float32(-180.0) else degrees
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def score_rows(  # type: ignore[no-untyped-def]
     first, second, chunk_rows, grid, rows, g, penalty, mirror, begin, stop, score, angle, flipped, variant
 ):
@@ -216,7 +216,7 @@ def score_rows(  # type: ignore[no-untyped-def]
                         variant[i, s] = v
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def score_block(  # type: ignore[no-untyped-def]
     first, second, starts, grid, g, mirror, climb, row, column, score, angle, flipped
 ):

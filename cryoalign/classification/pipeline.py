@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.algorithms import embed, nearest_views
 from cryoalign.classification.classification import Classification
@@ -94,18 +93,17 @@ def find_neighbours(
     """
     clock = Clock(progress)
     _check_count(len(images), settings.k)
-    with threadpool_limits(1, user_api="blas"):
-        clock("features")
-        features = prepare_features(images, settings)
-        expected = settings.shift_sd_px
-        if expected is None:
-            expected = shift_scale(features, settings, clock)
-            sd = first_sd(expected, images.shape[-1])
-        else:
-            sd = expected
-        lists = raw_neighbours(features, settings, settings.k, sd, clock=clock)
-        best = best_attainable(features.coefficients, features.frequency, features.eigenvalue)
-        clock("")
+    clock("features")
+    features = prepare_features(images, settings)
+    expected = settings.shift_sd_px
+    if expected is None:
+        expected = shift_scale(features, settings, clock)
+        sd = first_sd(expected, images.shape[-1])
+    else:
+        sd = expected
+    lists = raw_neighbours(features, settings, settings.k, sd, clock=clock)
+    best = best_attainable(features.coefficients, features.frequency, features.eigenvalue)
+    clock("")
     return lists, features, SearchNotes(expected, best, clock.timings)
 
 
@@ -139,61 +137,60 @@ def classify(
         raise InputError(f"the graph joins {len(graph)} images, but there are {n}")
     clock = Clock(progress)
     centre = np.zeros((n, 2))
-    with threadpool_limits(1, user_api="blas"):
-        clock("features")
-        features = prepare_features(images, search, centre, threads=settings.threads)
-        sd = 0.0 if graph is not None else search.shift_sd_px
-        if sd is None:
-            sd = first_sd(shift_scale(features, search, clock), images.shape[-1])
-        most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
-        rounds, among = 0, None
-        while True:
-            rounds += 1
-            if np.any(centre != features.centre_px):
-                clock("features")
-                features = prepare_features(images, search, centre, threads=settings.threads)
-            raw = graph
-            if raw is None:
-                raw = raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, among, clock=clock)
-            clock("diffusion maps")
-            embedding = embed(edges_from_lists(raw.nearest(EDGES) if graph is None else raw), settings)
-            clock("nearest views")
-            cleaned = nearest_views(embedding, features, settings, max(settings.k, AMONG))
-            if not np.any(raw.shift_px):
-                break
-            clock("centres")
-            moved = synchronise_shifts(trusted_edges(raw, cleaned.nearest(TRUSTED)))
-            step = scatter(moved)
-            again = prepare_features(images, search, centre + moved, pca=features.pca, threads=settings.threads)
-            further, _ = centre_by_templates(again, cleaned, max(scatter(again.centre_px), LEAST_SD_PX))
-            centre = again.centre_px + further
-            if rounds >= most or graph is not None or step < STILL_PX:
-                break
-            sd = next_sd(step)
-            if n > ANEW and search.candidates is None:
-                among = np.concatenate([raw.index, cleaned.nearest(AMONG).index], axis=1)
+    clock("features")
+    features = prepare_features(images, search, centre, threads=settings.threads)
+    sd = 0.0 if graph is not None else search.shift_sd_px
+    if sd is None:
+        sd = first_sd(shift_scale(features, search, clock), images.shape[-1])
+    most = MOST_ROUNDS if settings.rounds is None else max(1, settings.rounds)
+    rounds, among = 0, None
+    while True:
+        rounds += 1
         if np.any(centre != features.centre_px):
             clock("features")
             features = prepare_features(images, search, centre, threads=settings.threads)
-        clock("signal test")
-        signal = measure_signal(
-            features.coefficients, features.frequency, features.eigenvalue, mirror=search.mirror,
-            threads=settings.threads,
-        )  # fmt: skip
-        # Edges chosen anew are without shifts: where images were centred, not all are exactly, and these suffer.
-        centred = bool(np.any(features.centre_px))
-        weak = graph is None and not centred and signal.share < WEAK_SHARE
-        if weak and settings.algorithm != "kmeans":
-            clock("second graph")
-            embedding, cleaned = second_pass(features, cleaned, settings, EDGES, max(settings.k, TRUSTED))
-        clock("order")
-        turns = template_turns_deg(
-            features.coefficients, features.frequency, cleaned, min(MEMBERS, cleaned.k), settings.threads
-        )
-        result = _describe(features, embedding, turned_lists(cleaned.nearest(settings.k), turns), settings)
-        neighbours, distance, angle, quality = result
-        weight = member_weights(embedding, features, neighbours, settings, signal=signal.signal)
-        clock("")
+        raw = graph
+        if raw is None:
+            raw = raw_neighbours(features, search, min(max(EDGES, search.k), n - 1), sd, among, clock=clock)
+        clock("diffusion maps")
+        embedding = embed(edges_from_lists(raw.nearest(EDGES) if graph is None else raw), settings)
+        clock("nearest views")
+        cleaned = nearest_views(embedding, features, settings, max(settings.k, AMONG))
+        if not np.any(raw.shift_px):
+            break
+        clock("centres")
+        moved = synchronise_shifts(trusted_edges(raw, cleaned.nearest(TRUSTED)))
+        step = scatter(moved)
+        again = prepare_features(images, search, centre + moved, pca=features.pca, threads=settings.threads)
+        further, _ = centre_by_templates(again, cleaned, max(scatter(again.centre_px), LEAST_SD_PX))
+        centre = again.centre_px + further
+        if rounds >= most or graph is not None or step < STILL_PX:
+            break
+        sd = next_sd(step)
+        if n > ANEW and search.candidates is None:
+            among = np.concatenate([raw.index, cleaned.nearest(AMONG).index], axis=1)
+    if np.any(centre != features.centre_px):
+        clock("features")
+        features = prepare_features(images, search, centre, threads=settings.threads)
+    clock("signal test")
+    signal = measure_signal(
+        features.coefficients, features.frequency, features.eigenvalue, mirror=search.mirror,
+        threads=settings.threads,
+    )  # fmt: skip
+    # Edges chosen anew are without shifts: where images were centred, not all are exactly, and these suffer.
+    centred = bool(np.any(features.centre_px))
+    weak = graph is None and not centred and signal.share < WEAK_SHARE
+    if weak and settings.algorithm != "kmeans":
+        clock("second graph")
+        embedding, cleaned = second_pass(features, cleaned, settings, EDGES, max(settings.k, TRUSTED))
+    clock("order")
+    turns = template_turns_deg(
+        features.coefficients, features.frequency, cleaned, min(MEMBERS, cleaned.k), settings.threads
+    )
+    result = _describe(features, embedding, turned_lists(cleaned.nearest(settings.k), turns), settings)
+    neighbours, distance, angle, quality = result
+    weight = member_weights(embedding, features, neighbours, settings, signal=signal.signal)
+    clock("")
     found_sd = scatter(centre) if search.shift_sd_px is None else search.shift_sd_px
     return Classification(
         neighbours, distance, weight, angle, centre.astype(np.float32), raw, view_directions(embedding), quality,

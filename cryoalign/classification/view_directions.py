@@ -17,7 +17,7 @@ from cryoalign.classification.affinity import affinity_features
 from cryoalign.classification.affinity_kernels import tile_affinities
 from cryoalign.classification.diffusion import Embedding
 from cryoalign.core.evenly import evenly_spread
-from cryoalign.core.tiles import TILE, one_blas_thread
+from cryoalign.core.tiles import TILE
 
 LANDMARKS, JOINED, FOLLOWED = 1000, 25, 10
 """Landmark images, landmarks that each is joined with, and landmarks that another image follows."""
@@ -37,16 +37,15 @@ def view_directions(embedding: Embedding) -> NDArray[np.float32]:
     marks = features[landmarks]
     joined = np.zeros((len(landmarks), len(landmarks)))
     directions = np.zeros((n, 3))
-    with one_blas_thread():
-        for first in range(0, len(landmarks), TILE):
-            affinity = _signed_affinity(marks[first : first + TILE], marks, embedding.mirror)
-            own = np.arange(len(affinity))
-            affinity[own, first + own] = 0
-            joined[first : first + TILE] = _largest(affinity, JOINED)
-        harmonics = _harmonics(joined, embedding.mirror)
-        for first in range(0, n, TILE):
-            affinity = _signed_affinity(features[first : first + TILE], marks, embedding.mirror)
-            directions[first : first + TILE] = _largest(affinity, FOLLOWED) @ harmonics
+    for first in range(0, len(landmarks), TILE):
+        affinity = _signed_affinity(marks[first : first + TILE], marks, embedding.mirror)
+        own = np.arange(len(affinity))
+        affinity[own, first + own] = 0
+        joined[first : first + TILE] = _largest(affinity, JOINED)
+    harmonics = _harmonics(joined, embedding.mirror)
+    for first in range(0, n, TILE):
+        affinity = _signed_affinity(features[first : first + TILE], marks, embedding.mirror)
+        directions[first : first + TILE] = _largest(affinity, FOLLOWED) @ harmonics
     length = np.linalg.norm(directions, axis=1)
     return (directions / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
 

@@ -16,6 +16,7 @@ import click
 
 from cryoalign import __version__
 from cryoalign.cli.options import COMMANDS, CONTEXT_SETTINGS
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.errors import CryoalignError
 from cryoalign.core.frames import with_room
 
@@ -56,6 +57,7 @@ def cli() -> None:
     """Align, group and average cryo-EM particle images on a CPU, from STAR and MRC files and back."""
 
 
+@one_blas_thread()  # from before numpy is loaded, so that it never starts threads of its own
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 

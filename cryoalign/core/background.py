@@ -17,8 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.hot_pixels import find_alone, replace_hot, row_largest
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.masks import background_region, centre_offsets
-from cryoalign.core.wrappers import INNER, KERNEL
 
 _SUSPECT_Z = 6.5
 """Where no pixel departs further than this, none is looked at closely: noise does so once in ten thousand images."""
@@ -111,7 +111,7 @@ def _geometry(box: int, diameter_px: float) -> tuple[NDArray[np.float32], NDArra
 
 
 # One row at a time, and one thing at a time: so the compiler makes vectors of these loops.
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_moments(row, level, outside, offset):  # type: ignore[no-untyped-def]
     total, along = np.float32(0), np.float32(0)
     for x in range(len(row)):
@@ -121,13 +121,13 @@ def _row_moments(row, level, outside, offset):  # type: ignore[no-untyped-def]
     return total, along
 
 
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_without(row, start, slope, offset, left):  # type: ignore[no-untyped-def]
     for x in range(len(row)):
         left[x] = row[x] - (start + slope * offset[x])
 
 
-@njit(cache=True, nogil=True, fastmath=True, **INNER)
+@njit(nogil=True, fastmath=True, **INNER)
 def _row_squares(left, outside):  # type: ignore[no-untyped-def]
     every, out, total, total_out = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     for x in range(len(left)):
@@ -139,7 +139,7 @@ def _row_squares(left, outside):  # type: ignore[no-untyped-def]
     return every, out, total - total_out
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
     """Return the plane outside the disc of an image from which a level was taken: at the centre, along x, along y."""
     total, along_x, along_y = 0.0, 0.0, 0.0
@@ -155,12 +155,12 @@ def _fit(image, level, outside, offset, gram):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _start(level, plane, offset, y):  # type: ignore[no-untyped-def]
     return np.float32(np.float64(level) + plane[0] + plane[2] * offset[y])
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _left_over(image, level, plane, outside, offset, row):  # type: ignore[no-untyped-def]
     """Return, of what level and plane leave: sums of squares outside and inside, sum inside, largest size."""
     squares_out, squares_in, sum_in = 0.0, 0.0, 0.0
@@ -175,7 +175,7 @@ def _left_over(image, level, plane, outside, offset, row):  # type: ignore[no-un
     return squares_out, squares_in, sum_in, np.float64(largest.view(np.float32)[0])
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _take_off(image, level, plane, offset, factor, left):  # type: ignore[no-untyped-def]
     """Write an image without level and plane, times a factor; ``left`` may be the image."""
     for y in range(len(image)):
@@ -184,7 +184,7 @@ def _take_off(image, level, plane, offset, factor, left):  # type: ignore[no-unt
             left[y, x] *= factor
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _level(image):  # type: ignore[no-untyped-def]
     """Return the median of eight pixels on the border: near the background's level, so that squares stay exact."""
     last = len(image) - 1
@@ -194,7 +194,7 @@ def _level(image):  # type: ignore[no-untyped-def]
     return np.float32(np.median(some))
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _measure(image, outside, offset, gram, row):  # type: ignore[no-untyped-def]
     """Return level and plane of an image, and what `_left_over` says of the rest."""
     level = _level(image)
@@ -203,7 +203,7 @@ def _measure(image, outside, offset, gram, row):  # type: ignore[no-untyped-def]
     return level, plane, squares_out, squares_in, sum_in, largest
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _to_unit(image):  # type: ignore[no-untyped-def]
     """Bring very small and very large pixels near 1, whose squares can be held; return the factor, 0 if none can."""
     bits, largest = image.view(np.int32), np.zeros(1, np.int32)
@@ -221,7 +221,7 @@ def _to_unit(image):  # type: ignore[no-untyped-def]
     return factor
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _mend(image, n_out, outside, offset, gram, row, left, places):  # type: ignore[no-untyped-def]
     """Replace the hot pixels of an image; return by what it was multiplied, how many there were, and its measures."""
     scale, count = 1.0, 0
@@ -243,7 +243,7 @@ def _mend(image, n_out, outside, offset, gram, row, left, places):  # type: igno
     return scale, count, measured
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _is_suspect(image, measured, n_out, offset, left, places):  # type: ignore[no-untyped-def]
     """Say whether an image must be looked at closely: its pixels cannot be squared, or some stand alone."""
     largest, suspect = measured[5], _SUSPECT_Z * np.sqrt(measured[2] / n_out)
@@ -255,7 +255,7 @@ def _is_suspect(image, measured, n_out, offset, left, places):  # type: ignore[n
     return find_alone(left, suspect, places) > 0
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _normalise(images, outside, gram, result, columns, hot):  # type: ignore[no-untyped-def]
     box = images.shape[1]
     offset = (np.arange(box) - box // 2).astype(np.float32)

@@ -16,11 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 _FLAGS = ("phase_flipped", "premultiplied")
 
@@ -205,7 +204,7 @@ def ctf_images(
     return values.reshape(len(params), box, box // 2 + 1)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _evaluate(kx, ky, quadratic, quartic, constant, scale, intact, values):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
         a, b, c = quadratic[i, 0], quadratic[i, 1], quadratic[i, 2]
@@ -222,7 +221,7 @@ def _evaluate(kx, ky, quadratic, quartic, constant, scale, intact, values):  # t
             values[i, j] = s * value
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(nogil=True, inline="always")
 def _sine_of_turns(turns):  # type: ignore[no-untyped-def]
     # sin(2 pi turns): a Taylor series on a quarter turn (error below 1e-11), which the compiler vectorises.
     part = turns - np.floor(turns + 0.5)

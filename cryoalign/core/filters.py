@@ -10,11 +10,10 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 EDGE_RINGS = 3.0
 """Width of either edge of a band-pass."""
@@ -213,7 +212,7 @@ def same_geometry(box_from: int, pixel_size_from: float, box: int, pixel_size_to
     return box_from == box and abs(pixel_size_from / pixel_size_to - 1) < 1e-4
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _ring_sums(flat, ring, weight, sums):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
         for p in range(flat.shape[1]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from cryoalign.core.wrappers import INNER
+from cryoalign.core.kernels import INNER
 
 HOT_Z = 12.0
 """Robust standard deviations of the image by which a hot pixel departs from its background, at least."""
@@ -18,7 +18,7 @@ _FOLLOWERS = 3
 """A pixel is hot where at most so many of the 24 around it reach this share of its height."""
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def _stands_alone(image, y, x):  # type: ignore[no-untyped-def]
     """Say whether hardly any pixel around reaches a share of this one's height, on its side."""
     box = image.shape[0]
@@ -32,7 +32,7 @@ def _stands_alone(image, y, x):  # type: ignore[no-untyped-def]
     return count <= _FOLLOWERS
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def row_largest(bits):  # type: ignore[no-untyped-def]
     """Return the largest size in a row of float32, as bits: signs taken off, they are in the order of the numbers."""
     largest = np.int32(0)
@@ -41,7 +41,7 @@ def row_largest(bits):  # type: ignore[no-untyped-def]
     return largest
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def find_alone(image, suspect, places):  # type: ignore[no-untyped-def]
     """Put the places of pixels beyond a size that stand alone into ``places``; return how many there are."""
     box = len(image)
@@ -58,7 +58,7 @@ def find_alone(image, suspect, places):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, **INNER)
+@njit(nogil=True, **INNER)
 def replace_hot(image, suspect, places, mended):  # type: ignore[no-untyped-def]
     """Find hot pixels of an image without its plane, and replace them in the image with it; return how many.
 

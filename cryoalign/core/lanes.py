@@ -13,7 +13,7 @@ from math import cos, pi, sin, sqrt
 from typing import Any
 
 import numba
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba.extending import intrinsic
 
 LANES = 8

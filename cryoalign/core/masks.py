@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 
 def centre_offsets(box: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -80,7 +79,7 @@ def background_statistics(
     return mean, deviation
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _statistics(flat, inside, mean, deviation):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
         total = 0.0

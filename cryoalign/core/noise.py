@@ -13,15 +13,14 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import conjugate_weight, ring_counts, ring_index
+from cryoalign.core.kernels import kernel
 from cryoalign.core.masks import background_region, centre_offsets, soft_disc
 from cryoalign.core.source import ImageSource
 from cryoalign.core.tiles import TILE
-from cryoalign.core.wrappers import KERNEL
 
 _EDGE_PX = 3.0
 _STEPS = 30
@@ -253,7 +252,7 @@ def _orthonormal_planes(window: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(triangle, basis)).reshape(3, *window.shape)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _window(flat, window, planes, masked):  # type: ignore[no-untyped-def]
     for i in range(flat.shape[0]):
         first = flat[i, 0]
@@ -268,7 +267,7 @@ def _window(flat, window, planes, masked):  # type: ignore[no-untyped-def]
             masked[i, p] = window[p] * (np.float64(flat[i, p] - first) - plane)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _add_power(spectrum, ring, weight, sums):  # type: ignore[no-untyped-def]
     for i in range(spectrum.shape[0]):
         for p in range(spectrum.shape[1]):

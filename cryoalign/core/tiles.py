@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.frames import with_room
 
 TILE = 64
@@ -29,21 +28,6 @@ class RoomyPool(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         """Schedule a call."""
         return super().submit(with_room, fn, *args, **kwargs)
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> Any:
-    """Look for the libraries of this process: a millisecond or two, as long as a small tile."""
-    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there when libraries are looked for
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def one_blas_thread() -> AbstractContextManager[object]:
-    """Hold BLAS at one thread within a `with` block, as ``threadpool_limits`` does; libraries are looked for once."""
-    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
-    return limited
 
 
 def map_tiles(compute: Callable[[Tile], Result], tiles: Iterable[Tile], threads: int) -> Iterator[Result]:

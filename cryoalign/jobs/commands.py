@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import RunOptions
 
@@ -42,6 +43,7 @@ def parameters_class(command: str) -> type[RunOptions]:
     return found
 
 
+@one_blas_thread()
 def run_command(parameters: RunOptions, *, argv: Sequence[str], verbosity: int = 0) -> int:
     """Run a command and return its exit status.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.metrics.pixels.ladder import LadderMeasure
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
@@ -31,7 +30,7 @@ class AbsoluteDifference(LadderMeasure):
         return by_kernel(_absolute, reference, moved, slopes)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _absolute(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

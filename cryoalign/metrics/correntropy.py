@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.metrics.pixels.ladder import LadderMeasure
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
@@ -58,7 +57,7 @@ class Correntropy(LadderMeasure):
         return by_kernel(_kernel, reference, moved, slopes, sigma)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _kernel(reference, moved, sigma, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

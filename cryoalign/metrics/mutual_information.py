@@ -21,8 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import Poses
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.ladder import LadderMeasure
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, masked, reference_pixels
 from cryoalign.metrics.pixels.moving import MovingImages
@@ -136,7 +136,7 @@ def _windows(t, per_bin, weight):  # type: ignore[no-untyped-def]
     return first, f
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _information(reference, statistics_r, moved, statistics_m, bins, value, slope):  # type: ignore[no-untyped-def]
     """Write MI (m,) and, where ``slope`` has rows, its slopes (m, P); return the histogram of the last image."""
     m, count = moved.shape
@@ -200,7 +200,7 @@ def _information(reference, statistics_r, moved, statistics_m, bins, value, slop
     return histogram[:bins, :bins].copy()
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _spread(pixels, statistics, bins):  # type: ignore[no-untyped-def]
     """Return the weight of every pixel in every bin, float32 (m, bins, P)."""
     spread = np.zeros((pixels.shape[0], bins, pixels.shape[1]), np.float32)
@@ -216,7 +216,7 @@ def _spread(pixels, statistics, bins):  # type: ignore[no-untyped-def]
     return spread
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _information_of_all(histograms, bins, count, value):  # type: ignore[no-untyped-def]
     """Write the mutual information of joint histograms of ``count`` pixels laid side by side, (A bins, C bins)."""
     of_r, of_m = np.empty(bins), np.empty(bins)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
@@ -36,7 +35,7 @@ class NormalisedCrossCorrelation(ClosedFormMeasure):
         return np.asarray(value - 0.5 * lost.normalised)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _correlate(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     """Write correlations (m,), 0 for a constant image, and, where ``slope`` has rows, their slopes (m, P)."""
     count = reference.shape[0]

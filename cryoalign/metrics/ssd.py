@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.metrics.pixels.closed_form import ClosedFormMeasure, Lost
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels, by_kernel
 
@@ -36,7 +35,7 @@ class SumOfSquaredDifferences(ClosedFormMeasure):
         return np.asarray(value + lost.mean_square)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _squares(reference, moved, value, slope):  # type: ignore[no-untyped-def]
     count = reference.shape[0]
     for i in range(moved.shape[0]):

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.metrics.pixels.ladder import LadderMeasure
 from cryoalign.metrics.pixels.masked_pixels import Compared, MaskedPixels
 
@@ -138,7 +137,7 @@ def _vectors(coefficients: list[Any]) -> NDArray[np.float32]:
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _add_absolute(part, weight, value):  # type: ignore[no-untyped-def]
     for i in range(part.shape[0]):
         total = 0.0
@@ -147,7 +146,7 @@ def _add_absolute(part, weight, value):  # type: ignore[no-untyped-def]
         value[i] += weight * total
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _distances(first, second, cost):  # type: ignore[no-untyped-def]
     for a in range(first.shape[0]):
         for b in range(second.shape[0]):

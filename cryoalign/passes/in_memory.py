@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
@@ -53,12 +54,14 @@ def opened(
     images: Images, settings: ImageSettings, pixel_size_angstrom: float, ctf: CtfParameters | None,
     warn: Callable[[str], None],
 ) -> Iterator[ParticleImages]:  # fmt: skip
-    """Enter the images of an array or a table; packed stacks are unpacked for as long."""
-    if isinstance(images, ParticleSet):
-        with tempfile.TemporaryDirectory(prefix="cryoalign-") as scratch:
-            yield ParticleImages.of(images, settings, scratch=Path(scratch), warn=warn)
-    else:
-        yield ParticleImages.of_array(np.asarray(images), settings, pixel_size_angstrom, ctf)
+    """Enter the images of an array or a table; for as long, packed stacks are unpacked and BLAS has one thread."""
+    with ExitStack() as meanwhile:
+        meanwhile.enter_context(one_blas_thread())
+        if isinstance(images, ParticleSet):
+            scratch = Path(meanwhile.enter_context(tempfile.TemporaryDirectory(prefix="cryoalign-")))
+            yield ParticleImages.of(images, settings, scratch=scratch, warn=warn)
+        else:
+            yield ParticleImages.of_array(np.asarray(images), settings, pixel_size_angstrom, ctf)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from cryoalign.runs import markers
 from cryoalign.runs.claim import claim
 from cryoalign.runs.digests import describe_changes, digest_inputs
 from cryoalign.runs.interrupt import Interrupted, sigterm_raises
+from cryoalign.runs.kernels import telling_of_compilation
 from cryoalign.runs.lock import RunLock, exclusive
 from cryoalign.runs.memory import PeakMemory, give_back
 from cryoalign.runs.parameters import RunOptions
@@ -188,7 +189,8 @@ class RunDirectory:
                     for note in notes:
                         run.warn(note)
                     run.add_inputs(inputs)
-                    yield run
+                    with telling_of_compilation(run.log, run.warn):
+                        yield run
                     if not run._ended:
                         raise RuntimeError("the run ended without commit")
             except BaseException as error:

@@ -52,6 +52,9 @@ def open_log(path: Path, verbosity: int = 0, *, news_to_stdout: bool = False) ->
     logger.addHandler(to_file)
     level = logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG
     logger.addHandler(_TerminalHandler(level, news_to_stdout))
+    library = logging.getLogger("matplotlib")
+    if not library.handlers:  # what it says of folders it cannot write is not the run's; a caller's handlers hear it
+        library.addHandler(logging.NullHandler())
     return logger
 
 

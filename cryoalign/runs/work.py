@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.tiles import RoomyPool
 from cryoalign.runs.cpus import threads_within
 from cryoalign.runs.interrupt import Interrupted
@@ -159,7 +159,7 @@ def run_parts(
             on_done(part)
     if not waiting:
         return
-    with threadpool_limits(1, user_api="blas"), executor(work, store, min(workers, len(waiting))) as pool:
+    with one_blas_thread(), executor(work, store, min(workers, len(waiting))) as pool:
         running: set[Future[PartRange]] = set()
         queue = iter(waiting)
         while True:
@@ -234,18 +234,17 @@ def do_parts(
     return run.part is None or (run.part[1] == 1 and not parts.missing())
 
 
-_opened: AbstractContextManager[PartFunction]  # kept, or it would close what it opened
+_opened = ExitStack()  # kept, or it would close what it opened
 _part_function: PartFunction
 _store: PartStore
 
 
 def _begin_process(work: bytes, store: PartStore) -> None:
     """Open the work in a new process; what it opened is closed when the process ends."""
-    global _opened, _part_function, _store
+    global _part_function, _store
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides
-    threadpool_limits(1, user_api="blas")
-    _opened = pickle.loads(work).open()
-    _part_function, _store = _opened.__enter__(), store
+    _opened.enter_context(one_blas_thread())
+    _part_function, _store = _opened.enter_context(pickle.loads(work).open()), store
 
 
 def _do_in_process(part: PartRange) -> PartRange:

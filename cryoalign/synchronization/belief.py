@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.edges import EdgeList
 from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
 
@@ -216,7 +215,7 @@ def _judge(
     return learned * np.clip(1 - noise, 0, 1), logs / max(len(entries), 1)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _sum_votes(start, index, turns, weight, real, imag, out, first, last):  # type: ignore[no-untyped-def]
     count = real.shape[1]
     turn_real, turn_imag = np.empty(count, np.float32), np.empty(count, np.float32)

@@ -7,12 +7,11 @@ pose is P_i^-1 o P_j, so with s = -1 where a node is mirrored psi_j = psi_i + s_
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.components import components
 from cryoalign.synchronization.edges import EdgeList
 
@@ -62,7 +61,7 @@ def forest_poses(edges: EdgeList) -> tuple[NDArray[np.float64], NDArray[np.bool_
     return psi, mirror
 
 
-@njit(cache=True, **KERNEL)
+@kernel()
 def _walk(order, parent, start, index, place, low, angle, flips, psi, mirror):  # type: ignore[no-untyped-def]
     for step in range(1, len(order)):
         node = order[step]

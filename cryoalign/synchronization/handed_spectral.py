@@ -18,10 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
 _COUNT, _ACCURATE = 3, 2  # eigenvectors found, and how many of them are accurate
@@ -192,7 +191,7 @@ def _complex(block: NDArray[np.float64]) -> NDArray[np.complex128]:
     return block[:half] + 1j * block[half:]
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _multiply(start, index, turn, sign, x, out, first, last):  # type: ignore[no-untyped-def]
     """Rows first..last of A x + B conj x for complex (n, b); sign is -1 at the entries of B."""
     for row in range(first, last):

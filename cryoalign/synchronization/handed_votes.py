@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
 BINS = 128
@@ -133,7 +132,7 @@ def _best(score: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.b
     return np.mod(np.where(flips, angle[1], angle[0]), 2 * np.pi), flips
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _vote(start, index, angle, mirror, weight, psi, flips, votes, first, last):  # type: ignore[no-untyped-def]
     bins = votes.shape[2]
     scale = bins / (2 * np.pi)
@@ -151,7 +150,7 @@ def _vote(start, index, angle, mirror, weight, psi, flips, votes, first, last): 
             votes[hand, row - first, (at + 1) % bins] += w * share
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _count(start, index, angle, mirror, weight, psi, flips, count, first, last):  # type: ignore[no-untyped-def]
     """Add the residuals of agreeing entries to count[:-1], contradicting ones to count[-1]."""
     bins = len(count) - 1
@@ -171,7 +170,7 @@ def _count(start, index, angle, mirror, weight, psi, flips, count, first, last):
             count[(at + 1) % bins] += w * (place - low)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _place(start, index, angle, mirror, psi, flips, belief, trust, first, last):  # type: ignore[no-untyped-def]
     """Give each entry the belief of its residual's bin, contradicting ones the last."""
     bins = len(belief) - 1

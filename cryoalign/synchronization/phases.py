@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.tiles import RoomyPool
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.synchronization.edges import Adjacency, EdgeList, adjacency
 
 ROWS = 4096
@@ -109,7 +108,7 @@ def unit(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.where(size > 0, x / np.where(size > 0, size, 1), 1.0)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _fill_turns(start, angle, weight, k, turn, first, last):  # type: ignore[no-untyped-def]
     for entry in range(start[first], start[last]):
         phase = -k * np.float64(angle[entry])
@@ -117,7 +116,7 @@ def _fill_turns(start, angle, weight, k, turn, first, last):  # type: ignore[no-
         turn[entry] = complex(w * np.cos(phase), w * np.sin(phase))
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _multiply(start, index, turn, x, out, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         real = 0.0

@@ -8,10 +8,9 @@ give angles without error.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.phases import PhaseGraph, over_rows
 
 _STEPS = 12
@@ -59,7 +58,7 @@ def _moved(graph: PhaseGraph, psi: NDArray[np.float64], height: float, width: fl
     return out
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _move(start, index, angle, weight, psi, height, width, out, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         total = 0.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import wrap_degrees
 from cryoalign.synchronization.components import component_edges, components
@@ -109,16 +108,15 @@ def synchronise(
     eigenvalues: dict[int, NDArray[np.float64]] = {}
     tested = HeldOut()
     done = 0
-    with threadpool_limits(1, user_api="blas"):
-        for nodes, _, part in component_edges(edges, component):
-            found = _solve(part, settings)
-            eigenvalues = eigenvalues or found.eigenvalues
-            psi[nodes], mirror[nodes], sure[nodes] = found.psi_deg, found.mirror, found.confidence
-            tested = tested + found.held_out
-            used.append(found.used)
-            done += len(part)
-            if progress is not None:
-                progress(done / len(edges))
+    for nodes, _, part in component_edges(edges, component):
+        found = _solve(part, settings)
+        eigenvalues = eigenvalues or found.eigenvalues
+        psi[nodes], mirror[nodes], sure[nodes] = found.psi_deg, found.mirror, found.confidence
+        tested = tested + found.held_out
+        used.append(found.used)
+        done += len(part)
+        if progress is not None:
+            progress(done / len(edges))
     solved = time.process_time()
     residual = residuals(edges, psi, mirror)
     # An edge that contradicts the hands of its nodes says nothing of angles and is wrong.

@@ -9,10 +9,9 @@ exp(i argmax_phi Re sum_k (H^(k) x^k)_i e^{-ik phi}), at a cost that does not de
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 from cryoalign.synchronization.phases import ROWS, PhaseGraph, over_rows
 
 BINS = 128
@@ -61,7 +60,7 @@ def best_votes(graph: PhaseGraph, psi_rad: NDArray[np.float64], kernel: NDArray[
     return peak
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _count(start, index, angle, weight, psi, counts, first, last):  # type: ignore[no-untyped-def]
     bins = counts.shape[1]
     scale = bins / (2 * np.pi)
@@ -76,7 +75,7 @@ def _count(start, index, angle, weight, psi, counts, first, last):  # type: igno
             counts[row - first, (bin_ + 1) % bins] += w * part
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _peaks(field, start, peak, first):  # type: ignore[no-untyped-def]
     rows, bins = field.shape
     for r in range(rows):

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.lanes import LANES, Complex, Emitter, vector_operation
-from cryoalign.core.wrappers import INNER, KERNEL
 
 
 def radices_of(size: int) -> NDArray[np.int64]:
@@ -125,7 +125,7 @@ def _prime_pass(
                 _turn((y_re, y_im, factors), (np.uint64(start + q), np.uint64(factor + 2 * (j - 1))))
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def transform_columns(
     x_re: NDArray[np.float32],
     x_im: NDArray[np.float32],

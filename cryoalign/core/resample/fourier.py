@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import i0
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.lanes import LANES, Emitter, vector_operation
 from cryoalign.core.resample.fft import factors_of, radices_of
 from cryoalign.core.resample.grid import fill_finer_grid, padded
-from cryoalign.core.wrappers import KERNEL
 
 TAPS = 6  # points of the window along an axis
 SUBDIVISIONS = 256  # of a grid interval in the window table: 2e-5 of error by linear interpolation
@@ -188,7 +188,7 @@ def _emit_patch_sum(v: Emitter, data: list[Any], at: list[Any]) -> Any:
 _patch_sum = vector_operation(_emit_patch_sum, result=numba.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", **KERNEL)
+@kernel(nogil=True, error_model="numpy")
 def _evaluate(
     aligned: NDArray[np.float32],
     finer: NDArray[np.float32],

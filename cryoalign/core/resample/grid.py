@@ -13,9 +13,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.lanes import LANES, Emitter, vector_operation
 from cryoalign.core.resample.fft import transform_columns
-from cryoalign.core.wrappers import INNER, KERNEL
 
 
 def padded(count: int) -> int:
@@ -95,7 +95,7 @@ def _clear(target: NDArray[np.float32], start: int, stop: int) -> None:
         target[k] = np.float32(0.0)
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def fill_finer_grid(
     finer: NDArray[np.float32],
     image: NDArray[np.float32],

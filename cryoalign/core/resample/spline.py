@@ -7,11 +7,10 @@ The linear case is RELION's: nothing outside the outermost pixel centres, sums i
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 _WRAP, _MIRROR, _FILL = 0, 1, 2
 # RELION's tolerance (XMIPP_EQUAL_ACCURACY): a point this far outside the outermost pixel centre still counts as on it.
@@ -55,7 +54,7 @@ def spline_resample_into(
         _evaluate(aligned[i], coefficients, matrices[i], degree, mode, fill)
 
 
-@numba.njit(cache=True, **KERNEL)
+@kernel()
 def _basis(degree: int, t: float, weights: NDArray[np.float64]) -> None:
     """Write the values of the B-splines that reach a point, t = its fraction of the interval between pixels."""
     if degree == 0:
@@ -82,7 +81,7 @@ def _basis(degree: int, t: float, weights: NDArray[np.float64]) -> None:
                 weights[5 - k if side else k] = value
 
 
-@numba.njit(cache=True, **KERNEL)
+@kernel()
 def _fold(index: int, size: int, mode: int) -> int:
     """Bring an index into 0..size - 1, by the period or by reflection about the outermost pixels."""
     if 0 <= index < size:
@@ -93,7 +92,7 @@ def _fold(index: int, size: int, mode: int) -> int:
     return min(index, 2 * size - 2 - index)
 
 
-@numba.njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _evaluate(
     aligned: NDArray[np.float32],
     coefficients: NDArray[np.float64],

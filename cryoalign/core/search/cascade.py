@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import INNER, kernel
 from cryoalign.core.search.refine import SUMS, Room, ScoreField, climb, room_for
-from cryoalign.core.wrappers import INNER, KERNEL
 
 COARSE_TOLERANCE, FULL_TOLERANCE = 0.05, 0.005
 """Log likelihood below which a predicted gain ends a climb; the step is still taken, and what is left is its square."""
@@ -90,7 +90,7 @@ def tile_room(most: int, n_references: int, field: ScoreField) -> TileRoom:
     )  # fmt: skip
 
 
-@njit(nogil=True, forceinline=True, **KERNEL)
+@kernel(keep=False, nogil=True, forceinline=True)
 def choose_candidates(best, angle_index, grid, rule, room):  # type: ignore[no-untyped-def]
     """Pick the best cells of one image.
 
@@ -158,7 +158,7 @@ def choose_candidates(best, angle_index, grid, rule, room):  # type: ignore[no-u
     return count, ratio
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def refine_tile(  # type: ignore[no-untyped-def]
     polar, best, angle_index, grid, energies, rings, table, field, rule, max_shift, valid, window, use_window, room,
     result,

@@ -13,13 +13,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.search.bank import ReferenceBank, angular_harmonics
 from cryoalign.core.search.polar import RingLayout
 from cryoalign.core.tiles import TILE
-from cryoalign.core.wrappers import KERNEL
 
 MAX_CHUNK = 128
 """Most (reference, shift) cells per GEMM: with TILE they keep a chunk's planes in cache."""
@@ -280,7 +279,7 @@ class CoarseWorkspace:
                 np.matmul(left, operand[chunk, part], out=out)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _reorder(rings, order, operand):  # type: ignore[no-untyped-def]
     """Move columns from ring order to harmonic order."""
     for i in range(rings.shape[0]):
@@ -288,7 +287,7 @@ def _reorder(rings, order, operand):  # type: ignore[no-untyped-def]
             operand[i, order[c]] = rings[i, c]
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _maximum(even, odd, start, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over the full circle: X(a) = E + O, X(a + pi) = E - O."""
     half = even.shape[0]
@@ -315,7 +314,7 @@ def _maximum(even, odd, start, best, angle):  # type: ignore[no-untyped-def]
             angle[i, start + c] = where[c]
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _local_maximum(even, odd, window, start, best, angle):  # type: ignore[no-untyped-def]
     """Take the maximum over each image's own window of angles."""
     half = even.shape[0]

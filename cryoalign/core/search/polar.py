@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 N_BANDS = 6
 EXTRA_SAMPLES = 6
@@ -121,7 +120,7 @@ def kaiser_bessel_transform(y: NDArray[np.float64], width: int, beta: float) -> 
     return np.real(width * np.sinh(root) / root) / np.i0(beta)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _load(images, first, taper, grid):  # type: ignore[no-untyped-def]
     """Interleave up to LANES images into the corner-centred, tapered grid (G, G, LANES)."""
     n, box, _ = images.shape
@@ -137,7 +136,7 @@ def _load(images, first, taper, grid):  # type: ignore[no-untyped-def]
                 grid[gy, gx, lane] = images[row, y, x] * gain if row < n else 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-def]
     """Read every polar point from the grid, 16 images at a time, and lay the result out image by image.
 
@@ -176,7 +175,7 @@ def _interpolate(grid, ix, iy, wx, wy, out, first):  # type: ignore[no-untyped-d
                 out[first + lane, 1, start + u] = block[u, 2 * lane + 1]
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _gather(full, rows, conjugate, columns, kept):  # type: ignore[no-untyped-def]
     """Copy the band around the origin, folding ky < 0 onto the conjugate half; complex pairs seen as float32."""
     size = full.shape[1]

@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.search.bank import ReferenceBank, turning_kernel
 from cryoalign.core.search.weigh import cosine_of_turns, sine_of_turns
-from cryoalign.core.wrappers import KERNEL
 
 SUMS = 10
 """X, Xx, Xy, Xxx, Xxy, Xyy, Xa, Xax, Xay, Xaa."""
@@ -93,7 +92,7 @@ def room_for(field: ScoreField) -> Room:
 # Inlined by force, as are all that the tile's kernel calls: the process that compiles a kernel also holds these
 # functions on their own and would call those, rounded otherwise than the copies within the kernel that later
 # processes load.
-@njit(nogil=True, fastmath=True, forceinline=True, **KERNEL)
+@kernel(keep=False, nogil=True, fastmath=True, forceinline=True)
 def evaluate_score(image, table, pose, n_rings, field, room, out):  # type: ignore[no-untyped-def]
     """Sum the score and its derivatives over rings 1 .. n_rings.
 
@@ -220,7 +219,7 @@ def evaluate_score(image, table, pose, n_rings, field, room, out):  # type: igno
         direction += h
 
 
-@njit(nogil=True, forceinline=True, **KERNEL)
+@kernel(keep=False, nogil=True, forceinline=True)
 def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-def]
     """Solve for the Newton step in (angle x radius, x, y) and return the gain it predicts.
 
@@ -272,7 +271,7 @@ def newton_step(sums, radius, longest, held, step):  # type: ignore[no-untyped-d
     return gain
 
 
-@njit(nogil=True, forceinline=True, **KERNEL)
+@kernel(keep=False, nogil=True, forceinline=True)
 def climb(  # type: ignore[no-untyped-def]
     image, table, pose, n_rings, steps, held, field, room, sums, energy, tolerance
 ):

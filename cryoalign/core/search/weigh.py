@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from cryoalign.core.ctf import CtfParameters, wavelength_angstrom
+from cryoalign.core.kernels import kernel
 from cryoalign.core.search.polar import RingLayout
-from cryoalign.core.wrappers import KERNEL
 
 _COEFFICIENTS = 9
 # Chebyshev fits of sine and cosine over one whole turn, good to 4e-7 in float32: the compiler runs them in vector
@@ -154,7 +154,7 @@ def weigh_images(
     return norm, power
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _weigh(  # type: ignore[no-untyped-def]
     polar, cosine, sine, cosine2, sine2, ring_start, ring_weight, use_ctf, coefficients, intact, inverse_noise, shift,
     norm, power,

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from cryoalign.alignment.strategy import Start
-from cryoalign.core.search.cascade import refine_tile
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.align.outputs import write_align_outputs
 from cryoalign.jobs.align.parameters import AlignParameters
@@ -21,7 +20,6 @@ from cryoalign.passes.align.planned import AlignPlan
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.reading import read_table
 from cryoalign.passes.seen import say_what_was_seen
-from cryoalign.runs.kernels import say_if_kernels_must_compile
 from cryoalign.runs.no_signal import NO_SIGNAL, NO_SIGNAL_EXIT
 from cryoalign.runs.parts import plan_parts, rows_of_part
 from cryoalign.runs.rundir import RunDirectory
@@ -39,7 +37,6 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
         strategy = p.way(halves=bool(p.halves))
         start = strategy.start(ParticlesToStart(p, images, run))
         with run.stage("plan"):
-            say_if_kernels_must_compile(run.log, refine_tile)
             plan = plan_align(p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference)
             _log_plan(plan, run)
             inverted = strategy.needs_reference and inverted_contrast(plan)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.classification import Classification
 from cryoalign.classification.views import choose_views, default_count, given_views
@@ -41,7 +40,6 @@ _SHIFT_SHARE = 20
 """The partition searches shifts of up to one part in so many of the box, round the centres that were found."""
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # threads of its own would only wait for each other here
 def run_classavg(p: ClassavgParameters, argv: Sequence[str], verbosity: int) -> int:
     """Make class averages and write a run directory."""
     named = [p.graph, None if p.rows is None else chosen_file(p.rows)]

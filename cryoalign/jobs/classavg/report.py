@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from cryoalign.jobs.classavg.parameters import ClassavgParameters
 from cryoalign.jobs.classavg.result import ClassavgResult
@@ -50,11 +49,9 @@ def write_report(
         distance=found.views.distance[kept], distance_unit=UNITS[p.score],
         viewing_angle_deg=_viewing_angles(found, found.seeds[members.class_index], members.particle),
     )  # fmt: skip
-    # Small matrix products draw hundreds of pictures: more threads only wait for each other.
-    with threadpool_limits(1, user_api="blas"):
-        # The sheet first, and let go of before figures are drawn: neither is small.
-        run.staged("montage.png").write_bytes(draw_view_montage(facts, data))
-        run.staged("report.html").write_text(build_classavg_page(facts, data), encoding="utf-8")
+    # The sheet first, and let go of before figures are drawn: neither is small.
+    run.staged("montage.png").write_bytes(draw_view_montage(facts, data))
+    run.staged("report.html").write_text(build_classavg_page(facts, data), encoding="utf-8")
 
 
 def _viewing_angles(found: ClassavgResult, middle: np.ndarray, particle: np.ndarray) -> np.ndarray | None:

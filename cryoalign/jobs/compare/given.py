@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.core.tiles import RoomyPool
@@ -66,7 +65,7 @@ def judge(search: PairSearch, pairs: Pairs, given: Poses, found: Found, threads:
     """
     poses = given.take(pairs.b)
     units = [np.arange(first, min(first + UNIT, len(pairs))) for first in range(0, len(pairs), UNIT)]
-    with threadpool_limits(1, user_api="blas"), RoomyPool(threads) as pool:
+    with RoomyPool(threads) as pool:
         parts = list(pool.map(lambda rows: _unit(search, pairs, poses, rows), units))
     value, optimum = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     near = Poses.concatenate([part[2] for part in parts])

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from cryoalign.jobs.compare.drawing import pair_drawing
 from cryoalign.jobs.compare.given import HOLDS, VERDICTS
@@ -42,10 +41,9 @@ def write_report(
         )
         for row, name in enumerate(result.metrics)
     ]
-    with threadpool_limits(1, user_api="blas"):
-        corrected = (ctf["A"] == CORRECTED, ctf["B"] == CORRECTED)
-        drawn = drawn_pairs(result, p.pictures)
-        drawings = [pair_drawing(result, searches, pair, corrected) for pair in drawn]
+    corrected = (ctf["A"] == CORRECTED, ctf["B"] == CORRECTED)
+    drawn = drawn_pairs(result, p.pictures)
+    drawings = [pair_drawing(result, searches, pair, corrected) for pair in drawn]
     facts = RunFacts.of(
         run, "Images compared", parameters=_parameters_as_words(p, result, ctf),
         counts={_in_words(name): value for name, value in counts.items()}, files=files, notes=_NOTES,

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.magnify import magnified, magnified_power
@@ -129,7 +128,7 @@ class PairSearch:
 
     def run(self, pairs: Pairs, threads: int, done: Callable[[int], None]) -> Found:
         """Search all pairs; ``done`` is told how many are finished."""
-        with threadpool_limits(1, user_api="blas"), RoomyPool(threads) as pool:
+        with RoomyPool(threads) as pool:
             if pairs.every or len(self._a) < len(pairs):  # an image of A is needed more than once
                 rows = range(len(self._a))
                 self._references = dict(zip(rows, pool.map(self.reference, rows), strict=True))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from cryoalign.classification.all_pairs import pairs_above
 from cryoalign.classification.features import Features, prepare_features
@@ -68,9 +67,8 @@ def _pairs(p: RidDistanceParameters, prepared: Prepared) -> FoundGraph:
             hint="keep the nearest with -k, or near ones with --max-distance",
         )  # fmt: skip
     settings = search_settings(p, prepared, 1, p.threads)
-    with threadpool_limits(1, user_api="blas"):
-        features = prepare_features(prepared.images, settings)
-        columns = _columns(p, features)
+    features = prepare_features(prepared.images, settings)
+    columns = _columns(p, features)
     if not len(columns["i"]):
         raise InputError("no two particles are as near as --max-distance", value=p.max_distance)
     graph = graph_of_edges(

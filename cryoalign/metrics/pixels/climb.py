@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import Poses, wrap_degrees
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.pixels.descent import DescentSettings, descend
 from cryoalign.metrics.pixels.masked_pixels import masked, reference_pixels
 from cryoalign.metrics.pixels.moving import MovingImages
@@ -96,7 +95,7 @@ def _ranges(climbers: Climbers, windows: tuple[NDArray[np.float64], float] | Non
     return np.stack([middle - half, middle + half], axis=1)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _chain(by_pose, by_pixel, gradient):  # type: ignore[no-untyped-def]
     """Sum dE/dpixel dpixel/dpose over the pixels of each row, in order."""
     for i in range(by_pose.shape[0]):

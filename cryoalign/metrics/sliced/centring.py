@@ -9,10 +9,9 @@ Wiener-filtered first. What is found does not depend on where the image was, and
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 ROUNDS = 3
 """The first in the widest disc; images that are wholly inside the second one's mask are found by then."""
@@ -60,7 +59,7 @@ def masked_about(
     return result, (int(place[2]), int(place[3]))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(nogil=True, inline="always")
 def _span(radius, across, middle):  # type: ignore[no-untyped-def]
     """Return the first column inside a circle and the first one after it, on a row ``across`` from its centre."""
     square = radius * radius - across * across
@@ -70,7 +69,7 @@ def _span(radius, across, middle):  # type: ignore[no-untyped-def]
     return int(np.ceil(middle - half)), int(np.floor(middle + half)) + 1
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _level(image, total, x, y, radius):  # type: ignore[no-untyped-def]
     """Average the pixels beyond a radius, given the sum of all."""
     box = image.shape[0]
@@ -85,7 +84,7 @@ def _level(image, total, x, y, radius):  # type: ignore[no-untyped-def]
     return (total - inside) / count if count >= FEWEST else 0.0
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _sum(image):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(image.shape[0]):
@@ -94,14 +93,14 @@ def _sum(image):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(nogil=True, inline="always")
 def _edge(square, radius, width):  # type: ignore[no-untyped-def]
     """Return the soft disc's value at a squared distance: a raised cosine outside the radius."""
     beyond = (np.sqrt(square) - radius) / width
     return 0.5 + 0.5 * np.cos(np.pi * beyond) if beyond < 1.0 else 0.0
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _fixed_point(image, radius, edge, rounds, found):  # type: ignore[no-untyped-def]
     box = image.shape[0]
     middle = box // 2
@@ -131,7 +130,7 @@ def _fixed_point(image, radius, edge, rounds, found):  # type: ignore[no-untyped
         found[1] = y + along_y / mass
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _mask(image, place, radius, edge, result):  # type: ignore[no-untyped-def]
     box = image.shape[0]
     middle = box // 2

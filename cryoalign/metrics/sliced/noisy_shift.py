@@ -13,11 +13,10 @@ elsewhere.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import Poses, rotate_points
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.sliced.sinogram import LineLayout
 
 BELOW_SNR = 10.0
@@ -73,7 +72,7 @@ def mended(
     return Poses(poses.psi, poses.dx + x, poses.dy + y, poses.mirror)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _climb(reference, image, turn, mirror, unit, peak):  # type: ignore[no-untyped-def]
     h, count = reference.shape
     product = np.empty((h, count), np.complex128)

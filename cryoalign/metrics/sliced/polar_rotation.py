@@ -12,11 +12,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.tiles import TILE
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.sliced.angle_curve import Harmonics, harmonics
 from cryoalign.metrics.sliced.sinogram import LineTransform, line_layout
 
@@ -58,7 +57,7 @@ def rotation_curves(references: Harmonics, images: Harmonics) -> Iterator[tuple[
         yield rows, np.maximum(curve, 0.0, out=curve)
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _products(reference, a, image, b, product):  # type: ignore[no-untyped-def]
     """Sum reference times conjugate image over the columns of every harmonic."""
     for h in range(reference.shape[0]):

@@ -8,10 +8,9 @@ function is piecewise linear through the edges of the pixels; its inverse is rea
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from cryoalign.core.wrappers import KERNEL
+from cryoalign.core.kernels import kernel
 
 
 def part_quantiles(lines: NDArray[np.float32], count: int, parts: int) -> NDArray[np.float32]:
@@ -46,7 +45,7 @@ def positive_means(lines: NDArray[np.float32]) -> NDArray[np.float64]:
     return means
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(nogil=True, inline="always")
 def _unwrap(line, sign, masses):  # type: ignore[no-untyped-def]
     """Write a part's mass at every pixel, from one edge of the line to the other, and return their sum.
 
@@ -67,7 +66,7 @@ def _unwrap(line, sign, masses):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
     """Walk along each line once per part; a pixel's mass is spread evenly between its edges."""
     h, box = lines.shape
@@ -103,7 +102,7 @@ def _quantiles(lines, count, parts, columns):  # type: ignore[no-untyped-def]
                 j += 1
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _means(lines, means):  # type: ignore[no-untyped-def]
     h, box = lines.shape
     edge = box // 2

@@ -10,11 +10,10 @@ centred (C. Villani, "Topics in optimal transportation", 2003). It says nothing 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import rotate_points
-from cryoalign.core.wrappers import KERNEL
 
 
 def centre_of_lines(means: NDArray[np.float64]) -> tuple[float, float]:
@@ -48,7 +47,7 @@ def closed_form_shift(
     return x - np.where(mirror, -1.0, 1.0) * image[..., 0], y - image[..., 1]
 
 
-@njit(cache=True, nogil=True, **KERNEL)
+@kernel(nogil=True)
 def _turn_phases(lines, x, y, box, moved):  # type: ignore[no-untyped-def]
     """Multiply by exp(2 pi i k <v, u> / L): a geometric series along each line, in double precision."""
     h, count = lines.shape

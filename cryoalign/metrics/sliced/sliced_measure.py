@@ -13,11 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import NDArray
 
+from cryoalign.core.kernels import kernel
 from cryoalign.core.poses import Poses, rotate_points
-from cryoalign.core.wrappers import KERNEL
 from cryoalign.metrics.measure import Matches, Measure, PairTable, Preparation, SearchLimits
 from cryoalign.metrics.pair_search import Curves, best_matches, nearest_valleys, search_curves
 from cryoalign.metrics.sliced.angle_curve import Harmonics, harmonics, tiles_of_curves, values_at
@@ -210,7 +209,7 @@ def _absolute_at(
     return values
 
 
-@njit(cache=True, nogil=True, fastmath=True, **KERNEL)
+@kernel(nogil=True, fastmath=True)
 def _absolute_curve(reference, image, curve):  # type: ignore[no-untyped-def]
     """Average |U_{t + l}(q) - V_t(q)| for every l: there is no short cut. Sums of one angle are in single precision."""
     n, count = reference.shape

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryoalign.classification.pair_kernels import score_rows
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
 from cryoalign.io.mrc import HEADER_BYTES
@@ -17,7 +16,6 @@ from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.part import PrepareWork
 from cryoalign.passes.prepare.plan import PreparePlan, plan_preparation
 from cryoalign.passes.prepare.settings import ComparisonSettings
-from cryoalign.runs.kernels import say_if_kernels_must_compile
 from cryoalign.runs.lock import exclusive
 from cryoalign.runs.parts import plan_parts
 from cryoalign.runs.rundir import RunDirectory
@@ -87,7 +85,6 @@ def prepare(
         For anything the user can mend; where fewer particles are usable than ``fewest``.
     """
     with run.stage("plan"):
-        say_if_kernels_must_compile(run.log, score_rows)
         plan = plan_preparation(settings, images, warn=run.warn)
         _log_plan(plan, run)
     n, particles = len(images), images.particles
