@@ -18,7 +18,7 @@ from cryoalign.core.poses import PosedEdges
 from cryoalign.io.columns import numbers
 from cryoalign.io.edge_columns import EdgeCells, fields_of, meaning_of
 from cryoalign.io.edge_text import looks_like_star, read_edge_text
-from cryoalign.io.file_kind import read_head, refuse_unless_text
+from cryoalign.io.file_kind import open_text, read_head, refuse_unless_text
 from cryoalign.io.graph_file import read_graph
 from cryoalign.io.star import StarFile, read_star
 from cryoalign.io.star_check import scan_star
@@ -115,7 +115,7 @@ def read_edge_table(path: Path) -> EdgeTable:
     if path.suffix == ".npz" or head.startswith(b"PK"):
         return _from_graph(path)
     refuse_unless_text(head, path)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as handle:
+    with open_text(path) as handle:
         is_star = path.suffix == ".star" or looks_like_star(handle)
     if is_star:
         return _from_star(path)
