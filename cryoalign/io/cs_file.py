@@ -173,10 +173,9 @@ def read_cs_columns(path: Path) -> CsColumns:
 def _fields(data: NDArray[Any]) -> dict[str, NDArray[Any]]:
     if not data.dtype.names:
         raise ValueError("no named fields")
-    if data.ndim > 1:
-        raise ValueError(f"a table has rows, not the shape {data.shape}")
-    rows = np.atleast_1d(data)
-    return {name: rows[name] for name in data.dtype.names}
+    if data.ndim != 1:
+        raise ValueError(f"a table is a list of rows, not of shape {data.shape}")
+    return {name: data[name] for name in data.dtype.names}
 
 
 def _kind(head: bytes) -> tuple[str, str]:

@@ -59,7 +59,7 @@ class EdgeTable(PosedEdges):
     metric
         What the distance is; empty where the file does not say.
     unused
-        Names of columns that are not used.
+        Names of columns or arrays that are not used.
     """
 
     path: Path
@@ -142,6 +142,7 @@ def _from_graph(path: Path) -> EdgeTable:
         mirror=graph.mirror if graph.mirror.any() else None,
         pixel_size_angstrom=graph.pixel_size_angstrom if graph.pixel_size_angstrom > 0 else None,
         metric=graph.metric,
+        unused=graph.unused,
     )
 
 
