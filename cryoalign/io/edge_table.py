@@ -18,7 +18,7 @@ from cryoalign.core.poses import PosedEdges
 from cryoalign.io.columns import numbers
 from cryoalign.io.edge_columns import EdgeCells, fields_of, meaning_of
 from cryoalign.io.edge_text import looks_like_star, read_edge_text
-from cryoalign.io.file_kind import read_head, refuse_unless_text
+from cryoalign.io.file_kind import open_text, read_head, refuse_unless_text
 from cryoalign.io.graph_file import read_graph
 from cryoalign.io.star import StarFile, read_star
 from cryoalign.io.star_check import scan_star
@@ -59,7 +59,7 @@ class EdgeTable(PosedEdges):
     metric
         What the distance is; empty where the file does not say.
     unused
-        Names of columns that are not used.
+        Names of columns or arrays that are not used.
     """
 
     path: Path
@@ -115,7 +115,7 @@ def read_edge_table(path: Path) -> EdgeTable:
     if path.suffix == ".npz" or head.startswith(b"PK"):
         return _from_graph(path)
     refuse_unless_text(head, path)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as handle:
+    with open_text(path) as handle:
         is_star = path.suffix == ".star" or looks_like_star(handle)
     if is_star:
         return _from_star(path)
@@ -142,6 +142,7 @@ def _from_graph(path: Path) -> EdgeTable:
         mirror=graph.mirror if graph.mirror.any() else None,
         pixel_size_angstrom=graph.pixel_size_angstrom if graph.pixel_size_angstrom > 0 else None,
         metric=graph.metric,
+        unused=graph.unused,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.edge_columns import NEEDED, EdgeCells, fields_of, meaning_of
+from cryoalign.io.file_kind import open_text
 from cryoalign.io.star_check import split_values
 
 _WITHOUT_HEADER = (*NEEDED, "weight")
@@ -31,8 +32,7 @@ def read_edge_text(path: Path) -> tuple[EdgeCells, list[str]]:
     InputError
         With the line, where a row has not as many cells as the first one, or a cell is not what it should be.
     """
-    # Bytes that are no UTF-8 survive as surrogates.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=None) as handle:
+    with open_text(path) as handle:
         lines = enumerate(handle, 1)
         comment, first = _first_line(lines)
         if first is None:

@@ -7,7 +7,6 @@ i < j, each pair is there once.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import PosedEdges
-from cryoalign.io.npz import write_npz
+from cryoalign.io.file_kind import open_file, read_head
+from cryoalign.io.npz import read_npz, write_npz
+from cryoalign.io.star import refuse_damaged_text
 
 FORMAT_VERSION = 1
 CONVENTION = "pose brings j onto i"
@@ -26,6 +27,7 @@ _EDGE_TYPES: dict[str, Any] = {
     "i": np.int64, "j": np.int64, "distance": np.float32, "angle_deg": np.float32, "shift_px": np.float32,
     "mirror": np.bool_, "weight": np.float32, "score": np.float32,
 }  # fmt: skip
+_KNOWN = {*_EDGE_TYPES, "format_version", "n", "name", "box", "pixel_size_angstrom", "metric", "convention"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class Graph(PosedEdges):
         float32 (E,) in [0, 1]; None where there is none.
     score
         What the method ranked by, the higher the nearer, float32 (E,); None where there is none.
+    unused
+        Names of other arrays in the file.
     """
 
     n: int
@@ -68,6 +72,7 @@ class Graph(PosedEdges):
     metric: str
     weight: NDArray[np.float32] | None = None
     score: NDArray[np.float32] | None = None
+    unused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Count the edges."""
@@ -119,43 +124,43 @@ def read_graph(path: Path, names: Sequence[str] | None = None) -> Graph:
         If the file is no graph, is damaged, or holds rows out of range, values that are not finite, or negative
         distances; if it belongs to other particles.
     """
-    arrays = _arrays(Path(path))
+    path = Path(path)
+    arrays, unused = _arrays(path)
     missing = [name for name in ("n", "i", "j", "distance", "angle_deg", "name") if name not in arrays]
     if missing:
         raise InputError(f"this is no graph: it has no {', '.join(missing)}", path=path, hint=_HINT)
-    version = arrays.get("format_version", np.asarray(FORMAT_VERSION))
-    if version.size != 1 or int(version.reshape(-1)[0]) != FORMAT_VERSION:
-        raise InputError("a graph of another version of this format", path=path, value=version.tolist())
-    convention = str(arrays["convention"]) if "convention" in arrays else CONVENTION
+    version = _whole(path, arrays, "format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise InputError("a graph of another version of this format", path=path, value=version)
+    convention = _text(path, arrays, "convention", CONVENTION)
     if convention != CONVENTION:
         raise InputError("poses of another convention", path=path, value=convention, hint=f"expected: {CONVENTION}")
-    graph = _graph(Path(path), arrays)
+    graph = _graph(path, arrays, unused)
     flaw = _flaw(graph)
     if flaw is not None:
         raise InputError(flaw.what, path=path, row=flaw.row, value=flaw.value)
     if names is not None:
-        _refuse_other_particles(graph, names, Path(path))
+        _refuse_other_particles(graph, names, path)
     return graph
 
 
 _HINT = "give the graph.npz of rid-distance or classavg"
 
 
-def _arrays(path: Path) -> dict[str, NDArray]:
-    try:
-        with path.open("rb") as handle:
-            if handle.read(2) != b"PK":
-                raise InputError("this is no .npz file", path=path, hint=_HINT)
-            handle.seek(0)
-            with np.load(handle, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        raise InputError("damaged, or not made of plain arrays", path=path, hint=_HINT) from None
+def _arrays(path: Path) -> tuple[dict[str, NDArray], list[str]]:
+    """Return the arrays that graphs have, and the names of others in the file."""
+    if not read_head(path, 2).startswith(b"PK"):
+        raise InputError("this is no .npz file", path=path, hint=_HINT)
+    with open_file(path) as handle:
+        try:
+            return read_npz(handle, _KNOWN)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+        except ValueError as error:
+            raise InputError(f"damaged, or not made of plain arrays: {error}", path=path, hint=_HINT) from None
 
 
-def _graph(path: Path, arrays: dict[str, NDArray]) -> Graph:
+def _graph(path: Path, arrays: dict[str, NDArray], unused: list[str]) -> Graph:
     """Bring the arrays to their types; shapes are checked here, since everything else builds on them."""
     n = _whole(path, arrays, "n")
     edges = arrays["i"].size
@@ -171,21 +176,63 @@ def _graph(path: Path, arrays: dict[str, NDArray]) -> Graph:
         if values.dtype.kind not in ("iu" if whole else "biuf") or values.shape != shape:
             raise InputError(f"{label} must be {'whole ' if whole else ''}numbers of shape {shape}", path=path,
                              value=f"{values.dtype} {values.shape}")  # fmt: skip
-        columns[label] = values.astype(kind)
+        if label == "mirror" and not np.isin(values, (0, 1)).all():
+            row = int(np.flatnonzero(~np.isin(values, (0, 1)))[0])
+            raise InputError("mirror is neither 0 nor 1", path=path, row=row + 1, value=values[row].item())
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and found below
+            columns[label] = values.astype(kind)
     name = arrays["name"]
     if name.dtype.kind != "U" or name.shape != (n,):
         raise InputError(f"name must be text of shape ({n},)", path=path, value=f"{name.dtype} {name.shape}")
-    box = _whole(path, arrays, "box") if "box" in arrays else 0
-    pixel = float(arrays["pixel_size_angstrom"]) if "pixel_size_angstrom" in arrays else 0.0
-    metric = str(arrays["metric"]) if "metric" in arrays else ""
-    return Graph(n=n, name=name, box=box, pixel_size_angstrom=pixel, metric=metric, **columns)  # type: ignore[arg-type]
+    _refuse_damaged_names(path, name)
+    box, pixel_size = _whole(path, arrays, "box", 0), _number(path, arrays, "pixel_size_angstrom", 0.0)
+    for label, size in (("box", box), ("pixel_size_angstrom", pixel_size)):
+        if size < 0:
+            raise InputError(f"{label} is negative", path=path, value=size)
+    metric = _text(path, arrays, "metric", "")
+    return Graph(n=n, name=name, box=box, pixel_size_angstrom=pixel_size, metric=metric, unused=tuple(unused),
+                 **columns)  # type: ignore[arg-type]  # fmt: skip
 
 
-def _whole(path: Path, arrays: dict[str, NDArray], label: str) -> int:
+def _one(path: Path, arrays: dict[str, NDArray], label: str, kinds: str, what: str) -> Any:
+    """Return the only element of an array."""
     value = arrays[label]
-    if value.size != 1 or value.dtype.kind not in "iu":
-        raise InputError(f"{label} must be one whole number", path=path, value=f"{value.dtype} {value.shape}")
-    return int(value.reshape(-1)[0])
+    if value.size != 1 or value.dtype.kind not in kinds:
+        raise InputError(f"{label} must be one {what}", path=path, value=f"{value.dtype} {value.shape}")
+    try:
+        return value.reshape(-1)[0].item()
+    except ValueError:  # UTF-32 that is none
+        raise InputError(f"{label} is damaged text", path=path) from None
+
+
+def _whole(path: Path, arrays: dict[str, NDArray], label: str, default: int | None = None) -> int:
+    if label not in arrays and default is not None:
+        return default
+    return int(_one(path, arrays, label, "iu", "whole number"))
+
+
+def _number(path: Path, arrays: dict[str, NDArray], label: str, default: float) -> float:
+    value = float(_one(path, arrays, label, "fiu", "number")) if label in arrays else default
+    if not np.isfinite(value):
+        raise InputError(f"{label} is not a number", path=path, value=value)
+    return value
+
+
+def _text(path: Path, arrays: dict[str, NDArray], label: str, default: str) -> str:
+    if label not in arrays:
+        return default
+    text = str(_one(path, arrays, label, "U", "text"))
+    refuse_damaged_text(text, label, path)
+    return text
+
+
+def _refuse_damaged_names(path: Path, name: NDArray[np.str_]) -> None:
+    try:
+        words = name.tolist()
+    except ValueError:  # UTF-32 that is none
+        raise InputError("name is damaged text", path=path) from None
+    for row, word in enumerate(words):
+        refuse_damaged_text(word, "name", path, row)
 
 
 def _flaw(graph: Graph) -> InputError | None:

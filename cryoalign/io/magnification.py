@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cryoalign.core import magnification
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import numbers, text_series
-from cryoalign.io.optics import GROUP
+from cryoalign.io.optics import GROUP, MATRIX_LABELS
 from cryoalign.io.particle_set import ParticleSet
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from cryoalign.core.poses import Poses
 
-MATRIX_LABELS = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
-"""Row by row."""
 _IDENTITY = ("1.000000", "0.000000", "0.000000", "1.000000")
 _SMALLEST, _LARGEST = 0.5, 2.0
 """What no microscope does."""

@@ -9,30 +9,24 @@ its header says is refused.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import math
 import os
-import shutil
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.file_kind import compression, read_head
+from cryoalign.io.packed import packed_head, unpack
 
 HEADER_BYTES = 1024
 _DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _MODE_NAMES = {3: "complex int16", 4: "complex float32", 101: "4-bit"}
-_OPENERS: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 _LARGEST_SIDE = 1 << 20
-_CHUNK = 1 << 22
+_BELIEVABLE_ANGSTROM = (0.1, 100.0)
 
 
 @dataclass(frozen=True)
@@ -89,6 +83,13 @@ class MrcHeader:
         return self.offset + self.count * self.image_bytes
 
     @property
+    def stated_pixel_size_angstrom(self) -> float | None:
+        """The voxel size where it says something: 1.0 is what programs write that do not know, and so is nonsense."""
+        size = self.voxel_size_angstrom
+        low, high = _BELIEVABLE_ANGSTROM
+        return size if size is not None and size != 1.0 and low <= size <= high else None
+
+    @property
     def looks_like_volume(self) -> bool:
         """Whether this is rather a 3D map than a stack: a cube with space group 1 that is not called .mrcs."""
         is_stack_name = ".mrcs" in self.path.name.lower()
@@ -108,11 +109,7 @@ def read_mrc_header(path: str | os.PathLike[str]) -> MrcHeader:
     head = read_head(where, HEADER_BYTES)
     packed = compression(head)
     if packed:
-        try:
-            with _OPENERS[packed](where, "rb") as stream:
-                head = stream.read(HEADER_BYTES)
-        except (OSError, EOFError) as error:
-            raise InputError(f"damaged {packed} file: {error}", path=path) from None
+        head = packed_head(where, packed, HEADER_BYTES)
     if len(head) < HEADER_BYTES:
         what = "empty file" if not head else f"{len(head)} bytes, shorter than an MRC header"
         raise InputError(what, path=path, hint="copy the file again")
@@ -141,7 +138,7 @@ def unpacked(header: MrcHeader, scratch_dir: Path) -> Path:
     Raises
     ------
     InputError
-        If the packed file is damaged or holds fewer bytes than its header says.
+        If the packed file is damaged or holds fewer bytes than its header says, or far more, or there is no room.
     """
     if header.compression is None:
         return header.path
@@ -151,16 +148,10 @@ def unpacked(header: MrcHeader, scratch_dir: Path) -> Path:
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             scratch_dir.mkdir(parents=True, exist_ok=True)
-            with _OPENERS[header.compression](header.path, "rb") as packed, part.open("wb") as plain:
-                shutil.copyfileobj(packed, plain, _CHUNK)
+            unpack(header.path, header.compression, part, header.expected_bytes)
             check_complete(header, part)
             part.replace(target)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"damaged {header.compression} file: {error}", path=header.path) from None
         except OSError as error:
-            # bz2 says OSError for bad data, without an error number.
-            if error.errno is None:
-                raise InputError(f"damaged {header.compression} file: {error}", path=header.path) from None
             raise InputError(f"cannot be unpacked into {scratch_dir}: {error.strerror}", path=header.path) from None
         finally:
             if scratch_dir.is_dir():

@@ -1,6 +1,7 @@
 """Arrays in .npz files that are the same bytes every day: no pickles, no compression, no date.
 
-``numpy.savez`` stamps the time into every member of the archive.
+``numpy.savez`` stamps the time into every member of the archive. Files of other origin are read by :func:`read_npz`,
+which never unpacks more than a file may well hold.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import io
 import math
 import mmap
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cryoalign.io.npy import read_npy, read_npy_header
 
 _LOCAL_HEADER, _ZIP64 = 30, 20
 """Bytes of a member's own header before its name (APPNOTE.TXT, section 4.3.7), and of its field of large sizes."""
@@ -24,7 +28,10 @@ _PADDING_TAG = 0xD935
 """Of an extra field that only fills up; Android's zipalign uses the same."""
 _ALIGNMENT = 64
 _LONGEST_HEADER = 1 << 16
-_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How NumPy packs; the other ways make a gigabyte of a few bytes."""
+_HARMLESS, _MOST = 1 << 26, 100
+"""Bytes that may be unpacked of any file; above them, how many times the file's size."""
 
 
 def write_npz(handle: IO[bytes], arrays: Mapping[str, NDArray], *, aligned: bool = False) -> None:
@@ -95,12 +102,55 @@ def map_npz(path: Path, *, compare: bool = True) -> dict[str, NDArray]:
 def _array(member: memoryview) -> NDArray:
     """Return the array of a .npy file where its bytes lie: NumPy's own reader copies it piece by piece."""
     stream = io.BytesIO(member[:_LONGEST_HEADER])
-    version = np.lib.format.read_magic(stream)
-    if version not in _NPY_HEADERS:
-        raise ValueError(f"an array file of version {version}")
-    shape, fortran, dtype = _NPY_HEADERS[version](stream)
+    shape, fortran, dtype = read_npy_header(stream)
     if dtype.hasobject:
         raise ValueError("an array of Python objects")
     flat = np.frombuffer(member, dtype, count=math.prod(shape), offset=stream.tell())
     array = flat.reshape(shape, order="F" if fortran else "C")
     return array if array.flags.aligned else array.copy()
+
+
+def read_npz(handle: BinaryIO, wanted: Collection[str]) -> tuple[dict[str, NDArray], list[str]]:
+    """Read some arrays of an .npz file of any origin.
+
+    Parameters
+    ----------
+    handle
+        The open file.
+    wanted
+        Names of the arrays to be read, where they are there.
+
+    Returns
+    -------
+    tuple
+        The arrays by name, and the names of the others, which are not unpacked.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, holds Python objects, or unpacks to far more than its size.
+    """
+    size = os.fstat(handle.fileno()).st_size
+    arrays: dict[str, NDArray] = {}
+    others: list[str] = []
+    try:
+        with zipfile.ZipFile(handle) as archive:
+            members = [(info, info.filename.removesuffix(".npy")) for info in archive.infolist()]
+            chosen = [(info, name) for info, name in members if name in wanted]
+            others = [name for _, name in members if name not in wanted]
+            if len({name for _, name in chosen}) < len(chosen):
+                raise ValueError("an array is there twice")
+            if any(info.compress_type not in _PLAIN for info, _ in chosen):
+                raise ValueError("packed in a way that NumPy does not")
+            total = sum(info.file_size for info, _ in chosen)
+            if total > max(_HARMLESS, _MOST * size):
+                raise ValueError(f"its {size} bytes would unpack to {total}")
+            for info, name in chosen:
+                with archive.open(info) as member:
+                    data = member.read(info.file_size)  # more is never unpacked
+                arrays[name] = read_npy(io.BytesIO(data), len(data))
+    except ValueError:
+        raise
+    except Exception:  # whatever zipfile and zlib say of a damaged archive
+        raise ValueError("damaged") from None
+    return arrays, others

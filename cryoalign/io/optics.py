@@ -17,7 +17,11 @@ IMAGE_SIZE, DIMENSIONALITY = "rlnImageSize", "rlnImageDimensionality"
 NEEDED_BY_RELION = (
     GROUP, GROUP_NAME, PIXEL_SIZE, "rlnVoltage", "rlnSphericalAberration", IMAGE_SIZE, DIMENSIONALITY,
 )  # fmt: skip
-_PER_GROUP = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnBeamTiltX", "rlnBeamTiltY")
+MATRIX_LABELS = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
+"""The magnification matrix, row by row."""
+_PER_GROUP = (
+    "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnBeamTiltX", "rlnBeamTiltY", *MATRIX_LABELS,
+)  # fmt: skip
 
 
 def group_of_particles(

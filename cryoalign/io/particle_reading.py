@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
-from cryoalign.io.cs import read_cs
+from cryoalign.io.cs import read_cs, refuse_other_stacks
 from cryoalign.io.magnification import with_magnification, without_magnification
 from cryoalign.io.mrc import MrcHeader, read_mrc_header
 from cryoalign.io.optics import (
@@ -40,8 +40,6 @@ from cryoalign.io.star import Table, read_star
 
 _STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
 
-_BELIEVABLE = (0.1, 100.0)
-
 
 @dataclass
 class _Input:
@@ -54,6 +52,7 @@ class _Input:
     other: dict[str, Table] = field(default_factory=dict)
     pixel_size: NDArray[np.float64] | None = None
     box: NDArray[np.int32] | None = None
+    stated_shape: NDArray[np.int64] | None = None  # rows and columns of each image, (n, 2), of a .cs file
     block_names: tuple[str, ...] = ("particles", "optics")
     warnings: list[str] = field(default_factory=list)
 
@@ -104,6 +103,7 @@ def read_particles(
             source.particles = source.particles.iloc[:left]
             source.pixel_size = None if source.pixel_size is None else source.pixel_size[:left]
             source.box = None if source.box is None else source.box[:left]
+            source.stated_shape = None if source.stated_shape is None else source.stated_shape[:left]
         sets.append(_complete(source, datadir, angpix, check_stacks))
     if apply_mag_matrix and len(sets) > 1:
         for particles in sets:
@@ -117,9 +117,10 @@ def read_particles(
 def _open(path: Path) -> _Input:
     name = path.name.lower()
     if name.endswith(".cs"):
-        table, pixel_size, box, warnings = read_cs(path)
-        known = not np.isnan(pixel_size).any()
-        return _Input(path, "cs", table, pixel_size=pixel_size if known else None, box=box, warnings=warnings)
+        cs = read_cs(path)
+        box = None if cs.shape is None else cs.shape[:, 1].astype(np.int32)
+        return _Input(path, "cs", cs.table, pixel_size=cs.pixel_size_angstrom, box=box, stated_shape=cs.shape,
+                      warnings=cs.warnings)  # fmt: skip
     if name.endswith(_STACK_ENDINGS):
         header = read_mrc_header(path)
         if header.looks_like_volume:
@@ -161,6 +162,8 @@ def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_
     if check_stacks:
         stacks, headers = _find_stacks(source, names, datadir)
         _check_frames(source, names, headers)
+        if source.dialect == "cs":
+            refuse_other_stacks(source.path, source.stated_shape, source.pixel_size, headers, names.stack_index, angpix)
         source.box = np.array([h.nx for h in headers], np.int32)[names.stack_index]
         _rename_found_elsewhere(source, names, stacks)
     optics_index = _match_optics(source, headers, names, angpix)
@@ -273,11 +276,11 @@ def _match_optics(
 def _pixel_size_of_headers(source: _Input, headers: list[MrcHeader] | None, names: ImageNames) -> float:
     """Return the pixel size that the stacks' headers agree on.
 
-    1.0 is what programs write when they do not know, and what no microscope gives is no knowledge either.
+    Sizes that say nothing (see `MrcHeader.stated_pixel_size_angstrom`) are none.
     """
     sizes = {h.voxel_size_angstrom for h in headers} if headers else {None}
-    size = next(iter(sizes))
-    if len(sizes) > 1 or size is None or size == 1.0 or not _BELIEVABLE[0] <= size <= _BELIEVABLE[1]:
+    size = headers[0].stated_pixel_size_angstrom if headers else None
+    if len(sizes) > 1 or size is None:
         said = "" if headers is None else f" (header: {', '.join(str(s) for s in sorted(sizes, key=str))})"
         raise InputError(f"no pixel size{said}", path=source.path, hint="give it in Angstrom with --angpix")
     source.warnings.append(f"{source.path}: pixel size {size:g} A guessed from the header of {names.stacks[0]}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.magnification import correct_magnification
 from cryoalign.core.tiles import TILE
+from cryoalign.io.file_kind import open_file
 from cryoalign.io.mrc import MrcHeader, read_mrc_header, unpacked
 from cryoalign.io.particle_set import ParticleSet
 from cryoalign.io.stack_writer import StackWriter, write_stack
@@ -141,14 +142,11 @@ class _Descriptor:
         self._path = path
 
     def __enter__(self) -> int:
-        try:
-            self._descriptor = os.open(self._path, os.O_RDONLY)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", path=self._path) from None
-        return self._descriptor
+        self._stream = open_file(self._path)
+        return self._stream.fileno()
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        self._stream.close()
 
 
 def _runs(places: NDArray[np.int64], frame: NDArray[np.int64]) -> list[NDArray[np.int64]]:

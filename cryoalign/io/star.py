@@ -34,6 +34,9 @@ _SAFE = re.compile(r"[A-Za-z0-9+\-.,/@:=][\x21-\x7e]*")
 _NEEDS_CARE = re.compile(r"[\s'\"#]|^$|^[_<]|^nan$|^NaN$|^(?:data_|loop_|save_|global_|stop_)|[^\x21-\x7e]")
 _START_NEEDS_CARE = re.compile("\x1f(?:[\x1f_<]|nan\x1f|NaN\x1f|data_|loop_|save_|global_|stop_)")
 _PLAIN_BYTES = bytes(b for b in (0x1F, *range(0x21, 0x7F)) if chr(b) not in "'\"#")
+_DAMAGED = re.compile("[\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
+"""Control characters, and halves of characters but those that stand for bytes that are no UTF-8."""
+_LONGEST_NAME, _SHOWN = 4096, 80
 _VERSION = "# version 30001"
 _STAND_IN = "cell"
 
@@ -126,6 +129,35 @@ def write_star_loop(path: str | os.PathLike[str], name: str, pieces: Iterable[Lo
             start += len(next(iter(columns.values()), ()))
             handle.write(("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
         handle.write(b"\n")
+
+
+def refuse_damaged_text(value: str, label: str, path: Path, row: int | None = None) -> None:
+    """Refuse a text from a file of another format that STAR cannot hold, before hours of work and not after.
+
+    Parameters
+    ----------
+    value, label
+        The text, and what it is.
+    path, row
+        The file, and the 0-based row there.
+
+    Raises
+    ------
+    InputError
+        If it holds control characters, half a character, both kinds of quotes, or is longer than any name.
+    """
+    what = None
+    if len(value) > _LONGEST_NAME:
+        what = f"{label} is longer than any name"
+    elif _DAMAGED.search(value):
+        what = f"{label} is damaged text"
+    else:
+        try:
+            _quoted(value, label, None)
+        except InputError as error:
+            what = error.what
+    if what is not None:
+        raise InputError(what, path=path, row=None if row is None else row + 1, value=value[:_SHOWN])
 
 
 def _is_plain(block: Block) -> bool:

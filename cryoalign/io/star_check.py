@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.file_kind import read_head, refuse_unless_text
+from cryoalign.io.file_kind import open_file, read_head, refuse_unless_text
 
 _TOKEN = re.compile(
     r"""[ \t]*(?:(#.*)|'((?:[^']|'(?=[^ \t]))*)'(?=[ \t]|$)|"((?:[^"]|"(?=[^ \t]))*)"(?=[ \t]|$)|([^ \t]+))"""
@@ -105,7 +105,8 @@ def scan_star(path: str | os.PathLike[str]) -> StarScan:
         If the file is missing, unreadable, or no text file at all (an MRC file, a Git LFS pointer).
     """
     refuse_unless_text(read_head(path), path)
-    raw = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
+    with open_file(path) as stream:
+        raw = stream.read().removeprefix(b"\xef\xbb\xbf")
     scanner = _Scanner(
         odd=bool(raw.translate(None, _PLAIN_BYTES)), missing=any(w.encode() in raw for w in _MISSING_WORDS)
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.file_kind import open_file
 from cryoalign.io.particle_set import IMAGE_NAME
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.star import read_star
@@ -76,7 +77,8 @@ def _numbered(path: Path) -> tuple[NDArray[np.int64], list[int]]:
     """Read a row number from each line; blank lines and what follows a # do not count."""
     numbers, lines = [], []
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_file(path) as stream:
+            text = stream.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or 'no text'}", path=path) from None
     for number, line in enumerate(text.splitlines(), start=1):

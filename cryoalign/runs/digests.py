@@ -7,11 +7,13 @@ first and last MiB stand for them, unless the whole is asked for.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.file_kind import open_file
 
 _MIB = 1 << 20
 _STACK_SUFFIXES = {".mrc", ".mrcs", ".map", ".st", ".gz", ".bz2"}
@@ -36,22 +38,20 @@ def digest_input(path: Path, *, full: bool = False) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file cannot be read.
+        If it is no file, or cannot be read.
     """
-    try:
-        status = path.stat()
-        entry: dict[str, Any] = {"path": str(path), "size": status.st_size}
-        is_stack = path.suffix.lower() in _STACK_SUFFIXES
-        if is_stack and not full:
-            entry["mtime_ns"] = status.st_mtime_ns
-            entry["sha256_first_and_last_mib"] = _hash_ends(path, status.st_size)
-        else:
-            with path.open("rb") as handle:
+    with open_file(path) as handle:
+        try:
+            status = os.fstat(handle.fileno())
+            entry: dict[str, Any] = {"path": str(path), "size": status.st_size}
+            is_stack = path.suffix.lower() in _STACK_SUFFIXES
+            if is_stack and not full:
+                entry["mtime_ns"] = status.st_mtime_ns
+                entry["sha256_first_and_last_mib"] = _hash_ends(handle, status.st_size)
+            else:
                 entry["sha256"] = hashlib.file_digest(handle, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     return entry
 
 
@@ -72,11 +72,9 @@ def describe_changes(old: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]
     return phrases
 
 
-def _hash_ends(path: Path, size: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
+def _hash_ends(handle: BinaryIO, size: int) -> str:
+    digest = hashlib.sha256(handle.read(_MIB))
+    if size > _MIB:
+        handle.seek(max(_MIB, size - _MIB))
         digest.update(handle.read(_MIB))
-        if size > _MIB:
-            handle.seek(max(_MIB, size - _MIB))
-            digest.update(handle.read(_MIB))
     return digest.hexdigest()

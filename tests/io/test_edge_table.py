@@ -143,7 +143,7 @@ def test_what_cannot_be_used_is_one_line_with_its_place(tmp_path, text, words):
 
 
 def test_missing_files_and_folders(tmp_path):
-    for path, words in ((tmp_path / "no.csv", "file not found"), (tmp_path, "a folder without graph.npz")):
+    for path, words in ((tmp_path / "no.csv", "no such file"), (tmp_path, "a folder without graph.npz")):
         with pytest.raises(InputError, match=words):
             read_edge_table(path)
 

@@ -23,7 +23,7 @@ def test_git_lfs_pointer_is_named(tmp_path, reader):
 
 @pytest.mark.parametrize("reader", [read_star, read_mrc_header])
 def test_missing_file_and_folder(tmp_path, reader):
-    with pytest.raises(InputError, match=r"none\.star: file not found"):
+    with pytest.raises(InputError, match=r"none\.star: no such file"):
         reader(tmp_path / "none.star")
     with pytest.raises(InputError, match="is a folder"):
         reader(tmp_path)

@@ -64,7 +64,7 @@ def test_stacks_and_joined_tables(here, mrc_file, star_file, images):
 def test_nothing_and_absent_files(here):
     with pytest.raises(InputError, match="no input particles"):
         read_particle_tables([])
-    with pytest.raises(InputError, match="file not found"):
+    with pytest.raises(InputError, match="no such file"):
         read_particle_tables(["absent.star"])
 
 

@@ -67,6 +67,8 @@ def given_graph(p: ClassavgParameters, particles: ParticleSet, run: RunDirectory
         return None
     graph = read_graph(p.graph, particles.image_names())
     run.log.info("read a graph of %d edges (%s)", len(graph), graph.metric or "distances of an unknown kind")
+    if graph.unused:
+        run.log.info("arrays that are not used: %s", ", ".join(graph.unused))
     return graph
 
 

@@ -19,7 +19,7 @@ from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet
 from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.settings import AverageSettings
-from cryoalign.passes.halves import SHARED_RESOLUTION
+from cryoalign.passes.halves import SHARED_RESOLUTION, subset_rules
 from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
 from cryoalign.runs.parts import rows_of_part
 
@@ -191,11 +191,11 @@ def _shared_ring(
     warn: Callable[[str], None],
 ) -> int:
     """Return the last ring on which the halves may agree because they saw the same reference."""
-    has_subset = "rlnRandomSubset" in particles.particles
+    has_subset = subset_rules(particles)
     if settings.independent_halves:
         if not has_subset:
             raise InputError(
-                "--independent-halves needs rlnRandomSubset", path=particles.path,
+                "--independent-halves needs rlnRandomSubset, which leaves tubes whole", path=particles.path,
                 hint="halves that were aligned together are not independent",
             )  # fmt: skip
         return 0
@@ -205,7 +205,7 @@ def _shared_ring(
     if shared is None:
         return box // 2
     if not has_subset:
-        warn(f"{SHARED_RESOLUTION} without rlnRandomSubset says nothing: no resolution is given")
+        warn(f"{SHARED_RESOLUTION} without halves of rlnRandomSubset says nothing: no resolution is given")
         return box // 2
     if not (shared > 0).all():
         row = int(np.flatnonzero(~(shared > 0))[0])
