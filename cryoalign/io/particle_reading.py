@@ -15,7 +15,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
 from cryoalign.io.cs import read_cs
 from cryoalign.io.magnification import with_magnification, without_magnification
-from cryoalign.io.mrc import MrcHeader, read_mrc_header
+from cryoalign.io.mrc import MrcHeader, no_image_error, read_mrc_header, volume_error
 from cryoalign.io.optics import (
     IMAGE_SIZE,
     PIXEL_SIZE,
@@ -41,6 +41,8 @@ from cryoalign.io.star import Table, read_star
 _STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
 
 _BELIEVABLE = (0.1, 100.0)
+_TOMOGRAPHY = "rlnTomo"
+"""How the labels of tilt series begin."""
 
 
 @dataclass
@@ -123,7 +125,7 @@ def _open(path: Path) -> _Input:
     if name.endswith(_STACK_ENDINGS):
         header = read_mrc_header(path)
         if header.looks_like_volume:
-            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+            raise volume_error(header)
         names = [image_name(frame, str(path)) for frame in range(header.count)]
         return _Input(path, "stack", pd.DataFrame({IMAGE_NAME: text_series(names)}))
     return _open_star(path)
@@ -140,7 +142,9 @@ def _open_star(path: Path) -> _Input:
             return _Input(path, "references", pd.DataFrame({IMAGE_NAME: text_series(names)}), pixel_size=sizes)
         if all(len(block) == 0 for block in star.blocks.values()):
             raise InputError("empty table: no rows", path=path, line=min(star.lines.values()))
-        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint="give a particle table")
+        tomography = any(label.startswith(_TOMOGRAPHY) for block in star.blocks.values() for label in block)
+        hint = "these are particles or tilts of tomograms, not yet extracted" if tomography else "give a particle table"
+        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint=hint)
     chosen = "particles" if "particles" in with_images else with_images[0]
     if chosen != "particles" and len(with_images) > 1:
         listed = ", ".join(f"data_{name} (line {star.lines[name]})" for name in with_images)
@@ -199,15 +203,18 @@ def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tup
 
 def _check_frames(source: _Input, names: ImageNames, headers: list[MrcHeader]) -> None:
     counts = np.array([h.count for h in headers])[names.stack_index]
-    past = np.flatnonzero(names.frame >= counts)
-    bare = np.flatnonzero((names.frame < 0) & (counts != 1))
-    for rows, what in ((past, "image index past the end of the stack"), (bare, "no image index, but the stack")):
-        if rows.size:
-            row = int(rows[0])
+    for row in np.flatnonzero((names.frame >= counts) | ((names.frame < 0) & (counts != 1)))[:1].tolist():
+        header, name = headers[names.stack_index[row]], source.particles[IMAGE_NAME].iloc[row]
+        tables = (source.particles, *source.other.values())
+        if names.frame[row] < 0 and any(label.startswith(_TOMOGRAPHY) for table in tables for label in table):
             raise InputError(
-                f"{what} ({counts[row]} images in {headers[names.stack_index[row]].path})", path=source.path,
-                row=row + 1, value=source.particles[IMAGE_NAME].iloc[row],
+                f"particles of a tilt series: this name is a stack of {header.count} tilts, no single image",
+                path=source.path, row=row + 1, value=name,
+                hint=f"list single tilts as {image_name(0, name)}, or make one projection of each particle",
             )  # fmt: skip
+        error = no_image_error(header, name, int(names.frame[row]), source.path, row + 1)
+        assert error is not None
+        raise error
 
 
 def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.mrc import read_mrc_header, unpacked
+from cryoalign.io.mrc import no_image_error, read_mrc_header, unpacked, volume_error
 from cryoalign.io.optics import PIXEL_SIZE
 from cryoalign.io.paths import resolve_stacks, search_folders, split_image_names
 from cryoalign.io.stacks import bad_images, read_images
@@ -66,7 +66,7 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
     if not listed:
         header = read_mrc_header(path)
         if header.looks_like_volume:
-            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+            raise volume_error(header)
         wanted = [(0, frame) for frame in range(header.count)]
         headers = [header]
     else:
@@ -76,13 +76,9 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
             for file in resolve_stacks(split.stacks, search_folders(path, datadir=datadir), path=path)
         ]
         wanted = list(zip(split.stack_index.tolist(), split.frame.tolist(), strict=True))
-    for row, (stack, frame) in enumerate(wanted, 1):
-        count = headers[stack].count
-        if frame >= count or (frame < 0 and count != 1):
-            what = "image index past the end of the stack" if frame >= 0 else "no image index, but the stack"
-            raise InputError(
-                f"{what} ({count} images in {headers[stack].path})", path=path, row=row, value=names[row - 1]
-            )
+        for row, (stack, frame) in enumerate(wanted, 1):
+            if (error := no_image_error(headers[stack], names[row - 1], frame, path, row)) is not None:
+                raise error
     boxes = {(header.nx, header.ny) for header in headers}
     if len(boxes) > 1 or len(set(next(iter(boxes)))) > 1:
         shown = ", ".join(f"{nx} x {ny}" for nx, ny in sorted(boxes))

@@ -225,7 +225,7 @@ def test_bare_stack(here, mrc_file, images):
 
 
 def test_volume_is_no_stack(here, mrc_file):
-    with pytest.raises(InputError, match=r"v\.mrc: is a volume"):
+    with pytest.raises(InputError, match=r"v\.mrc: is a 3-D map"):
         read_particles([mrc_file(Path("v.mrc"), np.ones((8, 8, 8)), ispg=1)])
 
 

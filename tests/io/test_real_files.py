@@ -169,5 +169,5 @@ def test_packed_maps_equal_the_plain_one(real_data, here):
 def test_class_averages_as_references(real_data):
     images, pixel = read_references(real_data / "xmipp/smallStack.mrcs", default_angpix=2.0)
     assert (images.shape, pixel) == ((4, 64, 64), 2.0)
-    with pytest.raises(InputError, match="is a volume"):
+    with pytest.raises(InputError, match="is a 3-D map"):
         read_references(real_data / "aspire/clean70SRibosome_vol_65p.mrc")

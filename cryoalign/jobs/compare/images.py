@@ -15,7 +15,7 @@ from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.ctf_columns import read_ctf
-from cryoalign.io.mrc import read_mrc_header, unpacked
+from cryoalign.io.mrc import read_mrc_header, unpacked, volume_error
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
 from cryoalign.io.references import listed_references, read_references
@@ -137,8 +137,8 @@ def _row(path: Path, number: int | None, count: int) -> NDArray[np.int64]:
 
 def _of_stack(path: Path, number: int | None) -> ImageSet:
     header = read_mrc_header(path)
-    if header.looks_like_volume:
-        raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+    if number is None and header.looks_like_volume:
+        raise volume_error(header)
     if header.nx != header.ny:
         raise InputError("images are not square", path=path, value=f"{header.nx} x {header.ny}")
     rows = _row(path, number, header.count)
