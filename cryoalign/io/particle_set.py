@@ -151,9 +151,12 @@ class ParticleSet:
         return self.numbers("rlnAnglePsi") if prior is None else prior
 
     def random_subset(self) -> NDArray[np.int8] | None:
-        """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none."""
-        values = self._choice("rlnRandomSubset", (1, 2))
-        return None if values is None else values.astype(np.int8)
+        """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none, or 0 everywhere: not dealt out yet."""
+        values = self.whole_numbers("rlnRandomSubset")
+        if values is None or not values.any():
+            return None
+        chosen = self._choice("rlnRandomSubset", (1, 2))
+        return None if chosen is None else chosen.astype(np.int8)
 
     def micrograph_names(self) -> list[str] | None:
         """Return rlnMicrographName of each particle; None where there is none."""

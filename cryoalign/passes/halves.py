@@ -6,17 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.averaging.halves import assign_halves
+from cryoalign.core.errors import InputError
 from cryoalign.io.particles import ParticleSet
 
-TUBE = "rlnHelicalTubeID"
+TUBE, SUBSET = "rlnHelicalTubeID", "rlnRandomSubset"
 SHARED_RESOLUTION = "cryoalignSharedResolution"
 """Column of particles whose halves were refined apart: at finer resolution (A) than this they share nothing."""
+LOPSIDED = 0.1
+"""Halves are said to be lopsided where one has less than this share of the particles."""
+
+
+def given_subset(particles: ParticleSet) -> NDArray[np.int8] | None:
+    """Return rlnRandomSubset (1 or 2), (n,); None where there is none, or where it puts everything into one half.
+
+    Raises
+    ------
+    InputError
+        If a value is none of 1, 2.
+    """
+    subset = particles.random_subset()
+    return None if subset is None or (subset == subset[0]).all() else subset
 
 
 def parted_by(particles: ParticleSet) -> str:
     """Say in words by what `half_sets` parts particles."""
     by_name = "a hash of the tube" if TUBE in particles.particles else "a hash of the image name"
-    return "rlnRandomSubset" if "rlnRandomSubset" in particles.particles else by_name
+    return SUBSET if given_subset(particles) is not None else by_name
 
 
 def half_sets(particles: ParticleSet) -> NDArray[np.int8]:
@@ -32,4 +47,35 @@ def half_sets(particles: ParticleSet) -> NDArray[np.int8]:
     if TUBE in particles.particles:
         ids = particles.particles[TUBE].tolist()
         tubes = [f"{m} {t}" for m, t in zip(micrographs or [""] * len(ids), ids, strict=True)]
-    return np.asarray(assign_halves(names, particles.random_subset(), tubes), np.int8)
+    return np.asarray(assign_halves(names, given_subset(particles), tubes), np.int8)
+
+
+def said_of_halves(particles: ParticleSet, half: NDArray[np.int8]) -> list[str]:
+    """List what the user should know of the halves before they are used: none were given, or they are lopsided."""
+    said, subset = [], particles.random_subset()
+    if SUBSET in particles.particles and given_subset(particles) is None:
+        value = 0 if subset is None else int(subset[0])
+        said.append(f"{SUBSET} is {value} for all particles: halves are made by {parted_by(particles)} instead")
+    counts = np.bincount(half, minlength=2)
+    small = int(np.argmin(counts))
+    if 0 < counts[small] < LOPSIDED * len(half):
+        said.append(
+            f"half {small + 1} holds {counts[small]} of {len(half)} particles (by {parted_by(particles)}): what is "
+            "read from halves, such as a resolution, is hardly known"
+        )
+    return said
+
+
+def refuse_empty_half(particles: ParticleSet, half: NDArray[np.int8]) -> None:
+    """Refuse particles that are all in one half, where halves are to be refined apart.
+
+    Raises
+    ------
+    InputError
+        Says by what they were parted.
+    """
+    if len(np.unique(half)) < 2:
+        raise InputError(
+            f"all {len(half)} particles are in one half, by {parted_by(particles)}: there are no two to refine apart",
+            path=particles.path, hint="--no-halves does without, and column rlnRandomSubset (1 or 2) says who is where",
+        )  # fmt: skip

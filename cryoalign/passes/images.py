@@ -25,7 +25,7 @@ from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particle_set import ParticleSet, particles_in_memory
 from cryoalign.io.stacks import StackSource, bad_images, usable
 from cryoalign.passes.bad_rows import reason_code, unusable_image
-from cryoalign.passes.halves import half_sets
+from cryoalign.passes.halves import half_sets, said_of_halves
 from cryoalign.passes.noise import GroupNoise, noise_groups
 from cryoalign.passes.sampling import Sample
 from cryoalign.passes.settings import ImageSettings, NoiseGroup
@@ -182,6 +182,8 @@ class ParticleImages:
         kind: NoiseGroup = getattr(settings, "noise_group", "optics")
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
         images.most.background()
+        for text in said_of_halves(particles, images.half) if settings.uses_halves else ():
+            warn(text)
         return images
 
     @classmethod

@@ -22,6 +22,7 @@ from cryoalign.core.search.search import SearchSettings, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.align.settings import AlignSettings
+from cryoalign.passes.halves import refuse_empty_half
 from cryoalign.passes.images import ImageGroup, ParticleImages
 from cryoalign.passes.noise import flat_noise_power, ring_power_of
 from cryoalign.runs.parameters import settings_from
@@ -66,6 +67,8 @@ def plan_align(
     """
     images = images.for_settings(settings)
     particles, ctf = images.particles, images.ctf
+    if settings.halves:
+        refuse_empty_half(particles, images.half)
     _check_reference_geometry(settings, images, references, reference_pixel_size, path)
     poses = particles.poses()
     prior = particles.psi_prior() if settings.local is not None else None
