@@ -12,7 +12,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
-import math
 import os
 import shutil
 import zlib
@@ -25,6 +24,7 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
 from cryoalign.io.file_kind import compression, read_head
 from cryoalign.io.paths import image_name
 
@@ -57,7 +57,7 @@ class MrcHeader:
     offset
         Bytes before the first pixel.
     voxel_size_angstrom
-        None where the header gives no usable one (0, NaN, negative).
+        None where the header gives no usable one (0, NaN, negative, or what no microscope has).
     space_group
         ispg: 0 for stacks, 1 for volumes, if the writer cared.
     compression
@@ -269,9 +269,9 @@ def _voxel_size(fields: np.void) -> float | None:
     cell, samples = float(fields["cella"]["x"]), int(fields["mx"])
     if samples <= 0:
         return None
-    voxel = cell / samples
+    voxel, (low, high) = cell / samples, PIXEL_SIZES_ANGSTROM
     # float32 cells give 1.3399999; six digits are more than anyone calibrates.
-    return float(f"{voxel:.6g}") if math.isfinite(voxel) and voxel > 0 else None
+    return float(f"{voxel:.6g}") if low <= voxel <= high else None
 
 
 def _byte_order(path: Path, head: bytes) -> tuple[bool, bool]:

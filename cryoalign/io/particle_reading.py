@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
+from cryoalign.io.columns import format_number, text_series
 from cryoalign.io.cs import read_cs
 from cryoalign.io.magnification import with_magnification, without_magnification
 from cryoalign.io.mrc import MrcHeader, no_image_error, read_mrc_header, volume_error
@@ -22,6 +22,7 @@ from cryoalign.io.optics import (
     build_optics,
     check_boxes,
     group_of_particles,
+    image_sizes,
     pixel_sizes_of_columns,
     pixel_sizes_of_optics,
 )  # fmt: skip
@@ -94,8 +95,9 @@ def read_particles(
     """
     if not paths:
         raise InputError("no input particles")
-    if angpix is not None and not (math.isfinite(angpix) and angpix > 0):
-        raise InputError("the pixel size must be above 0", value=angpix)
+    low, high = PIXEL_SIZES_ANGSTROM
+    if angpix is not None and not low <= angpix <= high:
+        raise InputError(f"the pixel size must be from {low:g} to {high:g} A", value=angpix)
     sets: list[ParticleSet] = []
     for path in map(Path, paths):
         left = None if limit is None else limit - sum(map(len, sets))
@@ -251,12 +253,10 @@ def _match_optics(
         if source.box is None:
             source.box = np.zeros(count, np.int32)
             if IMAGE_SIZE in source.optics:
-                boxes = whole_numbers(source.optics[IMAGE_SIZE], IMAGE_SIZE, path=source.path)
-                source.box = boxes[index].astype(np.int32)
+                source.box = image_sizes(source.optics, path=source.path)[index]
     if source.box is None:
         known = IMAGE_SIZE in source.particles
-        sizes = numbers(source.particles[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else np.zeros(count)
-        source.box = sizes.astype(np.int32)
+        source.box = image_sizes(source.particles, path=source.path) if known else np.zeros(count, np.int32)
     if source.pixel_size is None:
         source.pixel_size = pixel_sizes_of_columns(source.particles, path=source.path, rows=source.rows)
     if source.pixel_size is None:

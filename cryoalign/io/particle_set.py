@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import LARGEST_BOX
 from cryoalign.core.magnification import corrected_poses
 from cryoalign.core.poses import Poses
-from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.columns import angles, are_unknown, numbers, text_column, text_series, whole_numbers
 from cryoalign.io.paths import split_image_names
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Number = TypeVar("Number", np.float64, np.int64)
 IMAGE_NAME = "rlnImageName"
 _PIXEL_ORIGINS = ("rlnOriginX", "rlnOriginY")
 _ANGSTROM_ORIGINS = ("rlnOriginXAngst", "rlnOriginYAngst")
+BEYOND_BOX, BEYOND_HINT = "lies outside of the image", "correct the row, or the pixel size that it was written for"
 
 
 class BoxGroup(NamedTuple):
@@ -126,29 +128,53 @@ class ParticleSet:
         """Return a particle column as int64 of shape (n,), None where there is none; raises like ``numbers``."""
         return self._checked(whole_numbers, label)
 
-    def poses(self) -> Poses:
+    def angles(self, label: str) -> NDArray[np.float64] | None:
+        """Return a particle column in degrees, shape (n,); None where there is none, or all are unknown (-999).
+
+        Raises
+        ------
+        InputError
+            At the first cell that is no angle, or unknown where others are known.
+        """
+        if label not in self.particles or are_unknown(self.particles[label]):
+            return None
+        return self._checked(angles, label)
+
+    def poses(self, *, with_psi: bool = True) -> Poses:
         """Return the input poses: rlnAnglePsi, the origins in pixels, rlnIsFlip; 0 where a column is absent.
 
         Origins in A are divided by the pixel size of the particle's optics group; they win over origins in pixels.
-        Where images are corrected as they are read, these are the poses of corrected images.
+        Where images are corrected as they are read, these are the poses of corrected images. For who needs no angles,
+        they need not be known: 0 instead.
+
+        Raises
+        ------
+        InputError
+            At the first cell that is no number, no angle, or further from the centre than the box is wide.
         """
         zeros = np.zeros(len(self))
-        psi = self.numbers("rlnAnglePsi")
+        psi = self.angles("rlnAnglePsi") if with_psi else None
         shifts = []
         for angstrom, pixel in zip(_ANGSTROM_ORIGINS, _PIXEL_ORIGINS, strict=True):
-            value = self.numbers(angstrom)
+            value, label = self.numbers(angstrom), angstrom
             if value is not None:
                 value = value / self.pixel_size_angstrom
             elif (value := self.numbers(pixel)) is None:
                 value = zeros
+            else:
+                label = pixel
+            far = beyond_box(value, self.box)
+            if far is not None:
+                cell = str(self.particles[label].iloc[far])
+                raise self.located(InputError(f"{label} {BEYOND_BOX}", row=far + 1, value=cell, hint=BEYOND_HINT))
             shifts.append(value)
         stored = Poses(zeros if psi is None else psi, shifts[0], shifts[1], self._choice("rlnIsFlip", (0, 1)))
         return stored if self.magnification is None else corrected_poses(stored, self.magnification[self.optics_index])
 
     def psi_prior(self) -> NDArray[np.float64] | None:
-        """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""
-        prior = self.numbers("rlnAnglePsiPrior")
-        return self.numbers("rlnAnglePsi") if prior is None else prior
+        """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is known."""
+        prior = self.angles("rlnAnglePsiPrior")
+        return self.angles("rlnAnglePsi") if prior is None else prior
 
     def random_subset(self) -> NDArray[np.int8] | None:
         """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none, or 0 everywhere: not dealt out yet."""
@@ -245,6 +271,12 @@ class ParticleSet:
         """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
         return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)
+
+
+def beyond_box(shift_px: NDArray[np.float64], box: NDArray[np.integer]) -> int | None:
+    """Return the first row whose shift in pixels is larger than its box, None where there is none; 0 = unknown box."""
+    far = np.flatnonzero(np.abs(shift_px) > np.where(box > 0, box, LARGEST_BOX))
+    return int(far[0]) if far.size else None
 
 
 def particles_in_memory(count: int, box: int, pixel_size_angstrom: float) -> ParticleSet:

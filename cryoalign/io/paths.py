@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 
 _SHOWN = 50
+_DIGITS = 15
+"""Of an image's number, with leading zeros."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def split_image_names(names: Sequence[str], *, path: Path | None = None) -> Imag
         if not at:
             stack, number = name, 0
         else:
-            number = int(index) if index.isascii() and index.isdigit() else 0
+            number = int(index) if index.isascii() and index.isdigit() and len(index) <= _DIGITS else 0
             if number < 1:
                 raise InputError(
                     "image index is not a whole number from 1 up", path=path, row=row + 1, value=name,

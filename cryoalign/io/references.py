@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
 from cryoalign.io.mrc import no_image_error, read_mrc_header, unpacked, volume_error
 from cryoalign.io.optics import PIXEL_SIZE
 from cryoalign.io.paths import resolve_stacks, search_folders, split_image_names
@@ -120,7 +121,9 @@ def _pixel_size_of_star(star: StarFile) -> float | None:
             sizes = {float(cell) for cell in cells}
         except ValueError:
             raise InputError(f"{label} is not a number", path=star.path, value=sorted(cells)[0]) from None
-        if len(sizes) > 1 or not all(np.isfinite(size) and size > 0 for size in sizes):
-            raise InputError(f"{label} of references must be one number above 0", path=star.path, value=str(sizes))
+        low, high = PIXEL_SIZES_ANGSTROM
+        if len(sizes) > 1 or not all(low <= size <= high for size in sizes):
+            what = f"{label} of references must be one number from {low:g} to {high:g} A"
+            raise InputError(what, path=star.path, value=", ".join(f"{size:g}" for size in sorted(sizes)[:5]))
         return sizes.pop()
     return None

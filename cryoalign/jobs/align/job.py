@@ -56,7 +56,7 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
     particles = read_table(p, run)
-    tilt = particles.numbers("rlnAngleTilt")
+    tilt = particles.angles("rlnAngleTilt")
     if tilt is not None and np.any(tilt != 0):
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
     ignored = [c for c in _IGNORED_OPTICS if c in particles.optics and not _is_neutral(particles.optics[c])]

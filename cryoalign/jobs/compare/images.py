@@ -80,11 +80,13 @@ def file_of(text: str) -> Path:
 
 
 def read_image_set(
-    text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False
-) -> ImageSet:
+    text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False,
+    with_poses: bool = True,
+) -> ImageSet:  # fmt: skip
     """Read the images of FILE, or image N of it, counted from 1, where ``text`` is N@FILE.
 
     With ``apply_mag_matrix`` particles are corrected for anisotropic magnification as their optics table has it.
+    Without ``with_poses`` nobody asks for the poses of its table.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_image_set(
     if name.endswith(".star") and any("rlnReferenceImage" in block for block in read_star(path).blocks.values()):
         found = _of_references(path, number, datadir, angpix)
     elif name.endswith((".cs", ".star")):
-        found = _of_particles(path, number, datadir, angpix, apply_mag_matrix)
+        found = _of_particles(path, number, datadir, angpix, apply_mag_matrix, with_poses)
     else:
         found = _of_stack(path, number)
     for index, reason in bad_images(found.pixels):
@@ -120,7 +122,7 @@ def _split(text: str) -> tuple[int | None, Path]:
     match = re.fullmatch(r"([^@/]*)@(.+)", text)
     if match is None or Path(text).is_file():
         return None, Path(text)
-    number = int(match[1]) if re.fullmatch(r"[0-9]+", match[1]) else 0
+    number = int(match[1]) if re.fullmatch(r"[0-9]{1,15}", match[1]) else 0
     if number < 1:
         raise InputError("one image is N@FILE with N counted from 1", value=text, hint="such as 3@averages.mrcs")
     return number, Path(match[2])
@@ -158,8 +160,9 @@ def _of_references(path: Path, number: int | None, datadir: Path | None, angpix:
 
 
 def _of_particles(
-    path: Path, number: int | None, datadir: Path | None, angpix: float | None, apply_mag_matrix: bool
-) -> ImageSet:
+    path: Path, number: int | None, datadir: Path | None, angpix: float | None, apply_mag_matrix: bool,
+    with_poses: bool,
+) -> ImageSet:  # fmt: skip
     particles = read_particles([path], datadir=datadir, angpix=angpix, apply_mag_matrix=apply_mag_matrix)
     warnings = tuple(particles.warnings)
     particles = particles.take(_row(path, number, len(particles)))
@@ -172,4 +175,5 @@ def _of_particles(
         )
     pixels = StackSource(particles).read(np.arange(len(particles)))
     names, classes = list(particles.image_names()), particles.whole_numbers("rlnClassNumber")
-    return ImageSet(path, pixels, names, float(sizes[0]), warnings, ctf, particles.poses(), classes)
+    poses = particles.poses() if with_poses else None
+    return ImageSet(path, pixels, names, float(sizes[0]), warnings, ctf, poses, classes)

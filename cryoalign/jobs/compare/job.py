@@ -35,7 +35,13 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
         with run.stage("read"):
             measures = {name: measure(name) for name in p.metrics}
             a, b = (
-                read_image_set(text, datadir=p.datadir, angpix=p.angpix, apply_mag_matrix=p.apply_mag_matrix)
+                read_image_set(
+                    text,
+                    datadir=p.datadir,
+                    angpix=p.angpix,
+                    apply_mag_matrix=p.apply_mag_matrix,
+                    with_poses=p.check_poses,
+                )
                 for text in (p.a, p.b)
             )
             run.add_inputs(dict.fromkeys([file_of(p.a), file_of(p.b)]))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import UNKNOWN_ANGLE
 from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
 from cryoalign.io.magnification import stored_poses
@@ -89,9 +90,11 @@ def _input_poses(
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
     """Return psi and handedness of the input, None where it says nothing: one psi for all is no knowledge either."""
     psi = None if particles is None else particles.numbers("rlnAnglePsi")
-    if particles is None or psi is None or len(np.unique(psi)) == 1:
+    if particles is None or psi is None or len(np.unique(psi)) == 1 or (psi == UNKNOWN_ANGLE).any():
         return None, None
-    return psi, particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
+    return particles.angles(
+        "rlnAnglePsi"
+    ), particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
 
 
 def _shifts(

@@ -70,10 +70,10 @@ def plan_align(
     if settings.halves:
         refuse_empty_half(particles, images.half)
     _check_reference_geometry(settings, images, references, reference_pixel_size, path)
-    poses = particles.poses()
+    poses = particles.poses(with_psi=False)
     prior = particles.psi_prior() if settings.local is not None else None
     if settings.local is not None and prior is None:
-        raise InputError("--local needs rlnAnglePsiPrior or rlnAnglePsi in the particles", path=particles.path)
+        raise InputError("--local needs rlnAnglePsiPrior or rlnAnglePsi, known ones", path=particles.path)
     share = _noise_share(references, images.mask_diameter_angstrom / reference_pixel_size)
     if share > NOISY_REFERENCE and settings.lowpass is None:
         warn(

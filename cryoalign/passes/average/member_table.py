@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
-from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.columns import angles, numbers, text_column, text_series, whole_numbers
 from cryoalign.io.magnification import corrected_poses
+from cryoalign.io.particle_set import BEYOND_BOX, BEYOND_HINT, beyond_box
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import StarFile, read_star, write_star
@@ -90,7 +91,7 @@ def read_member_table(path: Path, particles: ParticleSet, needed: list[str]) -> 
     table = _open(path, [IMAGE, "rlnAnglePsi", *needed])
     particle = _rows_of_names(table, particles)
     pixel = particles.pixel_size_angstrom[particle]
-    stored = _poses(table, pixel)
+    stored = _poses(table, pixel, particles.box[particle])
     read = corrected_poses(particles, stored, particle)
     return replace(table, poses=read, stored_poses=stored, pixel_size_angstrom=pixel), particle
 
@@ -152,16 +153,19 @@ def _short(name: str) -> tuple[int, str]:
     return (int(index) - 1 if index.isascii() and index.isdigit() else -1, Path(stack).name)
 
 
-def _poses(members: MemberTable, pixel: NDArray[np.float64]) -> Poses:
-    psi = members.column("rlnAnglePsi", numbers)
+def _poses(members: MemberTable, pixel: NDArray[np.float64], box: NDArray[np.integer]) -> Poses:
+    psi = members.column("rlnAnglePsi", angles)
     assert psi is not None
     shifts = []
     for axis in "XY":
-        shift = members.column(f"rlnOrigin{axis}Angst", numbers)
+        label = f"rlnOrigin{axis}Angst"
+        shift = members.column(label, numbers)
         if shift is not None:
             shift = shift / pixel
-        elif (shift := members.column(f"rlnOrigin{axis}", numbers)) is None:
+        elif (shift := members.column(label := f"rlnOrigin{axis}", numbers)) is None:
             shift = np.zeros(len(pixel))
+        if (far := beyond_box(shift, box)) is not None:
+            raise members.error(f"{label} {BEYOND_BOX}", far, members.table[label].iloc[far], BEYOND_HINT)
         shifts.append(shift)
     flip = members.column("rlnIsFlip", whole_numbers)
     if flip is not None and not np.isin(flip, (0, 1)).all():
