@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.limits import CTF_LIMITS, SMALLEST_DEFOCUS_ANGSTROM
+from cryoalign.core.limits import CTF_LIMITS
 from cryoalign.core.wrappers import KERNEL
 
 _FLAGS = ("phase_flipped", "premultiplied")
@@ -135,18 +135,12 @@ def out_of_limits(name: str, values: NDArray[np.floating]) -> tuple[int, str, st
         Its 0-based row, what is wrong, and what may have been meant; None where all are usable.
     """
     low, high, unit, hint = CTF_LIMITS[name]
-    bad = ~((values >= low) & (values <= high))  # NaN too
-    if name.startswith("defocus_") and unit == "A":
-        bad |= (values != 0) & (np.abs(values) < SMALLEST_DEFOCUS_ANGSTROM)
-    if not bad.any():
+    bad = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN too
+    if not bad.size:
         return None
-    row = int(np.flatnonzero(bad)[0])
+    row = int(bad[0])
     what = f"is not from {low:g} to {high:g}{' ' if unit else ''}{unit}"
-    if not np.isfinite(values[row]):
-        what = "is not a finite number"
-    elif abs(values[row]) < SMALLEST_DEFOCUS_ANGSTROM and unit == "A":
-        what = "is too near to focus for a number of A"
-    return row, what, hint
+    return row, what if np.isfinite(values[row]) else "is not a finite number", hint
 
 
 def wavelength_angstrom(voltage_kv: ArrayLike) -> NDArray[np.float64]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 PIXEL_SIZES_ANGSTROM = (0.01, 1000.0)
 """Smallest and largest pixel size."""
+SAME_GEOMETRY = 1e-4
+"""Pixel sizes that agree to this share are one: nothing is resampled between them."""
+SAME_PIXEL = 1e-3
+"""To this share a header may round the pixel size of a table: beyond it images are of another scale."""
 LARGEST_BOX = 1 << 16
 """Pixels of a side."""
 LARGEST_ANGLE_DEG = 3600.0

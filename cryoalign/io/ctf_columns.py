@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.limits import LARGEST_CTF
+from cryoalign.core.limits import CTF_LIMITS, LARGEST_CTF, SMALLEST_DEFOCUS_ANGSTROM
 from cryoalign.io.optics import GROUP
 from cryoalign.io.particle_set import ParticleSet
 
@@ -65,9 +65,20 @@ def read_ctf(particles: ParticleSet) -> CtfParameters | None:
         if (wrong := out_of_limits(name, column)) is not None:
             row, what, hint = wrong
             raise _of_row(particles, _LABELS[name], row, column, what, f"{hint}; {_LEAVE_OUT}")
+    _refuse_micrometres(particles, values)
     _refuse_growing(particles, values["scale"], values["bfactor_angstrom2"])
     flags = {name: particles.numbers_of_group(label) for name, label in _FLAGS.items()}
     return CtfParameters(**values, **{name: value != 0 for name, value in flags.items() if value is not None})
+
+
+def _refuse_micrometres(particles: ParticleSet, values: dict[str, NDArray[np.float64]]) -> None:
+    """Refuse a defocus that is not 0 and yet nearer to focus than anyone can set it."""
+    for name in ("defocus_u_angstrom", "defocus_v_angstrom"):
+        near = np.flatnonzero((values[name] != 0) & (np.abs(values[name]) < SMALLEST_DEFOCUS_ANGSTROM))
+        if len(near):
+            hint = f"is it in um? {CTF_LIMITS[name][3]}; {_LEAVE_OUT}"
+            what = f"is nearer to focus than {SMALLEST_DEFOCUS_ANGSTROM:g} A"
+            raise _of_row(particles, _LABELS[name], int(near[0]), values[name], what, hint)
 
 
 def _refuse_growing(particles: ParticleSet, scale: NDArray[np.float64], bfactor: NDArray[np.float64]) -> None:

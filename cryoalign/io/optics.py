@@ -73,7 +73,9 @@ def pixel_sizes_of_columns(particles: pd.DataFrame, *, path: Path | None, rows: 
     )
     # Six decimals, as they are written: magnifications are rounded numbers themselves.
     label = "the pixel size of rlnDetectorPixelSize and rlnMagnification"
-    return _pixel_sizes(np.round(1e4 * detector / magnification, 6), label, path, rows)
+    with np.errstate(over="ignore"):  # the result is looked at
+        sizes = np.round(1e4 * detector / magnification, 6)
+    return _pixel_sizes(sizes, label, path, rows)
 
 
 def pixel_sizes_of_optics(optics: pd.DataFrame, *, path: Path | None) -> NDArray | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM, SAME_GEOMETRY
 from cryoalign.io.columns import format_number, text_series
 from cryoalign.io.cs import read_cs
 from cryoalign.io.magnification import with_magnification, without_magnification
@@ -296,7 +296,7 @@ def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
     old = particles.pixel_size_angstrom
     if np.allclose(old, angpix, rtol=1e-6, atol=0):
         return particles
-    if len(set(old.tolist())) > 1:
+    if old.max() > old.min() * (1 + SAME_GEOMETRY):
         raise InputError("--angpix would make several pixel sizes one", path=particles.path, value=angpix)
     labels = [name for name in particles.particles if name.startswith("rlnOrigin") and name.endswith("Angst")]
     scaled = {name: particles.needed(name) * (angpix / old) for name in labels}

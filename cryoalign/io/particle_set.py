@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.limits import LARGEST_BOX
+from cryoalign.core.limits import LARGEST_BOX, SAME_GEOMETRY
 from cryoalign.core.magnification import corrected_poses
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import angles, are_unknown, numbers, text_column, text_series, whole_numbers
@@ -240,8 +240,11 @@ class ParticleSet:
         return replace(self, particles=table, warnings=list(self.warnings), **changed)
 
     def groups_by_box(self) -> list[BoxGroup]:
-        """Return the rows of each combination of box and pixel size, in order of first appearance."""
-        key = pd.DataFrame({"box": self.box, "pixel": self.pixel_size_angstrom})
+        """Return the rows of each combination of box and pixel size, in order of first appearance.
+
+        Pixel sizes that agree to 1e-4, as calibrations of grids of one microscope do, are one: what most rows have.
+        """
+        key = pd.DataFrame({"box": self.box, "pixel": _as_one(self.pixel_size_angstrom)})
         groups = key.groupby(["box", "pixel"], sort=False).indices
         found = [BoxGroup(int(b), float(p), np.sort(rows).astype(np.int64)) for (b, p), rows in groups.items()]
         return sorted(found, key=lambda group: group.rows[0])
@@ -271,6 +274,17 @@ class ParticleSet:
         """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
         return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)
+
+
+def _as_one(pixel_size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give pixel sizes that agree to a share of 1e-4 the value that most of them have."""
+    sizes, which, counts = np.unique(pixel_size, return_inverse=True, return_counts=True)
+    start = 0
+    for end in range(1, len(sizes) + 1):
+        if end == len(sizes) or sizes[end] > sizes[start] * (1 + SAME_GEOMETRY):
+            sizes[start:end] = sizes[start + int(np.argmax(counts[start:end]))]
+            start = end
+    return np.asarray(sizes[which.reshape(-1)])
 
 
 def beyond_box(shift_px: NDArray[np.float64], box: NDArray[np.integer]) -> int | None:

@@ -117,12 +117,12 @@ def test_group_numbers_without_an_optics_table_are_kept(here, mrc_file, star_fil
 def test_angstrom_origins_win_and_pixel_origins_beside_optics(here, mrc_file, star_file, images, optics):
     mrc_file(here / "a.mrcs", images)
     both = ["rlnImageName", "rlnOriginX", "rlnOriginY", "rlnOriginXAngst", "rlnOriginYAngst"]
-    star_file(here / "both.star", both, [["1@a.mrcs", 9, 9, 4, 6]], optics=optics)
+    star_file(here / "both.star", both, [["1@a.mrcs", 7, 7, 4, 6]], optics=optics)
     poses = read_particles(["both.star"]).poses()
     assert (poses.dx[0], poses.dy[0]) == (2.0, 3.0)
-    star_file(here / "pixel.star", both[:3], [["1@a.mrcs", 9, -8]], optics=optics)
+    star_file(here / "pixel.star", both[:3], [["1@a.mrcs", 7, -8]], optics=optics)
     poses = read_particles(["pixel.star"]).poses()
-    assert (poses.dx[0], poses.dy[0]) == (9.0, -8.0)
+    assert (poses.dx[0], poses.dy[0]) == (7.0, -8.0)
 
 
 def test_new_origins_replace_both_kinds(here, mrc_file, star_file, images, optics):
@@ -276,7 +276,7 @@ def test_given_pixel_size_wins_and_keeps_offsets_in_pixels(project):
     assert particles.optics["rlnImagePixelSize"].tolist() == ["4.000000"]
     assert any("4 A as given, instead of 2 A" in warning for warning in particles.warnings)
     assert read_particles(["particles.star"], angpix=2.0).warnings == []
-    with pytest.raises(InputError, match="must be above 0"):
+    with pytest.raises(InputError, match="must be from 0.01 to 1000 A"):
         read_particles(["particles.star"], angpix=0.0)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.alignment.strategy import PreparedImages, StartSettings
+from cryoalign.core.filters import same_geometry
+from cryoalign.core.limits import SAME_PIXEL
 from cryoalign.io.references import read_references
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.passes.images import ParticleImages
@@ -36,17 +38,20 @@ class ParticlesToStart:
 
     def given(self) -> tuple[NDArray[np.float32], float]:
         """Read the references and settle their pixel size; headers round, so the optics table decides if they agree."""
-        p, group = self._p, self._images.groups[0]
+        p, groups = self._p, self._images.groups
         assert p.reference is not None
         with self._run.stage("read"):
             references, pixel = read_references(
-                p.reference, datadir=p.datadir, default_angpix=group.pixel_size_angstrom
+                p.reference, datadir=p.datadir, default_angpix=groups[0].pixel_size_angstrom
             )
-        same_box = references.shape[-1] == group.box
-        if same_box and (p.angpix is not None or abs(pixel / group.pixel_size_angstrom - 1) < 0.02):
-            pixel = group.pixel_size_angstrom
-        words = "reference" if len(references) == 1 else "references"
-        self.say(f"read {len(references)} {words} of {references.shape[-1]} px, {pixel:g} A")
+        box, words = references.shape[-1], "reference" if len(references) == 1 else "references"
+        of_box = [group.pixel_size_angstrom for group in groups if group.box == box]
+        nearest = min(of_box, key=lambda size: abs(size / pixel - 1), default=pixel)
+        if abs(nearest / pixel - 1) < SAME_PIXEL or (p.angpix is not None and of_box):
+            pixel = nearest
+        self.say(f"read {len(references)} {words} of {box} px, {pixel:g} A")
+        if p.resize_reference and not any(same_geometry(box, pixel, g.box, g.pixel_size_angstrom) for g in groups):
+            self.say(f"the {words} are resampled to {groups[0].box} px at {groups[0].pixel_size_angstrom:g} A")
         return references, pixel
 
     def prepared(self) -> PreparedImages:

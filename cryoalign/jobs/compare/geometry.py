@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry
+from cryoalign.core.limits import SAME_PIXEL
 from cryoalign.core.masks import background_region
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.metrics.measure import SearchLimits
-
-SAME_PIXEL = 0.02
-"""Pixel sizes that differ by less are taken for the same."""
 
 
 @dataclass(frozen=True, eq=False)

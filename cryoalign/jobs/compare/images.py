@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.ctf_sums import apply_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import SAME_GEOMETRY
 from cryoalign.core.poses import Poses
 from cryoalign.io.ctf_columns import read_ctf
 from cryoalign.io.mrc import read_mrc_header, unpacked, volume_error
@@ -168,7 +169,7 @@ def _of_particles(
     particles = particles.take(_row(path, number, len(particles)))
     ctf = read_ctf(particles)  # averages and projections have none, which is nothing to warn of
     sizes = np.unique(particles.pixel_size_angstrom)
-    if len(sizes) > 1:
+    if sizes[-1] > sizes[0] * (1 + SAME_GEOMETRY):
         listed = ", ".join(f"{size:g}" for size in sizes)
         raise InputError(
             "images of several pixel sizes", path=path, value=listed, hint="compare them one after another"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.core.limits import UNKNOWN_ANGLE
+from cryoalign.core.limits import SAME_GEOMETRY, UNKNOWN_ANGLE
 from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
 from cryoalign.io.magnification import stored_poses
@@ -92,9 +92,8 @@ def _input_poses(
     psi = None if particles is None else particles.numbers("rlnAnglePsi")
     if particles is None or psi is None or len(np.unique(psi)) == 1 or (psi == UNKNOWN_ANGLE).any():
         return None, None
-    return particles.angles(
-        "rlnAnglePsi"
-    ), particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
+    hands = particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
+    return particles.angles("rlnAnglePsi"), hands
 
 
 def _shifts(
@@ -106,7 +105,7 @@ def _shifts(
     pixel = table.pixel_size_angstrom
     if pixel is None and particles is not None:
         sizes = np.unique(particles.pixel_size_angstrom)
-        if len(sizes) > 1:
+        if sizes[-1] > sizes[0] * (1 + SAME_GEOMETRY):
             raise InputError(
                 "shifts in pixels, and particles of several pixel sizes", path=table.path,
                 hint="give graph.npz or graph.star, which say what a pixel is",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cryoalign.alignment.to_references import Aligner, ReferenceAligner, mask_references
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry
+from cryoalign.core.limits import SAME_PIXEL
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.search.pose_errors import reference_noise_power
 from cryoalign.core.search.search import SearchSettings, plan_search
@@ -73,7 +74,8 @@ def plan_align(
     poses = particles.poses(with_psi=False)
     prior = particles.psi_prior() if settings.local is not None else None
     if settings.local is not None and prior is None:
-        raise InputError("--local needs rlnAnglePsiPrior or rlnAnglePsi, known ones", path=particles.path)
+        what = "--local needs rlnAnglePsiPrior or rlnAnglePsi in the particles"
+        raise InputError(what, path=particles.path, hint="-999 stands for an angle that is not known")
     share = _noise_share(references, images.mask_diameter_angstrom / reference_pixel_size)
     if share > NOISY_REFERENCE and settings.lowpass is None:
         warn(
@@ -221,12 +223,12 @@ def _check_reference_geometry(
     box = references.shape[-1]
     if settings.resize_reference:
         return
-    if not any(g.box == box and abs(g.pixel_size_angstrom / pixel_size - 1) < 0.02 for g in images.groups):
+    if not any(g.box == box and abs(g.pixel_size_angstrom / pixel_size - 1) < SAME_PIXEL for g in images.groups):
         found = " and ".join(sorted({f"{g.box} px at {g.pixel_size_angstrom:g} A" for g in images.groups}))
         raise InputError(
             f"the references have a box of {box} px at {pixel_size:g} A, the particles {found}",
             path=path,
-            hint="--resize-reference brings the references to the particles",
+            hint="--resize-reference resamples the references for the particles",
         )
 
 
