@@ -31,6 +31,7 @@ from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.paths import (
     ImageNames,
     image_name,
+    is_found_here,
     name_from_here,
     resolve_stacks,
     search_folders,
@@ -223,8 +224,7 @@ def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path
     """Rewrite the names of stacks that were not found from the current folder, where RELION will look for them."""
     renamed = {}
     for i, (name, stack) in enumerate(zip(names.stacks, stacks, strict=True)):
-        found_here = Path(name).is_file() or stack == Path(name.rpartition(":")[0])
-        if source.dialect != "stack" and not found_here:
+        if source.dialect != "stack" and not is_found_here(name, stack):
             renamed[i] = name_from_here(stack)
     if not renamed:
         return

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
@@ -18,11 +19,13 @@ from cryoalign.io.star import StarFile, read_star
 
 REFERENCE = "rlnReferenceImage"
 _NAMES = (REFERENCE, "rlnImageName")
+DISTRIBUTION = "rlnClassDistribution"
 
 
 def read_references(
-    path: Path | str, *, datadir: Path | None = None, angpix: float | None = None, default_angpix: float | None = None
-) -> tuple[NDArray[np.float32], float]:
+    path: Path | str, *, datadir: Path | None = None, angpix: float | None = None, default_angpix: float | None = None,
+    blank: bool = False,
+) -> tuple[NDArray[np.float32], float]:  # fmt: skip
     """Read reference images.
 
     Parameters
@@ -36,6 +39,9 @@ def read_references(
         Pixel size in A; wins over everything the files say.
     default_angpix
         Pixel size in A where the files say nothing (a voxel size of 0, NaN or 1.0 says nothing).
+    blank
+        Let images that show nothing (constant ones, and any of a class without members) stand: they are returned as
+        zeros.
 
     Returns
     -------
@@ -55,8 +61,11 @@ def read_references(
     else:
         star, names, pixel = None, [f"{path}"], None
     images, voxel = _load(path, names, datadir, listed=star is not None)
+    empty = _without_members(star)
     for index, reason in bad_images(images):
-        raise InputError(f"reference is unusable: {reason}", path=path, row=index + 1)
+        if not blank or not (reason.startswith("constant") or index in empty):
+            raise InputError(f"reference is unusable: {reason}", path=path, row=index + 1)
+        images[index] = 0.0
     for size in (angpix, pixel, None if voxel == 1.0 else voxel, default_angpix):
         if size is not None:
             return images, float(size)
@@ -91,6 +100,15 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
         ]
     voxels = {header.voxel_size_angstrom for header in headers}
     return np.stack(images), next(iter(voxels)) if len(voxels) == 1 else None
+
+
+def _without_members(star: StarFile | None) -> set[int]:
+    """Return the rows of a list of references whose class is said to have no members."""
+    block = None if star is None else star.block_with(REFERENCE)
+    if star is None or block is None or DISTRIBUTION not in star.blocks[block]:
+        return set()
+    share = pd.to_numeric(star.table(block)[DISTRIBUTION], errors="coerce").to_numpy()
+    return set(np.flatnonzero(share == 0).tolist())
 
 
 def _listed(star: StarFile) -> list[str]:

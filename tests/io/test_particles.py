@@ -276,7 +276,7 @@ def test_given_pixel_size_wins_and_keeps_offsets_in_pixels(project):
     assert particles.optics["rlnImagePixelSize"].tolist() == ["4.000000"]
     assert any("4 A as given, instead of 2 A" in warning for warning in particles.warnings)
     assert read_particles(["particles.star"], angpix=2.0).warnings == []
-    with pytest.raises(InputError, match="must be from 0.01 to 1000 A"):
+    with pytest.raises(InputError, match=r"must be from 0\.01 to 1000 A"):
         read_particles(["particles.star"], angpix=0.0)
 
 
@@ -345,3 +345,24 @@ def test_same_bytes_each_time(project):
     write_particles("a.star", particles)
     write_particles("b.star", particles)
     assert Path("a.star").read_bytes() == Path("b.star").read_bytes()
+
+
+def test_a_copy_in_the_data_folder_is_read_and_written(here, mrc_file, star_file, images, optics):
+    (here / "copy").mkdir()
+    mrc_file(here / "a.mrcs", images)
+    mrc_file(here / "copy" / "a.mrcs", images + 100)
+    star_file(here / "p.star", ["rlnImageName", "x"], [["2@a.mrcs", 0]], optics=optics)
+    particles = read_particles(["p.star"], datadir=Path("copy"))
+    assert particles.image_names() == ["2@copy/a.mrcs"]
+    assert particles.warnings[-1] == "p.star: a.mrcs found at, and written as, copy/a.mrcs"
+    np.testing.assert_array_equal(StackSource(particles).read(np.array([0]))[0], images[1] + 100)
+    assert read_particles(["p.star"], datadir=here).image_names() == ["2@a.mrcs"]
+
+
+def test_a_project_that_was_moved(here, mrc_file, star_file, images, optics):
+    (here / "Extract" / "job3").mkdir(parents=True)
+    mrc_file(here / "Extract" / "job3" / "a.mrcs", images)
+    star_file(here / "p.star", ["rlnImageName", "x"], [["2@/data/lab/Extract/job3/a.mrcs", 0]], optics=optics)
+    assert read_particles(["p.star"], datadir=here).image_names() == ["2@Extract/job3/a.mrcs"]
+    with pytest.raises(InputError, match=r"1 stack not found: .*; --datadir \. would find Extract/job3/a\.mrcs"):
+        read_particles(["p.star"])

@@ -36,10 +36,14 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
         particles = _read(p, run)
         images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         strategy = p.way(halves=bool(p.halves))
-        start = strategy.start(ParticlesToStart(p, images, run))
+        source = ParticlesToStart(p, images, run)
+        start = strategy.start(source)
         with run.stage("plan"):
             say_if_kernels_must_compile(run.log, refine_tile)
-            plan = plan_align(p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference)
+            plan = plan_align(
+                p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference,
+                class_numbers=source.class_numbers,
+            )  # fmt: skip
             _log_plan(plan, run)
             inverted = strategy.needs_reference and inverted_contrast(plan)
             if inverted and not p.any_contrast:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.limits import SAME_GEOMETRY, UNKNOWN_ANGLE
 from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
+from cryoalign.io.image_index import ImageIndex
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.sync.edges import EdgeCounts, edges_of
@@ -77,6 +79,10 @@ def _anchors(p: SyncParameters, table: EdgeTable) -> dict[int, float]:
     for text in p.anchor:
         node, angle = parse_anchor(text)
         row = row_of.get(node, named.get(node))
+        if row is None and table.name is not None and "@" in node:
+            with suppress(InputError):  # a word that is no image's name
+                found = int(ImageIndex(table.name.tolist()).rows_of([node])[0])
+                row = found if found >= 0 else None
         if row is None:
             raise InputError("--anchor names a node that the graph does not have", path=table.path, value=node)
         if rows.get(row, angle) != angle:

@@ -43,6 +43,7 @@ def plan_align(
     warn: Callable[[str], None],
     origin: NDArray[np.float64] | None = None,
     path: Path | None = None,
+    class_numbers: NDArray[np.int64] | None = None,
 ) -> AlignPlan:
     """Decide everything.
 
@@ -60,6 +61,8 @@ def plan_align(
         Round which shifts are searched, in pixels, (n, 2); None = the input origins.
     path
         Of the references, for messages.
+    class_numbers
+        Of the references, (m,), ascending; None = 1, 2, 3 and so on.
 
     Raises
     ------
@@ -117,6 +120,7 @@ def plan_align(
         origin=np.stack([poses.dx, poses.dy], axis=1) if origin is None else origin, psi_prior=prior,
         references=references, reference_pixel_size=reference_pixel_size,
         order=np.argsort(images.half, kind="stable") if settings.halves else np.arange(len(images)),
+        class_numbers=np.arange(len(references)) + 1 if class_numbers is None else class_numbers,
     )  # fmt: skip
     if settings.measured:
         from cryoalign.passes.align.measured import warn_of_noise, with_measure

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import angles, numbers, text_column, text_series, whole_numbers
+from cryoalign.io.image_index import TWICE, ImageIndex
 from cryoalign.io.magnification import corrected_poses
 from cryoalign.io.particle_set import BEYOND_BOX, BEYOND_HINT, beyond_box
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import StarFile, read_star, write_star
 from cryoalign.io.star_check import scan_star
 
@@ -112,45 +112,21 @@ def _open(path: Path, needed: list[str]) -> MemberTable:
 
 
 def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.int64]:
-    """Return the particle row of each membership: by the whole name, else by frame and file name."""
+    """Return the particle row of each membership."""
     names = members.table[IMAGE].tolist()
-    rows: dict[str, int] = {}
-    twice: set[str] = set()
-    for row, name in enumerate(particles.image_names()):
-        if rows.setdefault(name, row) != row:
-            twice.add(name)
-    short: dict[tuple[int, str], int] | None = None
-    found = np.empty(len(names), np.int64)
-    for at, name in enumerate(names):
-        particle = rows.get(name)
-        if particle is None:
-            short = _short_names(particles) if short is None else short
-            particle = short.get(_short(name), -1) if "@" in name else -1
-            if particle < 0:
-                raise members.error(
-                    f"this image is not among the particles of {particles.path or 'the input'}", at, name,
-                    hint="give the particles from which the members were chosen",
-                )  # fmt: skip
-        elif name in twice:
-            raise members.error("this image is among the particles more than once", at, name)
-        found[at] = particle
-    return found
-
-
-def _short_names(particles: ParticleSet) -> dict[tuple[int, str], int]:
-    """Index particles by frame and file name; -1 where two particles share both."""
-    split = split_image_names(particles.image_names(), path=particles.path)
-    stems = [Path(stack).name for stack in split.stacks]
-    index: dict[tuple[int, str], int] = {}
-    for row, (frame, stack) in enumerate(zip(split.frame.tolist(), split.stack_index.tolist(), strict=True)):
-        key = (max(frame, 0), stems[stack])
-        index[key] = -1 if key in index else row
-    return index
-
-
-def _short(name: str) -> tuple[int, str]:
-    index, _, stack = name.partition("@")
-    return (int(index) - 1 if index.isascii() and index.isdigit() else -1, Path(stack).name)
+    index = ImageIndex(particles.image_names())
+    try:
+        rows = index.rows_of(names)
+    except InputError as error:
+        raise members.error(error.what, (error.row or 1) - 1, error.value, error.hint) from None
+    for at in np.flatnonzero(rows < 0)[:1].tolist():
+        if rows[at] == TWICE:
+            raise members.error("this image is among the particles more than once", at, names[at])
+        raise members.error(
+            f"this image is not among the particles of {particles.path or 'the input'}", at, names[at],
+            hint="give the particles from which the members were chosen",
+        )  # fmt: skip
+    return rows
 
 
 def _poses(members: MemberTable, pixel: NDArray[np.float64], box: NDArray[np.integer]) -> Poses:
