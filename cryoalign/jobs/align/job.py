@@ -47,7 +47,8 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
             _log_plan(plan, run)
             inverted = strategy.needs_reference and inverted_contrast(plan)
             if inverted and not p.any_contrast:
-                run.warn("the particles look like the references with inverted contrast: try --invert")
+                advice = "leave --invert out" if p.invert else "try --invert"
+                run.warn(f"the particles look like the references with inverted contrast: {advice}")
             elif inverted:
                 run.log.info("the particles look like the references with inverted contrast")
         ranges = plan_parts(len(particles), rows_of_part(p.block_size, len(start.references)))
@@ -117,7 +118,8 @@ def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, start: Start)
     elif verdict is None and start.signal is False:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
-        cause = "another contrast" if p.any_contrast else "contrast inverted (--invert)"
+        advice = "leave --invert out" if p.invert else "--invert"
+        cause = "another contrast" if p.any_contrast else f"contrast inverted ({advice})"
         run.warn(
             f"the particles hold the references' fine detail with the wrong sign: {cause}, a CTF that is not "
             "corrected or was corrected before, or references of another view"
