@@ -146,7 +146,7 @@ def finish_in_chunks(
         products.cross[here], products.first[here], products.second[here] = found.cross, found.first, found.second
         ring_power[here] = ring_sums(conjugate_weight(box) * power.sum(axis=1), box) / ring_counts(box)
     both = np.asarray((counts > 0).all(axis=1))
-    per_image = ssnr_per_image(products, ring_power, both, frame.samples)
+    per_image = ssnr_per_image(products, ring_power, both, frame.samples, counts)
     averages = np.zeros((m, box, box), np.float32)
     for here, total, power in _some_classes(read, m, classes_at_once, box):
         some = counts[here].any(axis=1)

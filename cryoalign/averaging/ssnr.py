@@ -21,7 +21,11 @@ UNKNOWN = 1.0
 
 
 def ssnr_per_image(
-    products: RingProducts, ring_power: NDArray[np.float64], both: NDArray[np.bool_], samples: NDArray[np.float64]
+    products: RingProducts,
+    ring_power: NDArray[np.float64],
+    both: NDArray[np.bool_],
+    samples: NDArray[np.float64],
+    counts: NDArray[np.integer] | None = None,
 ) -> NDArray[np.float64]:
     """Estimate the signal-to-noise ratio (power) of one image where its C^2 is 1.
 
@@ -35,6 +39,8 @@ def ssnr_per_image(
         Classes that have two halves, (m,).
     samples
         Independent samples of each ring inside the mask, (L // 2 + 1,).
+    counts
+        Members of either half, (m, 2), where the halves may differ; None = they are equal.
 
     Returns
     -------
@@ -49,9 +55,12 @@ def ssnr_per_image(
     power = np.maximum(ring_power, 1e-12)
     cross = pool_rings(products.cross)[both] / pooled
     mean = 0.5 * (pool_rings(products.first) + pool_rings(products.second))[both] / pooled
-    # Noise power of one image: a half average has that over half of sum C^2.
+    # Noise power of one image: a half average has that over its share of sum C^2, half of it where halves are equal.
     weight = power[both]
     noise = np.maximum(mean - cross, 0.0) * 0.5 * weight
+    if counts is not None:
+        of_half = np.asarray(counts, np.float64)[both]
+        noise *= (4.0 * of_half.prod(axis=1) / of_half.sum(axis=1) ** 2)[:, None]
     all_noise = np.maximum((weight * noise).sum(axis=0) / weight.sum(axis=0), 1e-30)
     all_signal = np.maximum((weight * cross).sum(axis=0) / weight.sum(axis=0), 0.0)
     # A class of one half only has the noise and the signal of all.

@@ -140,6 +140,8 @@ def mutual_graph(lists: NeighbourLists) -> csr_array:
 def _usable(lists: NeighbourLists, min_class_size: int) -> NDArray[np.bool_]:
     enough = (lists.index >= 0).sum(axis=1) >= max(min_class_size, 1)
     if not enough.any():
+        if min_class_size <= 1:
+            raise InputError("no particle has a neighbour", hint="give more particles")
         raise InputError(
             "no view has as many neighbours as asked for", value=min_class_size,
             hint="a smaller --min-class-size, or more particles",

@@ -27,7 +27,7 @@ class Size(click.ParamType):
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(value), re.IGNORECASE)
+        match = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([KMGT]?)(?:i?B)?\s*", str(value), re.IGNORECASE)
         if match is None:
             self.fail(f"{value!r} is not a size such as 800M or 4G", param, ctx)
         return int(float(match[1]) * _UNITS[match[2].upper()])
@@ -42,7 +42,7 @@ class PartOf(click.ParamType):
         """Return (k, n)."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)/(\d+)", str(value))
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(value))
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             self.fail(f"{value!r} is not K/N with 1 <= K <= N", param, ctx)
         return int(match[1]), int(match[2])

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.kernels import kernel
+from cryoalign.core.limits import CTF_LIMITS
 
 _FLAGS = ("phase_flipped", "premultiplied")
 
@@ -53,8 +54,8 @@ class CtfParameters:
     Raises
     ------
     InputError
-        For a value that is not finite, a voltage that is not positive, or an amplitude contrast outside [0, 1];
-        the row counts from 1.
+        For a value that is not finite, or that no microscope has (:data:`cryoalign.core.limits.CTF_LIMITS`); the row
+        counts from 1.
     """
 
     voltage_kv: NDArray[np.float64]
@@ -102,10 +103,10 @@ class CtfParameters:
         for name, value in given.items():
             array = np.asarray(value, dtype=bool if name in _FLAGS else np.float64)
             object.__setattr__(self, name, np.broadcast_to(array, length).copy())
-            _refuse(~np.isfinite(getattr(self, name)), f"{name} is not a finite number", getattr(self, name))
-        _refuse(self.voltage_kv <= 0, "the voltage is not positive", self.voltage_kv)
-        outside = (self.amplitude_contrast < 0) | (self.amplitude_contrast > 1)
-        _refuse(outside, "the amplitude contrast is not between 0 and 1", self.amplitude_contrast)
+            values = getattr(self, name)
+            if name in CTF_LIMITS and (wrong := out_of_limits(name, values)) is not None:
+                bad, what, hint = wrong
+                raise InputError(f"{name} {what}", row=bad + 1, value=values[bad].item(), hint=hint)
 
     def __len__(self) -> int:
         """Count the images."""
@@ -117,10 +118,28 @@ class CtfParameters:
         return CtfParameters(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def _refuse(bad: NDArray[np.bool_], what: str, values: NDArray) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(what, row=row + 1, value=values[row].item())
+def out_of_limits(name: str, values: NDArray[np.floating]) -> tuple[int, str, str] | None:
+    """Find the first value of a CTF parameter that cannot be meant.
+
+    Parameters
+    ----------
+    name
+        Of the parameter, as `CtfParameters` has it.
+    values
+        Shape (n,).
+
+    Returns
+    -------
+    tuple
+        Its 0-based row, what is wrong, and what may have been meant; None where all are usable.
+    """
+    low, high, unit, hint = CTF_LIMITS[name]
+    bad = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN too
+    if not bad.size:
+        return None
+    row = int(bad[0])
+    what = f"is not from {low:g} to {high:g}{' ' if unit else ''}{unit}"
+    return row, what if np.isfinite(values[row]) else "is not a finite number", hint
 
 
 def wavelength_angstrom(voltage_kv: ArrayLike) -> NDArray[np.float64]:

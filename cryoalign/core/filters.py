@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.kernels import kernel
+from cryoalign.core.limits import SAME_GEOMETRY
+from cryoalign.core.magnify import magnified
 
 EDGE_RINGS = 3.0
 """Width of either edge of a band-pass."""
@@ -182,7 +184,7 @@ def match_geometry(
     """Bring images to another box and pixel size (A), keeping the content at the centre pixel.
 
     The field of view is cropped or padded with the border's mean to the nearest whole pixel, then resampled in
-    Fourier space.
+    Fourier space; what the whole pixel left of the scale is made up by magnifying about the centre.
     """
     source = images.shape[-1]
     if same_geometry(source, pixel_size_from, box, pixel_size_to):
@@ -191,8 +193,9 @@ def match_geometry(
     if wanted < 4:
         raise InputError("the images are too coarse for this box", value=f"{pixel_size_from:g} A/px")
     border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1).mean(axis=1)
-    framed = reframe(images, wanted, border)
-    return fourier_resize(framed, box)
+    resized = fourier_resize(reframe(images, wanted, border), box)
+    scale = wanted * pixel_size_from / (box * pixel_size_to)
+    return resized if abs(scale - 1) < SAME_GEOMETRY else magnified(resized, scale)
 
 
 def reframe(images: NDArray[np.float32], box: int, border: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -209,7 +212,7 @@ def reframe(images: NDArray[np.float32], box: int, border: NDArray[np.floating])
 
 def same_geometry(box_from: int, pixel_size_from: float, box: int, pixel_size_to: float) -> bool:
     """Tell whether boxes are equal and pixel sizes agree to 1e-4."""
-    return box_from == box and abs(pixel_size_from / pixel_size_to - 1) < 1e-4
+    return box_from == box and abs(pixel_size_from / pixel_size_to - 1) < SAME_GEOMETRY
 
 
 @kernel(nogil=True)

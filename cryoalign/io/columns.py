@@ -10,6 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import LARGEST_ANGLE_DEG, UNKNOWN_ANGLE
+
+_MOST = 1 << 53
+"""Beyond this, floating-point numbers are no longer whole numbers one by one."""
 
 
 def numbers(
@@ -51,12 +55,35 @@ def whole_numbers(
 ) -> NDArray[np.int64]:
     """Return a text column as int64; 1.0 counts as 1. Raises InputError like ``numbers``."""
     values = numbers(column, label, path=path, rows=rows)
-    bad = np.flatnonzero(values != np.rint(values))
+    bad = np.flatnonzero((values != np.rint(values)) | (np.abs(values) > _MOST))
     if bad.size:
         first = int(bad[0])
         row = first + 1 if rows is None else int(rows[first])
-        raise InputError(f"{label} is not a whole number", path=path, row=row, value=str(column.iloc[first]))
+        what = "too large" if abs(values[first]) > _MOST else "not a whole number"
+        raise InputError(f"{label} is {what}", path=path, row=row, value=str(column.iloc[first]))
     return values.astype(np.int64)
+
+
+def angles(
+    column: pd.Series, label: str, *, path: Path | None = None, rows: NDArray | None = None
+) -> NDArray[np.float64]:
+    """Return a text column as angles in degrees. Raises InputError like ``numbers``, and for -999: unknown."""
+    values = numbers(column, label, path=path, rows=rows)
+    bad = np.flatnonzero((values == UNKNOWN_ANGLE) | (np.abs(values) > LARGEST_ANGLE_DEG))
+    if bad.size:
+        first = int(bad[0])
+        unknown = values[first] == UNKNOWN_ANGLE
+        raise InputError(
+            f"{label} is {'unknown, as -999 stands for' if unknown else 'no angle in degrees'}", path=path,
+            row=first + 1 if rows is None else int(rows[first]), value=str(column.iloc[first]),
+            hint="correct or remove the row",
+        )  # fmt: skip
+    return values
+
+
+def are_unknown(column: pd.Series) -> bool:
+    """Tell whether all cells are RELION's mark for an angle that is not known."""
+    return bool((pd.to_numeric(column, errors="coerce") == UNKNOWN_ANGLE).all())
 
 
 def format_number(value: float) -> str:

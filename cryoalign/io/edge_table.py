@@ -20,6 +20,7 @@ from cryoalign.io.edge_columns import EdgeCells, fields_of, meaning_of
 from cryoalign.io.edge_text import looks_like_star, read_edge_text
 from cryoalign.io.file_kind import open_text, read_head, refuse_unless_text
 from cryoalign.io.graph_file import read_graph
+from cryoalign.io.image_index import MISSING, TWICE, ImageIndex
 from cryoalign.io.star import StarFile, read_star
 from cryoalign.io.star_check import scan_star
 
@@ -235,16 +236,12 @@ def with_named_rows(table: EdgeTable, name: NDArray[np.str_], of: str) -> EdgeTa
     InputError
         If an id is none of the names, or that of several rows.
     """
-    first_row: dict[str, int] = {}
-    several: set[str] = set()
-    for row, word in enumerate(name.tolist()):
-        if first_row.setdefault(word, row) != row:
-            several.add(word)
-    place = np.array([first_row.get(word, -1) for word in table.node.tolist()], np.int64)
-    for bad, what in (
-        (place < 0, f"a node that is none {of}"),
-        (np.isin(table.node, list(several)), f"a name of several {of}"),
-    ):
+    try:
+        place = ImageIndex(name.tolist()).rows_of(table.node.tolist())
+    except InputError:  # a node that is called otherwise
+        places = {word: row for row, word in enumerate(name.tolist())}
+        place = np.array([places.get(word, MISSING) for word in table.node.tolist()], np.int64)
+    for bad, what in ((place == MISSING, f"a node that is none {of}"), (place == TWICE, f"a name of several {of}")):
         if bad.any():
             edge = int(np.flatnonzero(bad[table.i] | bad[table.j])[0])
             end = table.i[edge] if bad[table.i[edge]] else table.j[edge]

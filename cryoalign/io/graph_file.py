@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import PosedEdges
 from cryoalign.io.file_kind import open_file, read_head
+from cryoalign.io.image_index import other_images
 from cryoalign.io.npz import read_npz, write_npz
 from cryoalign.io.star import refuse_damaged_text
 
@@ -264,7 +265,7 @@ def _refuse_other_particles(graph: Graph, names: Sequence[str], path: Path) -> N
     hint = "give the particles, in the order, from which the graph was made"
     if graph.n != len(names):
         raise InputError(f"a graph of {graph.n} particles, not of these {len(names)}", path=path, hint=hint)
-    other = np.flatnonzero(graph.name != np.asarray(names, dtype=np.str_))
+    other = other_images(graph.name.tolist(), names)
     if len(other):
         row = int(other[0])
         raise InputError(

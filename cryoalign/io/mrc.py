@@ -10,23 +10,29 @@ its header says is refused.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
 from cryoalign.io.file_kind import compression, read_head
 from cryoalign.io.packed import packed_head, unpack
+from cryoalign.io.paths import image_name
 
 HEADER_BYTES = 1024
 _DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _MODE_NAMES = {3: "complex int16", 4: "complex float32", 101: "4-bit"}
+_MAP_ENDINGS, _STACK_ENDINGS, _PACKED_ENDINGS = (".mrc", ".map"), (".mrcs",), (".gz", ".bz2")
 _LARGEST_SIDE = 1 << 20
-_BELIEVABLE_ANGSTROM = (0.1, 100.0)
+_BELIEVABLE_ANGSTROM = PIXEL_SIZES_ANGSTROM
+_IMOD_STAMP_OFFSET, _IMOD_STAMP = 152, 1146047817
+_IMOD_SIGNED, _IMOD_PACKED = 1, 16
+"""Flags of IMOD: bytes are signed, and two pixels share a byte."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,15 @@ class MrcHeader:
     offset
         Bytes before the first pixel.
     voxel_size_angstrom
-        None where the header gives no usable one (0, NaN, negative).
+        None where the header gives no usable one (0, NaN, negative, or what no microscope has).
     space_group
         ispg: 0 for stacks, 1 for volumes, if the writer cared.
     compression
         "gzip", "bzip2" or None; the sizes above are those of the unpacked file.
     oddities
         What a log should say about the header.
+    unsigned_bytes
+        Whether mode 0 means 0 to 255, by IMOD's stamp.
     """
 
     path: Path
@@ -66,11 +74,13 @@ class MrcHeader:
     space_group: int
     compression: str | None
     oddities: tuple[str, ...]
+    unsigned_bytes: bool = False
 
     @property
     def dtype(self) -> np.dtype:
         """Type of the pixels in the file, with its byte order."""
-        return np.dtype((">" if self.big_endian else "<") + _DTYPES[self.mode])
+        kind = "u1" if self.unsigned_bytes and self.mode == 0 else _DTYPES[self.mode]
+        return np.dtype((">" if self.big_endian else "<") + kind)
 
     @property
     def image_bytes(self) -> int:
@@ -91,9 +101,15 @@ class MrcHeader:
 
     @property
     def looks_like_volume(self) -> bool:
-        """Whether this is rather a 3D map than a stack: a cube with space group 1 that is not called .mrcs."""
-        is_stack_name = ".mrcs" in self.path.name.lower()
-        return self.space_group != 0 and self.count == self.nx == self.ny > 1 and not is_stack_name
+        """Whether this is rather a 3-D map than a stack: a cube that is called a map, or not called a stack and marked.
+
+        The space group alone tells nothing: RELION and ChimeraX write maps with 0, the one of stacks.
+        """
+        name = self.path.name.lower()
+        for ending in _PACKED_ENDINGS:
+            name = name.removesuffix(ending)
+        marked = name.endswith(_MAP_ENDINGS) or self.space_group != 0
+        return self.count == self.nx == self.ny > 1 and marked and not name.endswith(_STACK_ENDINGS)
 
 
 def read_mrc_header(path: str | os.PathLike[str]) -> MrcHeader:
@@ -117,6 +133,45 @@ def read_mrc_header(path: str | os.PathLike[str]) -> MrcHeader:
     if packed is None:
         check_complete(header, where)
     return header
+
+
+def volume_error(header: MrcHeader, table: Path | None = None, row: int | None = None) -> InputError:
+    """Return the error about a 3-D map where images are wanted, and nobody named one of its sections.
+
+    Parameters
+    ----------
+    header
+        Of the map.
+    table, row
+        The table that lists it, and the 1-based row there; None where the user named the map itself.
+    """
+    is_map = f"is a 3-D map, a cube of {header.nx} px, not a stack of images"
+    return InputError(
+        is_map if table is None else f"{header.path} {is_map}", path=header.path if table is None else table, row=row,
+        hint="project it with relion_project or `cryoalign simulate --map`; if it is a stack, call it .mrcs, or list "
+        f"its images in a STAR file as {image_name(0, header.path.name)}",
+    )  # fmt: skip
+
+
+def no_image_error(header: MrcHeader, name: str, frame: int, table: Path | None, row: int) -> InputError | None:
+    """Return the error about a listed image that is not in its file, None where it is.
+
+    Parameters
+    ----------
+    header, name, frame
+        The file, the image as the table names it, and its 0-based number; -1 where the name has none.
+    table, row
+        Where it is listed; rows count from 1.
+    """
+    if frame >= header.count:
+        what = "image index past the end of the stack"
+    elif frame < 0 and header.count > 1:
+        if header.looks_like_volume:
+            return volume_error(header, table, row)
+        what = "no image index, but the stack"
+    else:
+        return None
+    return InputError(f"{what} ({header.count} images in {header.path})", path=table, row=row, value=name)
 
 
 def check_complete(header: MrcHeader, path: Path) -> None:
@@ -175,13 +230,30 @@ def _interpret(path: Path, head: bytes, packed: str | None) -> MrcHeader:
             "MRC mode without real pixels", path=path, value=f"{mode}, {_MODE_NAMES.get(mode, 'unknown')}",
             hint="modes 0, 1, 2, 6 and 12 are read",
         )  # fmt: skip
+    unsigned = mode == 0 and _imod_says_unsigned(path, head, "big" if big_endian else "little")
+    if unsigned:
+        oddities.append("bytes are unsigned, by IMOD's stamp")
     extended = int(fields["nsymbt"])
     if extended < 0:
         raise InputError("negative size of the extended header", path=path, value=extended)
     return MrcHeader(
         path, int(fields["nx"]), int(fields["ny"]), int(fields["nz"]), mode, big_endian, HEADER_BYTES + extended,
-        _voxel_size(fields), int(fields["ispg"]), packed, tuple(oddities),
+        _voxel_size(fields), int(fields["ispg"]), packed, tuple(oddities), unsigned,
     )  # fmt: skip
+
+
+def _imod_says_unsigned(path: Path, head: bytes, order: Literal["big", "little"]) -> bool:
+    """Tell whether the bytes of mode 0 are 0 to 255: where IMOD's stamp is there, without its flag for signed ones.
+
+    See bio3d.colorado.edu/imod/doc/mrc_format.txt, imodStamp and imodFlags.
+    """
+    stamp, flags = (int.from_bytes(head[at : at + 4], order) for at in (_IMOD_STAMP_OFFSET, _IMOD_STAMP_OFFSET + 4))
+    if stamp != _IMOD_STAMP:
+        return False
+    if flags & _IMOD_PACKED:
+        raise InputError("MRC mode without real pixels", path=path, value="4-bit, by IMOD's stamp",
+                         hint="modes 0, 1, 2, 6 and 12 are read")  # fmt: skip
+    return not flags & _IMOD_SIGNED
 
 
 def _voxel_size(fields: np.void) -> float | None:
@@ -189,9 +261,9 @@ def _voxel_size(fields: np.void) -> float | None:
     cell, samples = float(fields["cella"]["x"]), int(fields["mx"])
     if samples <= 0:
         return None
-    voxel = cell / samples
+    voxel, (low, high) = cell / samples, PIXEL_SIZES_ANGSTROM
     # float32 cells give 1.3399999; six digits are more than anyone calibrates.
-    return float(f"{voxel:.6g}") if math.isfinite(voxel) and voxel > 0 else None
+    return float(f"{voxel:.6g}") if low <= voxel <= high else None
 
 
 def _byte_order(path: Path, head: bytes) -> tuple[bool, bool]:

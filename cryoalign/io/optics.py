@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import LARGEST_BOX, PIXEL_SIZES_ANGSTROM
 from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
 
 GROUP, GROUP_NAME, PIXEL_SIZE = "rlnOpticsGroup", "rlnOpticsGroupName", "rlnImagePixelSize"
@@ -67,7 +68,7 @@ def pixel_sizes_of_columns(particles: pd.DataFrame, *, path: Path | None, rows: 
     """
     for label in (PIXEL_SIZE, "rlnPixelSize"):
         if label in particles:
-            return _positive(numbers(particles[label], label, path=path, rows=rows), label, path, rows)
+            return _pixel_sizes(numbers(particles[label], label, path=path, rows=rows), label, path, rows)
     if "rlnDetectorPixelSize" not in particles or "rlnMagnification" not in particles:
         return None
     detector, magnification = (
@@ -75,7 +76,10 @@ def pixel_sizes_of_columns(particles: pd.DataFrame, *, path: Path | None, rows: 
         for label in ("rlnDetectorPixelSize", "rlnMagnification")
     )
     # Six decimals, as they are written: magnifications are rounded numbers themselves.
-    return np.round(1e4 * detector / magnification, 6)
+    label = "the pixel size of rlnDetectorPixelSize and rlnMagnification"
+    with np.errstate(over="ignore"):  # the result is looked at
+        sizes = np.round(1e4 * detector / magnification, 6)
+    return _pixel_sizes(sizes, label, path, rows)
 
 
 def pixel_sizes_of_optics(optics: pd.DataFrame, *, path: Path | None) -> NDArray | None:
@@ -84,7 +88,17 @@ def pixel_sizes_of_optics(optics: pd.DataFrame, *, path: Path | None) -> NDArray
         return None
     rows = np.arange(1, len(optics) + 1)
     values = numbers(optics[PIXEL_SIZE], PIXEL_SIZE, path=path, what="in the optics table")
-    return _positive(values, f"{PIXEL_SIZE} in the optics table", path, rows)
+    return _pixel_sizes(values, f"{PIXEL_SIZE} in the optics table", path, rows)
+
+
+def image_sizes(table: pd.DataFrame, *, path: Path | None) -> NDArray[np.int32]:
+    """Return rlnImageSize of each row of a table that has it, in pixels; 0 = not known."""
+    sizes = whole_numbers(table[IMAGE_SIZE], IMAGE_SIZE, path=path)
+    bad = np.flatnonzero((sizes < 0) | (sizes > LARGEST_BOX))
+    if bad.size:
+        row = int(bad[0])
+        raise InputError(f"{IMAGE_SIZE} is no box in pixels", path=path, row=row + 1, value=int(sizes[row]))
+    return sizes.astype(np.int32)
 
 
 def build_optics(
@@ -137,7 +151,7 @@ def check_boxes(
     optics: pd.DataFrame, optics_index: NDArray, box: NDArray, stack_of_row: Callable[[int], str], *, path: Path | None
 ) -> None:
     """Refuse an optics group whose rlnImageSize contradicts its stacks, or whose stacks have several boxes."""
-    sizes = whole_numbers(optics[IMAGE_SIZE], IMAGE_SIZE, path=path) if IMAGE_SIZE in optics else None
+    sizes = image_sizes(optics, path=path) if IMAGE_SIZE in optics else None
     for group in np.unique(optics_index):
         rows = np.flatnonzero(optics_index == group)
         wanted = int(sizes[group]) if sizes is not None else int(box[rows[0]])
@@ -162,6 +176,16 @@ def unique_names(names: list[str], taken: set[str] | None = None) -> list[str]:
         taken.add(candidate)
         unique.append(candidate)
     return unique
+
+
+def _pixel_sizes(values: NDArray, label: str, path: Path | None, rows: NDArray) -> NDArray:
+    low, high = PIXEL_SIZES_ANGSTROM
+    values = _positive(values, label, path, rows)
+    bad = np.flatnonzero((values < low) | (values > high))
+    if bad.size:
+        value, row = float(values[bad[0]]), int(rows[bad[0]])
+        raise InputError(f"{label} is not from {low:g} to {high:g} A", path=path, row=row, value=value)
+    return values
 
 
 def _positive(values: NDArray, label: str, path: Path | None, rows: NDArray) -> NDArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM, SAME_GEOMETRY
+from cryoalign.io.columns import format_number, text_series
 from cryoalign.io.cs import read_cs, refuse_other_stacks
 from cryoalign.io.magnification import with_magnification, without_magnification
-from cryoalign.io.mrc import MrcHeader, read_mrc_header
+from cryoalign.io.mrc import MrcHeader, no_image_error, read_mrc_header, volume_error
 from cryoalign.io.optics import (
     IMAGE_SIZE,
     PIXEL_SIZE,
     build_optics,
     check_boxes,
     group_of_particles,
+    image_sizes,
     pixel_sizes_of_columns,
     pixel_sizes_of_optics,
 )  # fmt: skip
@@ -30,6 +31,7 @@ from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
 from cryoalign.io.paths import (
     ImageNames,
     image_name,
+    is_found_here,
     name_from_here,
     resolve_stacks,
     search_folders,
@@ -39,6 +41,9 @@ from cryoalign.io.references import listed_references
 from cryoalign.io.star import Table, read_star
 
 _STACK_ENDINGS = (".mrcs", ".mrc", ".st", ".map", ".mrcs.gz", ".mrc.gz", ".map.gz", ".mrcs.bz2", ".mrc.bz2", ".map.bz2")
+
+_TOMOGRAPHY = "rlnTomo"
+"""How the labels of tilt series begin."""
 
 
 @dataclass
@@ -91,8 +96,9 @@ def read_particles(
     """
     if not paths:
         raise InputError("no input particles")
-    if angpix is not None and not (math.isfinite(angpix) and angpix > 0):
-        raise InputError("the pixel size must be above 0", value=angpix)
+    low, high = PIXEL_SIZES_ANGSTROM
+    if angpix is not None and not low <= angpix <= high:
+        raise InputError(f"the pixel size must be from {low:g} to {high:g} A", value=angpix)
     sets: list[ParticleSet] = []
     for path in map(Path, paths):
         left = None if limit is None else limit - sum(map(len, sets))
@@ -124,7 +130,7 @@ def _open(path: Path) -> _Input:
     if name.endswith(_STACK_ENDINGS):
         header = read_mrc_header(path)
         if header.looks_like_volume:
-            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+            raise volume_error(header)
         names = [image_name(frame, str(path)) for frame in range(header.count)]
         return _Input(path, "stack", pd.DataFrame({IMAGE_NAME: text_series(names)}))
     return _open_star(path)
@@ -141,7 +147,9 @@ def _open_star(path: Path) -> _Input:
             return _Input(path, "references", pd.DataFrame({IMAGE_NAME: text_series(names)}), pixel_size=sizes)
         if all(len(block) == 0 for block in star.blocks.values()):
             raise InputError("empty table: no rows", path=path, line=min(star.lines.values()))
-        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint="give a particle table")
+        tomography = any(label.startswith(_TOMOGRAPHY) for block in star.blocks.values() for label in block)
+        hint = "these are particles or tilts of tomograms, not yet extracted" if tomography else "give a particle table"
+        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint=hint)
     chosen = "particles" if "particles" in with_images else with_images[0]
     if chosen != "particles" and len(with_images) > 1:
         listed = ", ".join(f"data_{name} (line {star.lines[name]})" for name in with_images)
@@ -202,23 +210,25 @@ def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tup
 
 def _check_frames(source: _Input, names: ImageNames, headers: list[MrcHeader]) -> None:
     counts = np.array([h.count for h in headers])[names.stack_index]
-    past = np.flatnonzero(names.frame >= counts)
-    bare = np.flatnonzero((names.frame < 0) & (counts != 1))
-    for rows, what in ((past, "image index past the end of the stack"), (bare, "no image index, but the stack")):
-        if rows.size:
-            row = int(rows[0])
+    for row in np.flatnonzero((names.frame >= counts) | ((names.frame < 0) & (counts != 1)))[:1].tolist():
+        header, name = headers[names.stack_index[row]], source.particles[IMAGE_NAME].iloc[row]
+        tables = (source.particles, *source.other.values())
+        if names.frame[row] < 0 and any(label.startswith(_TOMOGRAPHY) for table in tables for label in table):
             raise InputError(
-                f"{what} ({counts[row]} images in {headers[names.stack_index[row]].path})", path=source.path,
-                row=row + 1, value=source.particles[IMAGE_NAME].iloc[row],
+                f"particles of a tilt series: this name is a stack of {header.count} tilts, no single image",
+                path=source.path, row=row + 1, value=name,
+                hint=f"list single tilts as {image_name(0, name)}, or make one projection of each particle",
             )  # fmt: skip
+        error = no_image_error(header, name, int(names.frame[row]), source.path, row + 1)
+        assert error is not None
+        raise error
 
 
 def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path]) -> None:
     """Rewrite the names of stacks that were not found from the current folder, where RELION will look for them."""
     renamed = {}
     for i, (name, stack) in enumerate(zip(names.stacks, stacks, strict=True)):
-        found_here = Path(name).is_file() or stack == Path(name.rpartition(":")[0])
-        if source.dialect != "stack" and not found_here:
+        if source.dialect != "stack" and not is_found_here(name, stack):
             renamed[i] = name_from_here(stack)
     if not renamed:
         return
@@ -247,12 +257,10 @@ def _match_optics(
         if source.box is None:
             source.box = np.zeros(count, np.int32)
             if IMAGE_SIZE in source.optics:
-                boxes = whole_numbers(source.optics[IMAGE_SIZE], IMAGE_SIZE, path=source.path)
-                source.box = boxes[index].astype(np.int32)
+                source.box = image_sizes(source.optics, path=source.path)[index]
     if source.box is None:
         known = IMAGE_SIZE in source.particles
-        sizes = numbers(source.particles[IMAGE_SIZE], IMAGE_SIZE, path=source.path) if known else np.zeros(count)
-        source.box = sizes.astype(np.int32)
+        source.box = image_sizes(source.particles, path=source.path) if known else np.zeros(count, np.int32)
     if source.pixel_size is None:
         source.pixel_size = pixel_sizes_of_columns(source.particles, path=source.path, rows=source.rows)
     if source.pixel_size is None:
@@ -292,7 +300,7 @@ def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
     old = particles.pixel_size_angstrom
     if np.allclose(old, angpix, rtol=1e-6, atol=0):
         return particles
-    if len(set(old.tolist())) > 1:
+    if old.max() > old.min() * (1 + SAME_GEOMETRY):
         raise InputError("--angpix would make several pixel sizes one", path=particles.path, value=angpix)
     labels = [name for name in particles.particles if name.startswith("rlnOrigin") and name.endswith("Angst")]
     scaled = {name: particles.needed(name) * (angpix / old) for name in labels}

@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import LARGEST_BOX, SAME_GEOMETRY
 from cryoalign.core.magnification import corrected_poses
 from cryoalign.core.poses import Poses
-from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.columns import angles, are_unknown, numbers, text_column, text_series, whole_numbers
 from cryoalign.io.paths import split_image_names
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Number = TypeVar("Number", np.float64, np.int64)
 IMAGE_NAME = "rlnImageName"
 _PIXEL_ORIGINS = ("rlnOriginX", "rlnOriginY")
 _ANGSTROM_ORIGINS = ("rlnOriginXAngst", "rlnOriginYAngst")
+BEYOND_BOX, BEYOND_HINT = "lies outside of the image", "correct the row, or the pixel size that it was written for"
 
 
 class BoxGroup(NamedTuple):
@@ -126,34 +128,61 @@ class ParticleSet:
         """Return a particle column as int64 of shape (n,), None where there is none; raises like ``numbers``."""
         return self._checked(whole_numbers, label)
 
-    def poses(self) -> Poses:
+    def angles(self, label: str) -> NDArray[np.float64] | None:
+        """Return a particle column in degrees, shape (n,); None where there is none, or all are unknown (-999).
+
+        Raises
+        ------
+        InputError
+            At the first cell that is no angle, or unknown where others are known.
+        """
+        if label not in self.particles or are_unknown(self.particles[label]):
+            return None
+        return self._checked(angles, label)
+
+    def poses(self, *, with_psi: bool = True) -> Poses:
         """Return the input poses: rlnAnglePsi, the origins in pixels, rlnIsFlip; 0 where a column is absent.
 
         Origins in A are divided by the pixel size of the particle's optics group; they win over origins in pixels.
-        Where images are corrected as they are read, these are the poses of corrected images.
+        Where images are corrected as they are read, these are the poses of corrected images. For who needs no angles,
+        they need not be known: 0 instead.
+
+        Raises
+        ------
+        InputError
+            At the first cell that is no number, no angle, or further from the centre than the box is wide.
         """
         zeros = np.zeros(len(self))
-        psi = self.numbers("rlnAnglePsi")
+        psi = self.angles("rlnAnglePsi") if with_psi else None
         shifts = []
         for angstrom, pixel in zip(_ANGSTROM_ORIGINS, _PIXEL_ORIGINS, strict=True):
-            value = self.numbers(angstrom)
+            value, label = self.numbers(angstrom), angstrom
             if value is not None:
                 value = value / self.pixel_size_angstrom
             elif (value := self.numbers(pixel)) is None:
                 value = zeros
+            else:
+                label = pixel
+            far = beyond_box(value, self.box)
+            if far is not None:
+                cell = str(self.particles[label].iloc[far])
+                raise self.located(InputError(f"{label} {BEYOND_BOX}", row=far + 1, value=cell, hint=BEYOND_HINT))
             shifts.append(value)
         stored = Poses(zeros if psi is None else psi, shifts[0], shifts[1], self._choice("rlnIsFlip", (0, 1)))
         return stored if self.magnification is None else corrected_poses(stored, self.magnification[self.optics_index])
 
     def psi_prior(self) -> NDArray[np.float64] | None:
-        """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is there."""
-        prior = self.numbers("rlnAnglePsiPrior")
-        return self.numbers("rlnAnglePsi") if prior is None else prior
+        """Return rlnAnglePsiPrior, else rlnAnglePsi, in degrees, shape (n,); None where neither is known."""
+        prior = self.angles("rlnAnglePsiPrior")
+        return self.angles("rlnAnglePsi") if prior is None else prior
 
     def random_subset(self) -> NDArray[np.int8] | None:
-        """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none."""
-        values = self._choice("rlnRandomSubset", (1, 2))
-        return None if values is None else values.astype(np.int8)
+        """Return rlnRandomSubset (1 or 2), shape (n,); None where there is none, or 0 everywhere: not dealt out yet."""
+        values = self.whole_numbers("rlnRandomSubset")
+        if values is None or not values.any():
+            return None
+        chosen = self._choice("rlnRandomSubset", (1, 2))
+        return None if chosen is None else chosen.astype(np.int8)
 
     def micrograph_names(self) -> list[str] | None:
         """Return rlnMicrographName of each particle; None where there is none."""
@@ -211,8 +240,11 @@ class ParticleSet:
         return replace(self, particles=table, warnings=list(self.warnings), **changed)
 
     def groups_by_box(self) -> list[BoxGroup]:
-        """Return the rows of each combination of box and pixel size, in order of first appearance."""
-        key = pd.DataFrame({"box": self.box, "pixel": self.pixel_size_angstrom})
+        """Return the rows of each combination of box and pixel size, in order of first appearance.
+
+        Pixel sizes that agree to 1e-4, as calibrations of grids of one microscope do, are one: what most rows have.
+        """
+        key = pd.DataFrame({"box": self.box, "pixel": _as_one(self.pixel_size_angstrom)})
         groups = key.groupby(["box", "pixel"], sort=False).indices
         found = [BoxGroup(int(b), float(p), np.sort(rows).astype(np.int64)) for (b, p), rows in groups.items()]
         return sorted(found, key=lambda group: group.rows[0])
@@ -242,6 +274,23 @@ class ParticleSet:
         """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
         return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)
+
+
+def _as_one(pixel_size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give pixel sizes that agree to a share of 1e-4 the value that most of them have."""
+    sizes, which, counts = np.unique(pixel_size, return_inverse=True, return_counts=True)
+    start = 0
+    for end in range(1, len(sizes) + 1):
+        if end == len(sizes) or sizes[end] > sizes[start] * (1 + SAME_GEOMETRY):
+            sizes[start:end] = sizes[start + int(np.argmax(counts[start:end]))]
+            start = end
+    return np.asarray(sizes[which.reshape(-1)])
+
+
+def beyond_box(shift_px: NDArray[np.float64], box: NDArray[np.integer]) -> int | None:
+    """Return the first row whose shift in pixels is larger than its box, None where there is none; 0 = unknown box."""
+    far = np.flatnonzero(np.abs(shift_px) > np.where(box > 0, box, LARGEST_BOX))
+    return int(far[0]) if far.size else None
 
 
 def particles_in_memory(count: int, box: int, pixel_size_angstrom: float) -> ParticleSet:

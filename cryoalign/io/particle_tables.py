@@ -12,7 +12,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.io.particle_layout import join_particles
 from cryoalign.io.particle_reading import read_particles
 from cryoalign.io.particle_set import IMAGE_NAME, ParticleSet
-from cryoalign.io.paths import image_name, name_from_here, search_folders
+from cryoalign.io.paths import image_name, is_found_here, name_from_here, search_folders
 
 _TABLES = (".star", ".cs")
 
@@ -77,14 +77,11 @@ def _with_names_from_here(particles: ParticleSet, path: Path, datadir: Path | No
     renamed: dict[int, str] = {}
     missing = []
     for index, stack in enumerate(particles.stacks):
-        plain = Path(str(stack).removesuffix(":mrcs").removesuffix(":mrc"))
-        found = next(
-            (folder / name for name in (stack, plain) for folder in folders if (folder / name).is_file()), None
-        )
-        if found is None:
+        found = folders.find(str(stack))
+        if not found:
             missing.append(str(stack))
-        elif not (stack.is_file() or plain.is_file()):
-            renamed[index] = name_from_here(found)
+        elif not is_found_here(str(stack), found[0]):
+            renamed[index] = name_from_here(found[0])
     if not renamed:
         return particles, missing
     cells = particles.image_names()

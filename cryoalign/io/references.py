@@ -6,10 +6,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.mrc import read_mrc_header, unpacked
+from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM
+from cryoalign.io.mrc import no_image_error, read_mrc_header, unpacked, volume_error
 from cryoalign.io.optics import PIXEL_SIZE
 from cryoalign.io.paths import resolve_stacks, search_folders, split_image_names
 from cryoalign.io.stacks import bad_images, read_images
@@ -17,11 +19,13 @@ from cryoalign.io.star import StarFile, read_star
 
 REFERENCE = "rlnReferenceImage"
 _NAMES = (REFERENCE, "rlnImageName")
+DISTRIBUTION = "rlnClassDistribution"
 
 
 def read_references(
-    path: Path | str, *, datadir: Path | None = None, angpix: float | None = None, default_angpix: float | None = None
-) -> tuple[NDArray[np.float32], float]:
+    path: Path | str, *, datadir: Path | None = None, angpix: float | None = None, default_angpix: float | None = None,
+    blank: bool = False,
+) -> tuple[NDArray[np.float32], float]:  # fmt: skip
     """Read reference images.
 
     Parameters
@@ -35,6 +39,9 @@ def read_references(
         Pixel size in A; wins over everything the files say.
     default_angpix
         Pixel size in A where the files say nothing (a voxel size of 0, NaN or 1.0 says nothing).
+    blank
+        Let images that show nothing (constant ones, and any of a class without members) stand: they are returned as
+        zeros.
 
     Returns
     -------
@@ -54,8 +61,11 @@ def read_references(
     else:
         star, names, pixel = None, [f"{path}"], None
     images, voxel = _load(path, names, datadir, listed=star is not None)
+    empty = _without_members(star)
     for index, reason in bad_images(images):
-        raise InputError(f"reference is unusable: {reason}", path=path, row=index + 1)
+        if not blank or not (reason.startswith("constant") or index in empty):
+            raise InputError(f"reference is unusable: {reason}", path=path, row=index + 1)
+        images[index] = 0.0
     for size in (angpix, pixel, None if voxel == 1.0 else voxel, default_angpix):
         if size is not None:
             return images, float(size)
@@ -66,7 +76,7 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
     if not listed:
         header = read_mrc_header(path)
         if header.looks_like_volume:
-            raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+            raise volume_error(header)
         wanted = [(0, frame) for frame in range(header.count)]
         headers = [header]
     else:
@@ -76,13 +86,9 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
             for file in resolve_stacks(split.stacks, search_folders(path, datadir=datadir), path=path)
         ]
         wanted = list(zip(split.stack_index.tolist(), split.frame.tolist(), strict=True))
-    for row, (stack, frame) in enumerate(wanted, 1):
-        count = headers[stack].count
-        if frame >= count or (frame < 0 and count != 1):
-            what = "image index past the end of the stack" if frame >= 0 else "no image index, but the stack"
-            raise InputError(
-                f"{what} ({count} images in {headers[stack].path})", path=path, row=row, value=names[row - 1]
-            )
+        for row, (stack, frame) in enumerate(wanted, 1):
+            if (error := no_image_error(headers[stack], names[row - 1], frame, path, row)) is not None:
+                raise error
     boxes = {(header.nx, header.ny) for header in headers}
     if len(boxes) > 1 or len(set(next(iter(boxes)))) > 1:
         shown = ", ".join(f"{nx} x {ny}" for nx, ny in sorted(boxes))
@@ -94,6 +100,15 @@ def _load(path: Path, names: list[str], datadir: Path | None, *, listed: bool) -
         ]
     voxels = {header.voxel_size_angstrom for header in headers}
     return np.stack(images), next(iter(voxels)) if len(voxels) == 1 else None
+
+
+def _without_members(star: StarFile | None) -> set[int]:
+    """Return the rows of a list of references whose class is said to have no members."""
+    block = None if star is None else star.block_with(REFERENCE)
+    if star is None or block is None or DISTRIBUTION not in star.blocks[block]:
+        return set()
+    share = pd.to_numeric(star.table(block)[DISTRIBUTION], errors="coerce").to_numpy()
+    return set(np.flatnonzero(share == 0).tolist())
 
 
 def _listed(star: StarFile) -> list[str]:
@@ -124,7 +139,9 @@ def _pixel_size_of_star(star: StarFile) -> float | None:
             sizes = {float(cell) for cell in cells}
         except ValueError:
             raise InputError(f"{label} is not a number", path=star.path, value=sorted(cells)[0]) from None
-        if len(sizes) > 1 or not all(np.isfinite(size) and size > 0 for size in sizes):
-            raise InputError(f"{label} of references must be one number above 0", path=star.path, value=str(sizes))
+        low, high = PIXEL_SIZES_ANGSTROM
+        if len(sizes) > 1 or not all(low <= size <= high for size in sizes):
+            what = f"{label} of references must be one number from {low:g} to {high:g} A"
+            raise InputError(what, path=star.path, value=", ".join(f"{size:g}" for size in sorted(sizes)[:5]))
         return sizes.pop()
     return None

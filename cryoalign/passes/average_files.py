@@ -67,6 +67,11 @@ def write_average_files(
     for half in (0, 1):
         write_stack(run.staged(f"averages_half{half + 1}.mrcs"), averages.halves[half][shown], pixel_size_angstrom)
     frc = [averages.frc[c] for c in present]
+    if all(one is None for one in frc):
+        run.warn(
+            "no class has members in both halves: nothing is known of the averages' resolution, nor of their "
+            "signal-to-noise ratio, which is taken to be 1 per image where they are filtered"
+        )
     stack = name_from_here(run.path / "averages.mrcs")
     columns: dict[str, ArrayLike] = {
         "rlnReferenceImage": [image_name(i, stack) for i in range(len(present))],

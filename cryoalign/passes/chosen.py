@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.file_kind import open_file
+from cryoalign.io.image_index import MISSING, TWICE, ImageIndex
 from cryoalign.io.particle_set import IMAGE_NAME
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.star import read_star
@@ -98,14 +99,13 @@ def _rows_of_names(path: Path, particles: ParticleSet) -> NDArray[np.int64]:
     if name is None:
         raise InputError(f"no table with {IMAGE_NAME}", path=path)
     wanted = star.filled(name)[IMAGE_NAME].tolist()
-    known: dict[str, int] = {}
-    twice: set[str] = set()
-    for row, image in enumerate(particles.image_names()):
-        if known.setdefault(image, row) != row:
-            twice.add(image)
-    for at, image in enumerate(wanted):
-        if image in twice or image not in known:
-            what = "is among the particles more than once" if image in twice else "is not among the particles"
-            lines = {block.name: block for block in scan_star(path).blocks}[name].row_lines
-            raise InputError(f"this image {what}", path=path, line=lines[at], value=image)
-    return np.array([known[image] for image in wanted], np.int64)
+    try:
+        rows = ImageIndex(particles.image_names()).rows_of(wanted)
+        at, what = int(np.argmax(rows < 0)), "is not among the particles"
+    except InputError as error:
+        rows, at, what = np.array([MISSING]), (error.row or 1) - 1, f"is none: {error.what}"
+    if (rows < 0).any():
+        what = "is among the particles more than once" if rows[min(at, len(rows) - 1)] == TWICE else what
+        lines = {block.name: block for block in scan_star(path).blocks}[name].row_lines
+        raise InputError(f"this image {what}", path=path, line=lines[at], value=wanted[at])
+    return rows

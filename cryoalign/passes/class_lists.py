@@ -21,7 +21,7 @@ def parse_classes(text: str) -> tuple[tuple[int, int], ...]:
     """
     ranges = []
     for word in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", word)
+        match = re.fullmatch(r"\s*([0-9]{1,18})\s*(?:-\s*([0-9]{1,18})\s*)?", word)
         if match is None:
             raise InputError("is not a list of class numbers such as 1,3,5-8", value=text)
         first, last = int(match[1]), int(match[2] or match[1])

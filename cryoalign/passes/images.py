@@ -25,7 +25,7 @@ from cryoalign.io.ctf_columns import NO_CTF, read_ctf
 from cryoalign.io.particle_set import ParticleSet, particles_in_memory
 from cryoalign.io.stacks import StackSource, usable
 from cryoalign.passes.bad_rows import reason_in_words, unusable_image
-from cryoalign.passes.halves import SUBSET, cut_tubes, half_sets
+from cryoalign.passes.halves import half_sets, said_of_halves
 from cryoalign.passes.noise import GroupNoise, noise_groups
 from cryoalign.passes.normalised import NormalisedSource, look_at
 from cryoalign.passes.sampling import Sample
@@ -182,8 +182,6 @@ class ParticleImages:
         if settings.uses_ctf and ctf is None and particles.dialect != "references":  # averages have none
             said = next((text for text in particles.warnings if text.startswith(NO_CTF)), "")
             warn(f"the CTF is not corrected: {said.removeprefix(NO_CTF) or 'the metadata do not allow it'}")
-        if (cut := cut_tubes(particles))[0]:
-            warn(f"{SUBSET} puts segments of {cut[0]} of {cut[1]} tubes into both halves: halves go by tube instead")
         boxes = particles.groups_by_box()
         most = max(boxes, key=lambda group: len(group.rows))
         diameter = settings.mask_diameter_angstrom(most.box, most.pixel_size_angstrom)
@@ -201,6 +199,8 @@ class ParticleImages:
         kind: NoiseGroup = getattr(settings, "noise_group", "optics")
         images = cls(particles, settings, tuple(groups), group_of, place_in, ctf, diameter, kind)
         images.most.background()
+        for text in said_of_halves(particles, images.half) if settings.uses_halves else ():
+            warn(text)
         return images
 
     @classmethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import Checked
@@ -84,6 +84,9 @@ class ImageSettings(Checked):
         super().__post_init__()
         self.check_numbers("mask_diameter")
         self.check_choices({"on_bad_image": OnBadImage})
+
+    uses_halves: ClassVar[bool] = True
+    """Whether particles are parted in two halves."""
 
     def mask_diameter_angstrom(self, box: int, pixel_size_angstrom: float) -> float:
         """Return the diameter of the mask in A: as given, or 0.8 of this box in pixels."""

@@ -121,7 +121,9 @@ def _entries(data: AlignReportData) -> list[GalleryEntry]:
     classes, entries = data.classes, []
     diameter_px = classes.mask_diameter_angstrom / classes.pixel_size_angstrom
     quality = classes.by_number(classes.averages.quality)
-    for number, reference in enumerate(data.references, start=1):
+    for place, (number, reference) in enumerate(
+        zip(np.asarray(classes.numbers).tolist(), data.references, strict=True)
+    ):
         average = classes.images.get(number)
         if average is None:
             entries.append(GalleryEntry(number, [(reference, "reference"), (None, "no members")]))
@@ -129,7 +131,7 @@ def _entries(data: AlignReportData) -> list[GalleryEntry]:
         alike = f"{masked_correlation(reference, average, diameter_px):.3f}"
         remarks = [
             f"correlation {alike}",
-            f"median score {text_number(data.median_score[number - 1])}",
+            f"median score {text_number(data.median_score[place])}",
             f"quality {text_number(quality[number])}",
         ]
         pictures = [(reference, "reference"), (average, "average")]
@@ -138,7 +140,7 @@ def _entries(data: AlignReportData) -> list[GalleryEntry]:
 
 
 def _class_pictures(data: AlignReportData) -> str:
-    middle = data.median_score
+    middle, numbers = data.median_score, np.asarray(data.classes.numbers)
     best, worst = int(np.nanargmax(middle)), int(np.nanargmin(middle))
     sizes = class_sizes(
         data.classes,
@@ -146,10 +148,10 @@ def _class_pictures(data: AlignReportData) -> str:
         "is rare.",
     )
     scores = picture(
-        charts.class_spread(data.score, data.reference + 1, len(middle), y_label="score (correlation)"),
+        charts.class_spread(data.score, numbers[data.reference], int(numbers[-1]), y_label="score (correlation)"),
         "Score by class",
-        f"Highest median: class {best + 1} with {text_number(middle[best])}; "
-        f"lowest: class {worst + 1} with {text_number(middle[worst])}.",
+        f"Highest median: class {numbers[best]} with {text_number(middle[best])}; "
+        f"lowest: class {numbers[worst]} with {text_number(middle[worst])}.",
         "a class far below the others: its reference may be wrong, or its members junk.",
     )
     return abreast(sizes, scores)

@@ -33,10 +33,11 @@ def _triples(null: NullTest, classes: Classes) -> str:
     columns = min(2, len(largest))
     diameter_px = classes.mask_diameter_angstrom / classes.pixel_size_angstrom
     entries = []
+    numbers = np.asarray(classes.numbers).tolist()
     for c in largest.tolist():
         reference, noise, count = null.references[c], null.averages[c], int(null.members[c])
-        real = classes.images.get(c + 1)
-        heading = f"Class {c + 1}: {count:,} noise {plural(count, 'image')}"
+        real = classes.images.get(numbers[c])
+        heading = f"Class {numbers[c]}: {count:,} noise {plural(count, 'image')}"
         svg = tiles(
             [
                 (display_tile(reference), "reference"),

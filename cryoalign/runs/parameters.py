@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from cryoalign.core.errors import InputError
+from cryoalign.runs.limits import HINTS, LARGEST, LIMITS, MOST
 
 S = TypeVar("S")
 
@@ -33,14 +34,28 @@ class Checked:
         return cls.spelling.get(name, option_of(name))
 
     def check_numbers(self, *names: str, at_least: float | None = None) -> None:
-        """Refuse parameters that are given and are not finite, or not positive, or below a limit."""
+        """Refuse parameters that are given and are not finite, or not positive, or beyond what they can mean.
+
+        Parameters
+        ----------
+        *names
+            Of the parameters; :data:`cryoalign.runs.limits.LIMITS` knows how far those of each name may go.
+        at_least
+            The least value, where that need not be positive; minus infinity for any number.
+        """
         for name in names:
             value = getattr(self, name)
-            if value is None or (math.isfinite(value) and (value > 0 if at_least is None else value >= at_least)):
+            if value is None:
                 continue
-            limit = f"be at least {at_least}" if at_least else "not be negative"
-            what = "be a positive number" if at_least is None else limit
-            raise InputError(f"{self.option_of(name)} must {what}", value=value)
+            if not (math.isfinite(value) and (value > 0 if at_least is None else value >= at_least)):
+                what = "be a positive number" if at_least is None else "not be negative"
+                if at_least:
+                    what = "be a number" if at_least == -math.inf else f"be at least {at_least}"
+                raise InputError(f"{self.option_of(name)} must {what}", value=value)
+            low, high = LIMITS.get(name, (-LARGEST, MOST if isinstance(value, int) else LARGEST))
+            if not low <= value <= high:
+                what = f"must be from {low:.10g} to {high:.10g}" if name in LIMITS else f"must not exceed {high:g}"
+                raise InputError(f"{self.option_of(name)} {what}", value=value, hint=HINTS.get(name))
 
     def check_choices(self, choices: Mapping[str, Any]) -> None:
         """Refuse parameters that are given and are none of the words of their literal type."""
@@ -149,6 +164,7 @@ class PartOptions(SeedOptions):
         """Refuse what cannot be meant."""
         super().__post_init__()
         self.check_numbers("memory", at_least=1)
+        self.check_numbers("block_size", at_least=1)
         if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
             raise InputError("--block-size must be a multiple of 64", value=self.block_size)
         if self.part is None:

@@ -51,7 +51,7 @@ def nulled(folder: Path, out: str, *, block_size: int | None = None, workers: in
         run_parts(ranges, AlignWork(plan), store, workers=workers)
         real = merge_parts(plan, store, ranges)
         null = run_null_test(plan, run, ranges, real, seed)
-        write_null_test(null, run, pixel)
+        write_null_test(null, run, plan.class_numbers, pixel)
         run.commit(counts={})
     return plan, null
 

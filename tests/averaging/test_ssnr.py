@@ -37,6 +37,17 @@ def test_it_is_signal_over_noise():
     np.testing.assert_allclose(found * power, 2 * frc / (1 - frc), rtol=1e-9)
 
 
+def test_halves_of_different_size_tell_the_same():
+    signal, noise, of_half = 0.3, 4.0, np.array([[25, 25], [5, 45], [1, 299]])
+    power = np.repeat(0.5 * of_half.sum(axis=1)[:, None], RINGS, axis=1)
+    first, second = (signal + noise / (0.5 * of_half[:, half : half + 1]) for half in (0, 1))
+    products = RingProducts(
+        *(np.broadcast_to(part, power.shape) * SAMPLES for part in (np.full(power.shape, signal), first, second))
+    )
+    found = ssnr_per_image(products, power, np.ones(3, bool), SAMPLES, of_half)
+    np.testing.assert_allclose(found, signal / noise, rtol=1e-9)
+
+
 def test_it_never_blows_up_and_never_goes_below_nothing():
     for signal, noise, expected in ((1.0, 0.0, LARGEST_SSNR), (0.0, 1.0, SMALLEST_SSNR)):
         products, power = halves(np.full(RINGS, signal), noise, [100])

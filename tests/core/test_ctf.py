@@ -95,8 +95,8 @@ def test_flags_are_kept_by_take():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"voltage_kv": [300, 0]}, "row 2: the voltage is not positive"),
-        ({"amplitude_contrast": [1.5, 0.1]}, "row 1: the amplitude contrast"),
+        ({"voltage_kv": [300, 0]}, "row 2: voltage_kv is not from 10 to 5000 kV"),
+        ({"amplitude_contrast": [1.5, 0.1]}, "row 1: amplitude_contrast is not from 0 to 1"),
         ({"defocus_u_angstrom": [1e4, np.nan]}, "row 2: defocus_u_angstrom is not a finite number"),
     ],
 )

@@ -228,7 +228,8 @@ NUMBERS = [
 @pytest.mark.parametrize("label", NUMBERS)
 def test_other_numbers(project, star_file, optics, label):
     labels = ["rlnImageName", "rlnOpticsGroup", *(["rlnDefocusU"] if label != "rlnDefocusU" else []), label]
-    rows = [[f"{i + 1}@stack.mrcs", 1] + [1] * (len(labels) - 2) for i in range(3)]
+    some = [10000 if name in ("rlnDefocusU", "rlnDefocusV") else 1 for name in labels[2:]]
+    rows = [[f"{i + 1}@stack.mrcs", 1, *some] for i in range(3)]
     star_file(project / "particles.star", labels, rows, optics=optics)
     use()
     rows[2][-1] = "NaN"

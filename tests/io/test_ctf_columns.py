@@ -58,6 +58,48 @@ def test_no_ctf_is_said_once_with_its_columns(table):
     assert sum("no CTF" in warning for warning in particles.warnings) == 1
 
 
-def test_impossible_values_name_file_and_row(table):
-    with pytest.raises(InputError, match=r"p\.star, row 1: the amplitude contrast is not between 0 and 1"):
-        read_ctf(read_particles([table(rlnAmplitudeContrast=7)]))
+OUT_OF_RANGE = [
+    ("rlnVoltage", 300000, "is not from 10 to 5000 kV", "300 kV are written as 300"),
+    ("rlnVoltage", 0.3, "is not from 10 to 5000 kV", "300 kV are written as 300"),
+    ("rlnVoltage", 0, "is not from 10 to 5000 kV", "300 kV are written as 300"),
+    ("rlnSphericalAberration", 2.7e6, "is not from -100 to 100 mm", "2.7 mm are written as 2.7"),
+    ("rlnAmplitudeContrast", 10, "is not from 0 to 1", "10 % are written as 0.1"),
+    ("rlnAmplitudeContrast", -0.1, "is not from 0 to 1", "10 % are written as 0.1"),
+    ("rlnDefocusU", 1.5, "is nearer to focus than 50 A", "is it in um? 1.5 um are written as 15000"),
+    ("rlnDefocusV", -2.1, "is nearer to focus than 50 A", "is it in um? 1.5 um are written as 15000"),
+    ("rlnDefocusU", 1e18, "is not from -1e+06 to 1e+06 A", "1.5 um are written as 15000"),
+    ("rlnDefocusAngle", -999, "is not from -720 to 720 degrees", "-999 stands for unknown"),
+    ("rlnPhaseShift", 1e6, "is not from -720 to 720 degrees", "-999 stands for unknown"),
+    ("rlnCtfBfactor", 1e40, "is not from -100000 to 100000 A^2", "a positive one damps"),
+    ("rlnCtfBfactor", -2400, "makes the CTF larger than 100 at the Nyquist frequency", "a positive B factor damps"),
+    ("rlnCtfScalefactor", 0, "is not from 0.001 to 1000", "1 leaves the CTF as it is"),
+    ("rlnCtfScalefactor", 1e6, "is not from 0.001 to 1000", "1 leaves the CTF as it is"),
+]
+
+
+@pytest.mark.parametrize(("label", "value", "words", "hint"), OUT_OF_RANGE)
+def test_impossible_values_name_file_row_and_value(table, label, value, words, hint):
+    particles = read_particles([table()])
+    good = {
+        "rlnVoltage": 300, "rlnSphericalAberration": 2.7, "rlnAmplitudeContrast": 0.1, "rlnCtfScalefactor": 1,
+        "rlnDefocusU": 10000, "rlnDefocusV": 10000, "rlnDefocusAngle": 0, "rlnPhaseShift": 0, "rlnCtfBfactor": 0,
+    }  # fmt: skip
+    assert read_ctf(particles.with_columns({name: np.full(2, number) for name, number in good.items()})) is not None
+    with pytest.raises(InputError) as caught:
+        read_ctf(particles.with_columns({label: np.array([good[label], value], float)}))
+    said = f", row 2: {label} {words} ({float(value)!r}); {hint}"
+    assert str(caught.value).partition("/p.star")[2].startswith(said)
+
+
+@pytest.mark.parametrize(("label", "value", "words", "hint"), OUT_OF_RANGE)
+def test_impossible_values_of_an_optics_group_name_the_group(table, label, value, words, hint):
+    columns = LABELS[: LABELS.index(label)] if label in LABELS else LABELS
+    with pytest.raises(InputError) as caught:
+        read_ctf(read_particles([table(labels=columns, **{label: value})]))
+    said = f": {label} of optics group 1 {words} ({float(value)!r}); {hint}"
+    assert str(caught.value).partition("/p.star")[2].startswith(said)
+
+
+def test_no_defocus_at_all_is_in_focus(table):
+    particles = read_particles([table()]).with_columns({"rlnDefocusU": [0.0, -300.0], "rlnDefocusV": [0.0, -200.0]})
+    assert read_ctf(particles).defocus_u_angstrom.tolist() == [0.0, -300.0]

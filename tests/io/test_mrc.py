@@ -95,9 +95,40 @@ def test_packed_header(tmp_path, mrc_file, images, pack, ending, name):
 
 @pytest.mark.parametrize(
     ("name", "ispg", "shape", "volume"),
-    [("a.mrc", 1, (8, 8, 8), True), ("a.mrcs", 1, (8, 8, 8), False), ("a.mrc", 0, (8, 8, 8), False),
-     ("a.mrc", 1, (6, 8, 8), False), ("a.mrc", 1, (1, 1, 1), False)],
+    [("a.mrc", 1, (8, 8, 8), True), ("a.mrc", 0, (8, 8, 8), True), ("a.MAP", 0, (8, 8, 8), True),
+     ("a.mrcs", 1, (8, 8, 8), False), ("a.mrcs", 0, (8, 8, 8), False), ("a.st", 0, (8, 8, 8), False),
+     ("a.st", 1, (8, 8, 8), True), ("a.mrc", 1, (6, 8, 8), False), ("a.mrc", 1, (1, 1, 1), False)],
 )  # fmt: skip
 def test_volume_or_stack(tmp_path, mrc_file, name, ispg, shape, volume):
-    header = read_mrc_header(mrc_file(tmp_path / name, np.ones(shape), ispg=ispg))
-    assert header.looks_like_volume is volume
+    path = mrc_file(tmp_path / name, np.ones(shape), ispg=ispg)
+    assert read_mrc_header(path).looks_like_volume is volume
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_mrc_header(packed).looks_like_volume is volume
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("stamp", "flags", "kind"),
+    [(1146047817, 0, "u1"), (1146047817, 2, "u1"), (1146047817, 1, "i1"), (1146047817, 13, "i1"), (0, 0, "i1")],
+)
+def test_bytes_are_unsigned_by_imods_stamp(tmp_path, mrc_file, images, order, stamp, flags, kind):
+    path = mrc_file(tmp_path / "a.mrcs", images, mode=0, order=order)
+    raw = bytearray(path.read_bytes())
+    raw[152:160] = np.array([stamp, flags], order + "i4").tobytes()
+    path.write_bytes(raw)
+    header = read_mrc_header(path)
+    assert header.dtype == np.dtype(kind)
+    assert bool(header.oddities) is (kind == "u1")
+    raw[12:16] = np.array(1, order + "i4").tobytes()  # the stamp speaks of bytes alone
+    path.write_bytes(raw + raw[1024:])
+    assert read_mrc_header(path).dtype == np.dtype(order + "i2")
+
+
+def test_two_pixels_in_a_byte_by_imods_stamp(tmp_path, mrc_file, images):
+    path = mrc_file(tmp_path / "a.mrcs", images, mode=0)
+    raw = bytearray(path.read_bytes())
+    raw[152:160] = np.array([1146047817, 16], "<i4").tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.mrcs: MRC mode without real pixels \(\"4-bit, by IMOD's stamp\"\)"):
+        read_mrc_header(path)

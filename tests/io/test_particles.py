@@ -117,12 +117,12 @@ def test_group_numbers_without_an_optics_table_are_kept(here, mrc_file, star_fil
 def test_angstrom_origins_win_and_pixel_origins_beside_optics(here, mrc_file, star_file, images, optics):
     mrc_file(here / "a.mrcs", images)
     both = ["rlnImageName", "rlnOriginX", "rlnOriginY", "rlnOriginXAngst", "rlnOriginYAngst"]
-    star_file(here / "both.star", both, [["1@a.mrcs", 9, 9, 4, 6]], optics=optics)
+    star_file(here / "both.star", both, [["1@a.mrcs", 7, 7, 4, 6]], optics=optics)
     poses = read_particles(["both.star"]).poses()
     assert (poses.dx[0], poses.dy[0]) == (2.0, 3.0)
-    star_file(here / "pixel.star", both[:3], [["1@a.mrcs", 9, -8]], optics=optics)
+    star_file(here / "pixel.star", both[:3], [["1@a.mrcs", 7, -8]], optics=optics)
     poses = read_particles(["pixel.star"]).poses()
-    assert (poses.dx[0], poses.dy[0]) == (9.0, -8.0)
+    assert (poses.dx[0], poses.dy[0]) == (7.0, -8.0)
 
 
 def test_new_origins_replace_both_kinds(here, mrc_file, star_file, images, optics):
@@ -225,7 +225,7 @@ def test_bare_stack(here, mrc_file, images):
 
 
 def test_volume_is_no_stack(here, mrc_file):
-    with pytest.raises(InputError, match=r"v\.mrc: is a volume"):
+    with pytest.raises(InputError, match=r"v\.mrc: is a 3-D map"):
         read_particles([mrc_file(Path("v.mrc"), np.ones((8, 8, 8)), ispg=1)])
 
 
@@ -276,7 +276,7 @@ def test_given_pixel_size_wins_and_keeps_offsets_in_pixels(project):
     assert particles.optics["rlnImagePixelSize"].tolist() == ["4.000000"]
     assert any("4 A as given, instead of 2 A" in warning for warning in particles.warnings)
     assert read_particles(["particles.star"], angpix=2.0).warnings == []
-    with pytest.raises(InputError, match="must be above 0"):
+    with pytest.raises(InputError, match=r"must be from 0\.01 to 1000 A"):
         read_particles(["particles.star"], angpix=0.0)
 
 
@@ -345,3 +345,24 @@ def test_same_bytes_each_time(project):
     write_particles("a.star", particles)
     write_particles("b.star", particles)
     assert Path("a.star").read_bytes() == Path("b.star").read_bytes()
+
+
+def test_a_copy_in_the_data_folder_is_read_and_written(here, mrc_file, star_file, images, optics):
+    (here / "copy").mkdir()
+    mrc_file(here / "a.mrcs", images)
+    mrc_file(here / "copy" / "a.mrcs", images + 100)
+    star_file(here / "p.star", ["rlnImageName", "x"], [["2@a.mrcs", 0]], optics=optics)
+    particles = read_particles(["p.star"], datadir=Path("copy"))
+    assert particles.image_names() == ["2@copy/a.mrcs"]
+    assert "p.star: a.mrcs found at, and written as, copy/a.mrcs" in particles.warnings
+    np.testing.assert_array_equal(StackSource(particles).read(np.array([0]))[0], images[1] + 100)
+    assert read_particles(["p.star"], datadir=here).image_names() == ["2@a.mrcs"]
+
+
+def test_a_project_that_was_moved(here, mrc_file, star_file, images, optics):
+    (here / "Extract" / "job3").mkdir(parents=True)
+    mrc_file(here / "Extract" / "job3" / "a.mrcs", images)
+    star_file(here / "p.star", ["rlnImageName", "x"], [["2@/data/lab/Extract/job3/a.mrcs", 0]], optics=optics)
+    assert read_particles(["p.star"], datadir=here).image_names() == ["2@Extract/job3/a.mrcs"]
+    with pytest.raises(InputError, match=r"1 stack not found: .*; --datadir \. would find Extract/job3/a\.mrcs"):
+        read_particles(["p.star"])

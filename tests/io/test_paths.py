@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
-from cryoalign.io.paths import image_name, name_from_here, resolve_stacks, search_folders, split_image_names
+from cryoalign.io.paths import (
+    SearchFolders,
+    image_name,
+    name_from_here,
+    resolve_stacks,
+    search_folders,
+    split_image_names,
+)
 
 
 def test_names_are_split():
@@ -33,8 +40,11 @@ def test_name_without_a_file(name):
 
 def test_order_of_folders(here):
     table = here / "project" / "job" / "p.star"
-    assert search_folders(table, datadir=Path("d")) == [Path("d"), Path(), table.parent]
-    assert search_folders(table, project=True)[-1] == here / "project"
+    (here / "d").mkdir()
+    assert search_folders(table, datadir=Path("d")) == SearchFolders(Path("d"), (Path(), table.parent))
+    assert search_folders(table, project=True).others[-1] == here / "project"
+    with pytest.raises(InputError, match="e: --datadir is no folder"):
+        search_folders(table, datadir=Path("e"))
 
 
 def test_each_folder_is_searched(here):
@@ -56,38 +66,83 @@ def test_two_different_files_under_one_name(here):
     (here / "a.mrcs").touch()
     (here / "data" / "a.mrcs").touch()
     with pytest.raises(InputError, match=r"p\.star: stack name means two different files \('a\.mrcs'\).*data/a\.mrcs"):
-        resolve_stacks(["a.mrcs"], search_folders(None, datadir=Path("data")), path=Path("p.star"))
+        resolve_stacks(["a.mrcs"], search_folders(Path("data/p.star")), path=Path("p.star"))
+    # Who names a folder has said which is meant.
+    for datadir, expected in (("data", "data/a.mrcs"), (".", "a.mrcs")):
+        assert resolve_stacks(["a.mrcs"], search_folders(None, datadir=Path(datadir))) == [Path(expected)]
 
 
 def test_one_file_found_twice_is_fine(here):
     (here / "data").symlink_to(here)
     (here / "a.mrcs").touch()
-    assert resolve_stacks(["a.mrcs"], [Path("data"), Path()]) == [Path("data/a.mrcs")]
+    assert resolve_stacks(["a.mrcs"], SearchFolders(None, (Path("data"), Path()))) == [Path("data/a.mrcs")]
 
 
 def test_all_missing_stacks_are_named_at_once(here):
     (here / "b.mrcs").touch()
     (here / "c.mrc").touch()
     with pytest.raises(InputError) as caught:
-        resolve_stacks(["c.mrcs", "b.mrcs", "sub/d.mrcs", "/e.mrcs"], [Path()], path=Path("p.star"))
+        resolve_stacks(["c.mrcs", "b.mrcs", "sub/d.mrcs", "/e.mrcs"], search_folders(None), path=Path("p.star"))
     message = str(caught.value)
     assert message.startswith("p.star: 3 stacks not found: c.mrcs, sub/d.mrcs, /e.mrcs;")
     assert str(here) in message
     assert "c.mrc exists" in message
-    assert "--datadir" in message
+    assert message.endswith("start in the folder of the project, or give the folder of the stacks with --datadir")
 
 
 def test_hundreds_of_missing_stacks_stay_one_line(here):
     with pytest.raises(InputError, match=r"200 stacks not found: .* and 150 more"):
-        resolve_stacks([f"{i}.mrcs" for i in range(200)], [Path()])
+        resolve_stacks([f"{i}.mrcs" for i in range(200)], search_folders(None))
 
 
 def test_forced_format_of_relion(here):
     (here / "a.mrc").touch()
-    assert resolve_stacks(["a.mrc:mrcs"], [Path()]) == [Path("a.mrc")]
+    assert resolve_stacks(["a.mrc:mrcs"], search_folders(None)) == [Path("a.mrc")]
 
 
 def test_many_stacks_of_many_images():
     names = split_image_names([f"{i % 100 + 1:06d}@mic{i // 100}.mrcs" for i in range(20000)])
     assert len(names.stacks) == 200
     np.testing.assert_array_equal(names.frame, np.arange(20000) % 100)
+
+
+def made(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/old/project/Extract/job3/p.mrcs", "Extract/job3/p.mrcs", "../Extract/job3/p.mrcs", "./Extract/job3/p.mrcs",
+     "/old/project/Extract/job3/p.mrcs:mrcs"],
+)  # fmt: skip
+def test_the_longest_end_of_a_name_that_is_in_the_data_folder(here, name):
+    folders = SearchFolders(Path("data"), (Path(),))
+    for place in ("p.mrcs", "job3/p.mrcs", "Extract/job3/p.mrcs"):
+        made(f"data/{place}")
+        assert resolve_stacks([name], folders) == [Path("data") / place]
+
+
+def test_an_end_is_looked_for_in_the_data_folder_alone(here):
+    made("p.mrcs", "data/other.mrcs")
+    with pytest.raises(InputError, match=r"1 stack not found: /old/p\.mrcs; .*; start in the folder of the project"):
+        resolve_stacks(["/old/p.mrcs"], SearchFolders(Path("data"), (Path(),)))
+    with pytest.raises(InputError, match=r"1 stack not found: /old/p\.mrcs; .*; --datadir \. would find p\.mrcs"):
+        resolve_stacks(["/old/p.mrcs"], search_folders(None))
+
+
+def test_two_stacks_cannot_be_one_file(here):
+    made("data/p.mrcs", "data/two/q.mrcs")
+    folders = SearchFolders(Path("data"), (Path(),))
+    with pytest.raises(InputError, match=r"t\.star: two stack names lead to one file: /one/p\.mrcs and /two/p\.mrcs"):
+        resolve_stacks(["/one/p.mrcs", "/two/p.mrcs"], folders, path=Path("t.star"))
+    same = ["/old/two/q.mrcs", "two/q.mrcs", "./two/q.mrcs", "two/q.mrcs:mrcs"]
+    assert resolve_stacks(same, folders) == [Path("data/two/q.mrcs")] * 4
+
+
+def test_an_absolute_name_gives_way_to_the_data_folder(here):
+    made("p.mrcs", "data/p.mrcs")
+    name = str(here / "p.mrcs")
+    assert resolve_stacks([name], search_folders(None)) == [here / "p.mrcs"]
+    assert resolve_stacks([name], SearchFolders(Path("data"), (Path(),))) == [Path("data/p.mrcs")]

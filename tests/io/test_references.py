@@ -53,7 +53,7 @@ def test_pixel_size_that_is_given_or_assumed(here, mrc_file, images):
 
 def test_unusable_references(here, mrc_file, star_file, images):
     mrc_file(here / "v.mrc", np.ones((8, 8, 8)), ispg=1)
-    with pytest.raises(InputError, match=r"v\.mrc: is a volume"):
+    with pytest.raises(InputError, match=r"v\.mrc: is a 3-D map"):
         read_references("v.mrc")
     mrc_file(here / "a.mrcs", images)
     mrc_file(here / "b.mrcs", images[:, :4, :4])

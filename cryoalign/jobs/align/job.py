@@ -35,13 +35,18 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
         particles = _read(p, run)
         images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         strategy = p.way(halves=bool(p.halves))
-        start = strategy.start(ParticlesToStart(p, images, run))
+        source = ParticlesToStart(p, images, run)
+        start = strategy.start(source)
         with run.stage("plan"):
-            plan = plan_align(p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference)
+            plan = plan_align(
+                p, images, start.references, start.pixel_size_angstrom, warn=run.warn, path=p.reference,
+                class_numbers=source.class_numbers,
+            )  # fmt: skip
             _log_plan(plan, run)
             inverted = strategy.needs_reference and inverted_contrast(plan)
             if inverted and not p.any_contrast:
-                run.warn("the particles look like the references with inverted contrast: try --invert")
+                advice = "leave --invert out" if p.invert else "try --invert"
+                run.warn(f"the particles look like the references with inverted contrast: {advice}")
             elif inverted:
                 run.log.info("the particles look like the references with inverted contrast")
         ranges = plan_parts(len(particles), rows_of_part(p.block_size, len(start.references)))
@@ -54,7 +59,7 @@ def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
 
 def _read(p: AlignParameters, run: RunDirectory) -> ParticleSet:
     particles = read_table(p, run)
-    tilt = particles.numbers("rlnAngleTilt")
+    tilt = particles.angles("rlnAngleTilt")
     if tilt is not None and np.any(tilt != 0):
         run.warn("rlnAngleTilt is not 0: the new psi no longer belongs to the input's rot and tilt, which are kept")
     ignored = [c for c in _IGNORED_OPTICS if c in particles.optics and not _is_neutral(particles.optics[c])]
@@ -111,7 +116,8 @@ def _finish(p: AlignParameters, rounds: Rounds, run: RunDirectory, start: Start)
     elif verdict is None and start.signal is False:
         run.warn(f"{NO_SIGNAL}: neighbours do not agree in what did not choose them (z = {start.z:.1f})")
     elif any(verdict.overall.contrary for verdict in rounds.verdicts):
-        cause = "another contrast" if p.any_contrast else "contrast inverted (--invert)"
+        advice = "leave --invert out" if p.invert else "--invert"
+        cause = "another contrast" if p.any_contrast else f"contrast inverted ({advice})"
         run.warn(
             f"the particles hold the references' fine detail with the wrong sign: {cause}, a CTF that is not "
             "corrected or was corrected before, or references of another view"

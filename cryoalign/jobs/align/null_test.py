@@ -90,8 +90,9 @@ def run_null_test(
     counts, noise_curve = _curve(noise, aligned, shown, None)
     _, real_curve = _curve(plan, real, shown, counts)
     return NullTest(
-        plan.references, averages.averages, averages.counts, shown + 1, tuple(counts), noise_curve, real_curve
-    )
+        plan.references, averages.averages, averages.counts, int(plan.class_numbers[shown]), tuple(counts), noise_curve,
+        real_curve,
+    )  # fmt: skip
 
 
 def _curve(
@@ -112,14 +113,16 @@ def _curve(
     return counts, np.concatenate([found, np.full(len(counts) - len(possible), np.nan)])
 
 
-def write_null_test(null: NullTest, run: RunDirectory, pixel_size_angstrom: float) -> None:
+def write_null_test(
+    null: NullTest, run: RunDirectory, class_numbers: NDArray[np.int64], pixel_size_angstrom: float
+) -> None:
     """Write null_averages.mrcs, one image for each class, and null_test.star with the blocks `classes` and `curve`."""
     write_stack(run.staged(STACK), null.averages, pixel_size_angstrom)
     stack = name_from_here(run.path / STACK)
     m = len(null.averages)
     classes: dict[str, ArrayLike] = {
         "rlnReferenceImage": [image_name(i, stack) for i in range(m)],
-        "rlnClassNumber": np.arange(1, m + 1),
+        "rlnClassNumber": class_numbers,
         "cryoalignCount": null.members,
     }
     curve: dict[str, ArrayLike] = {

@@ -65,14 +65,14 @@ def write_align_outputs(
     averages = averages_of(plan, aligned)
     m = len(plan.references)
     write_average_files(
-        run, averages, class_numbers=np.arange(m) + 1, pixel_size_angstrom=plan.reference_pixel_size,
+        run, averages, class_numbers=plan.class_numbers, pixel_size_angstrom=plan.reference_pixel_size,
         # Of the scores as the file holds them, so that `average` finds the same.
         extra_columns=class_scores(updated.numbers("cryoalignScore"), aligned.reference[good].astype(np.int64), m),
     )  # fmt: skip
     nodes.append(("averages.star", "references2d"))
     files |= AVERAGE_FILES
     if null is not None:
-        write_null_test(null, run, plan.reference_pixel_size)
+        write_null_test(null, run, plan.class_numbers, plan.reference_pixel_size)
         files |= NULL_TEST_FILES
     with run.stage("report"):
         write_report(p, plan, aligned, averages, run, counts, files, verdicts, null)
@@ -89,7 +89,7 @@ def _columns(plan: AlignPlan, aligned: MergedAlignment, good: NDArray[np.int64])
         "rlnAnglePsi": poses.psi,
         "rlnOriginXAngst": poses.dx * pixel,
         "rlnOriginYAngst": poses.dy * pixel,
-        "rlnClassNumber": aligned.reference[good] + 1,
+        "rlnClassNumber": plan.class_numbers[aligned.reference[good]],
     }
     if plan.settings.mirror or "rlnIsFlip" in plan.particles.particles:
         # An old 1 beside a pose that was found without mirrors would contradict it.

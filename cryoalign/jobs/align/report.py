@@ -61,7 +61,7 @@ def write_report(
     ]
     data = AlignReportData(
         classes=Classes(
-            averages=averages, numbers=np.arange(len(references)) + 1, pixel_size_angstrom=plan.reference_pixel_size,
+            averages=averages, numbers=plan.class_numbers, pixel_size_angstrom=plan.reference_pixel_size,
             mask_diameter_angstrom=geometry.mask_diameter_px * geometry.pixel_size_angstrom,
             kind="Wiener-filtered average", halves=_half_sets(plan, aligned),
         ),
@@ -150,7 +150,7 @@ def _growth(plan: AlignPlan, aligned: MergedAlignment, averages: ClassAverages, 
         sums.add(source.read(plan.place_in[rows]), aligned.poses.take(rows), cells, plan.images.ctf_of(rows))
 
     return growth_curve(
-        averages, np.arange(len(plan.references)) + 1, np.where(aligned.good, aligned.reference, -1), plan.half,
+        averages, plan.class_numbers, np.where(aligned.good, aligned.reference, -1), plan.half,
         plan.geometry_of, plan.sum_settings, add, mask_diameter_px=reference_mask_px(plan), threads=threads,
     )  # fmt: skip
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import match_geometry
+from cryoalign.core.limits import SAME_PIXEL
 from cryoalign.core.masks import background_region
 from cryoalign.jobs.compare.images import ImageSet
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.metrics.measure import SearchLimits
 
-SAME_PIXEL = 0.02
-"""Pixel sizes that differ by less are taken for the same."""
+_SMALLEST_RADIUS_PX = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +153,10 @@ def setting_of(p: CompareParameters, a: ImageSet, b: ImageSet) -> Setting:
     radius = 0.4 * box if p.mask_diameter is None else 0.5 * p.mask_diameter / pixel
     if 2 * radius > box:
         raise InputError(f"--mask-diameter is larger than the box of {box * pixel:g} A", value=p.mask_diameter)
-    if radius < 4:
-        raise InputError("--mask-diameter is smaller than 8 pixels", value=p.mask_diameter)
+    if radius < _SMALLEST_RADIUS_PX:
+        mask = f"a mask of {2 * radius:.3g} px" if p.mask_diameter is None else f"--mask-diameter {p.mask_diameter:g}"
+        what = f"{mask} is smaller than {2 * _SMALLEST_RADIUS_PX:g} pixels, of which too little can be seen"
+        raise InputError(what, path=b.path, hint="compare larger images, or more of them with --mask-diameter")
     background_region(box, 2 * radius)  # refuses a mask that leaves nothing
     shift = box / 12 if p.max_shift_px is None else p.max_shift_px
     shift = shift if p.max_shift is None else p.max_shift / pixel

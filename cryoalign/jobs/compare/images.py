@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from cryoalign.averaging.ctf_sums import apply_ctf
 from cryoalign.core.ctf import CtfParameters
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import SAME_GEOMETRY
 from cryoalign.core.poses import Poses
 from cryoalign.core.source import ArraySource
 from cryoalign.io.ctf_columns import read_ctf
-from cryoalign.io.mrc import read_mrc_header, unpacked
+from cryoalign.io.mrc import read_mrc_header, unpacked, volume_error
 from cryoalign.io.particles import read_particles
 from cryoalign.io.paths import image_name
 from cryoalign.io.references import listed_references, read_references
@@ -51,6 +52,8 @@ class ImageSet:
         Poses of the table that lists the particles; None where there is no such table.
     class_number
         rlnClassNumber, int64 (n,); None where there is none.
+    is_particles
+        Whether they are particles of a table.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class ImageSet:
     ctf: CtfParameters | None = None
     table_poses: Poses | None = None
     class_number: NDArray[np.int64] | None = None
+    is_particles: bool = False
 
     def __len__(self) -> int:
         """Count the images."""
@@ -70,11 +74,6 @@ class ImageSet:
     def box(self) -> int:
         """Side of the images in pixels."""
         return int(self.pixels.shape[-1])
-
-    @property
-    def is_particles(self) -> bool:
-        """Whether they are particles of a table."""
-        return self.table_poses is not None
 
     @property
     def poses(self) -> Poses:
@@ -89,13 +88,13 @@ def file_of(text: str) -> Path:
 
 def read_image_set(
     text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False,
-    normalize: bool = False, mask_diameter: float | None = None,
+    normalize: bool = False, mask_diameter: float | None = None, with_poses: bool = True,
 ) -> ImageSet:  # fmt: skip
     """Read the images of FILE, or image N of it, counted from 1, where ``text`` is N@FILE.
 
     With ``apply_mag_matrix`` particles are corrected for anisotropic magnification as their optics table has it, with
     ``normalize`` their backgrounds are taken off, outside the mask diameter in A (None = 0.8 of the box). Pictures of a
-    stack or a table of references stay as they are.
+    stack or a table of references stay as they are. Without ``with_poses`` nobody asks for the poses of its table.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def read_image_set(
     if name.endswith(".star") and any("rlnReferenceImage" in block for block in read_star(path).blocks.values()):
         found = _of_references(path, number, datadir, angpix)
     elif name.endswith((".cs", ".star")):
-        found = _of_particles(path, number, datadir, angpix, apply_mag_matrix)
+        found = _of_particles(path, number, datadir, angpix, apply_mag_matrix, with_poses)
     else:
         found = _of_stack(path, number)
     for index, reason in bad_images(found.pixels):
@@ -137,7 +136,7 @@ def _split(text: str) -> tuple[int | None, Path]:
     match = re.fullmatch(r"([^@/]*)@(.+)", text)
     if match is None or Path(text).is_file():
         return None, Path(text)
-    number = int(match[1]) if re.fullmatch(r"[0-9]+", match[1]) else 0
+    number = int(match[1]) if re.fullmatch(r"[0-9]{1,15}", match[1]) else 0
     if number < 1:
         raise InputError("one image is N@FILE with N counted from 1", value=text, hint="such as 3@averages.mrcs")
     return number, Path(match[2])
@@ -154,8 +153,8 @@ def _row(path: Path, number: int | None, count: int) -> NDArray[np.int64]:
 
 def _of_stack(path: Path, number: int | None) -> ImageSet:
     header = read_mrc_header(path)
-    if header.looks_like_volume:
-        raise InputError("is a volume, not a stack of images", path=path, hint="project it, or name a stack .mrcs")
+    if number is None and header.looks_like_volume:
+        raise volume_error(header)
     if header.nx != header.ny:
         raise InputError("images are not square", path=path, value=f"{header.nx} x {header.ny}")
     rows = _row(path, number, header.count)
@@ -175,18 +174,20 @@ def _of_references(path: Path, number: int | None, datadir: Path | None, angpix:
 
 
 def _of_particles(
-    path: Path, number: int | None, datadir: Path | None, angpix: float | None, apply_mag_matrix: bool
-) -> ImageSet:
+    path: Path, number: int | None, datadir: Path | None, angpix: float | None, apply_mag_matrix: bool,
+    with_poses: bool,
+) -> ImageSet:  # fmt: skip
     particles = read_particles([path], datadir=datadir, angpix=angpix, apply_mag_matrix=apply_mag_matrix)
     warnings = tuple(particles.warnings)
     particles = particles.take(_row(path, number, len(particles)))
     ctf = read_ctf(particles)  # averages and projections have none, which is nothing to warn of
     sizes = np.unique(particles.pixel_size_angstrom)
-    if len(sizes) > 1:
+    if sizes[-1] > sizes[0] * (1 + SAME_GEOMETRY):
         listed = ", ".join(f"{size:g}" for size in sizes)
         raise InputError(
             "images of several pixel sizes", path=path, value=listed, hint="compare them one after another"
         )
     pixels = StackSource(particles).read(np.arange(len(particles)))
     names, classes = list(particles.image_names()), particles.whole_numbers("rlnClassNumber")
-    return ImageSet(path, pixels, names, float(sizes[0]), warnings, ctf, particles.poses(), classes)
+    poses = particles.poses() if with_poses else None
+    return ImageSet(path, pixels, names, float(sizes[0]), warnings, ctf, poses, classes, True)

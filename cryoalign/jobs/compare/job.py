@@ -42,6 +42,7 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
                     apply_mag_matrix=p.apply_mag_matrix,
                     normalize=p.normalize,
                     mask_diameter=p.mask_diameter,
+                    with_poses=p.check_poses,
                 )
                 for text in (p.a, p.b)
             )

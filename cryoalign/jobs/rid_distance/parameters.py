@@ -47,6 +47,7 @@ class RidDistanceParameters(ComparisonParameters):
     export: tuple[str, ...] = ()
 
     command: ClassVar[str] = "rid-distance"
+    uses_halves: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

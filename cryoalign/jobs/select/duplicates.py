@@ -18,7 +18,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.spacing import keep_apart
 from cryoalign.io.optics import GROUP, PIXEL_SIZE
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.paths import search_folders
+from cryoalign.io.paths import plain_stack, search_folders
 from cryoalign.jobs.select.sieve import Sieve
 
 MICROGRAPH_PIXEL, ORIGINAL_PIXEL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
@@ -152,8 +152,5 @@ def _listed(sizes: NDArray[np.float64]) -> str:
 
 
 def _real_path(stack: Path, table: Path | None, datadir: Path | None) -> str:
-    name = Path(str(stack).removesuffix(":mrcs").removesuffix(":mrc"))
-    for folder in search_folders(table, datadir=datadir):
-        if (folder / name).is_file():
-            return os.path.realpath(folder / name)
-    return os.path.realpath(name)
+    found = search_folders(table, datadir=datadir).find(str(stack))
+    return os.path.realpath(found[0] if found else plain_stack(str(stack)))

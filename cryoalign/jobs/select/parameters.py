@@ -106,10 +106,7 @@ class SelectParameters(SeedOptions):
         self.check_numbers("angpix", "coordinate_angpix", "max_class_resolution")
         self.check_numbers("max_psi_error", "max_shift_error", "min_distance", at_least=0)
         self.check_numbers("min_class_size", at_least=1)
-        for name in ("min_score", "min_class_quality"):
-            value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise InputError(f"{option_of(name)} must be a number", value=value)
+        self.check_numbers("min_score", "min_class_quality", at_least=-math.inf)
         for name in ("classes", "exclude_classes"):
             self._read(name, parse_classes)
         for name in ("best", "random"):

@@ -7,13 +7,13 @@ else is in it changes who goes before whom, and the sample of 100 is part of the
 
 from __future__ import annotations
 
-import posixpath
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.paths import plain_stack
 from cryoalign.jobs.select.parameters import SCORE
 from cryoalign.jobs.select.sieve import Sieve
 
@@ -57,7 +57,7 @@ def best_first(sieve: Sieve, rank_by: str | None, *, lowest: bool, needed: bool)
 def random_first(sieve: Sieve, seed: int) -> NDArray[np.int64]:
     """Return places among the rows left in random order; rows of the same image as they stand in the table."""
     particles, left = sieve.particles, sieve.left
-    names = [posixpath.normpath(str(stack)).encode("utf-8", "surrogateescape") for stack in particles.stacks]
+    names = [plain_stack(str(stack)).encode("utf-8", "surrogateescape") for stack in particles.stacks]
     stacks = [int.from_bytes(blake2b(name, digest_size=8).digest(), "little") for name in names]
     start = np.array([s ^ _mixed_one(seed) for s in stacks], np.uint64)[particles.stack_index[left]]
     with np.errstate(over="ignore"):

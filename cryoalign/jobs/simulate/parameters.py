@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import SeedOptions
 
 UNIFORM, SINGLE = "uniform", "single"
+_LARGEST_DEFOCUS_UM = 99.0
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"
 
 
@@ -81,11 +81,12 @@ class SimulateParameters(SeedOptions):
         self.check_numbers("map_angpix", "pixel_size", "snr", "voltage")
         self.check_numbers("shift_sd", "astigmatism", "cs", at_least=0)
         self.check_numbers("count", "n_views", "optics_groups", "stacks", at_least=1)
+        self.check_numbers("box", at_least=1)
         if self.box is not None and self.box < 16:
             raise InputError("--box must be at least 16 px", value=self.box)
-        if not (math.isfinite(self.defocus_min) and self.defocus_min <= self.defocus_max < 100):
+        if not -_LARGEST_DEFOCUS_UM < self.defocus_min <= self.defocus_max < _LARGEST_DEFOCUS_UM:
             raise InputError(
-                "--defocus-min must not exceed --defocus-max",
+                f"--defocus-min must not exceed --defocus-max, and both must be within {_LARGEST_DEFOCUS_UM:g}",
                 value=(self.defocus_min, self.defocus_max),
                 hint="both are in um, underfocus is positive",
             )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.limits import SAME_GEOMETRY, UNKNOWN_ANGLE
 from cryoalign.core.poses import Poses
 from cryoalign.io.edge_table import EdgeTable, read_edge_table
+from cryoalign.io.image_index import ImageIndex
 from cryoalign.io.magnification import stored_poses
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.sync.edges import EdgeCounts, edges_of
@@ -76,6 +79,10 @@ def _anchors(p: SyncParameters, table: EdgeTable) -> dict[int, float]:
     for text in p.anchor:
         node, angle = parse_anchor(text)
         row = row_of.get(node, named.get(node))
+        if row is None and table.name is not None and "@" in node:
+            with suppress(InputError):  # a word that is no image's name
+                found = int(ImageIndex(table.name.tolist()).rows_of([node])[0])
+                row = found if found >= 0 else None
         if row is None:
             raise InputError("--anchor names a node that the graph does not have", path=table.path, value=node)
         if rows.get(row, angle) != angle:
@@ -89,9 +96,10 @@ def _input_poses(
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
     """Return psi and handedness of the input, None where it says nothing: one psi for all is no knowledge either."""
     psi = None if particles is None else particles.numbers("rlnAnglePsi")
-    if particles is None or psi is None or len(np.unique(psi)) == 1:
+    if particles is None or psi is None or len(np.unique(psi)) == 1 or (psi == UNKNOWN_ANGLE).any():
         return None, None
-    return psi, particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
+    hands = particles.poses().mirror if mirrors and "rlnIsFlip" in particles.particles else None
+    return particles.angles("rlnAnglePsi"), hands
 
 
 def _shifts(
@@ -103,7 +111,7 @@ def _shifts(
     pixel = table.pixel_size_angstrom
     if pixel is None and particles is not None:
         sizes = np.unique(particles.pixel_size_angstrom)
-        if len(sizes) > 1:
+        if sizes[-1] > sizes[0] * (1 + SAME_GEOMETRY):
             raise InputError(
                 "shifts in pixels, and particles of several pixel sizes", path=table.path,
                 hint="give graph.npz or graph.star, which say what a pixel is",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.edge_table import EdgeTable, with_named_rows, with_rows
+from cryoalign.io.image_index import other_images
 from cryoalign.io.magnification import with_magnification
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet
@@ -124,14 +125,8 @@ def _attached(table: EdgeTable, particles: ParticleSet, run: RunDirectory) -> tu
 def _refuse_other_names(table: EdgeTable, names: NDArray[np.str_]) -> None:
     """Refuse particles with other names; the same images of the same stacks in another folder are welcome."""
     assert table.name is not None
-    for row in np.flatnonzero(table.name != names).tolist():
-        if _without_folder(table.name[row]) != _without_folder(names[row]):
-            raise _others(f"a graph of other particles: row {row + 1} is {table.name[row]}, not {names[row]}", table)
-
-
-def _without_folder(name: str) -> str:
-    number, at, stack = name.rpartition("@")
-    return number.lstrip("0") + at + PurePosixPath(stack).name
+    for row in other_images(table.name.tolist(), names.tolist())[:1].tolist():
+        raise _others(f"a graph of other particles: row {row + 1} is {table.name[row]}, not {names[row]}", table)
 
 
 def _others(what: str, table: EdgeTable) -> InputError:

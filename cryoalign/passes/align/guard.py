@@ -206,7 +206,7 @@ def judge_run(
     field_of_view = plan.geometries[0].box * plan.geometries[0].pixel_size_angstrom
     return Verdict(
         overall,
-        {c + 1: verdict for c, verdict in enumerate(every) if verdict.n},
+        {int(plan.class_numbers[c]): verdict for c, verdict in enumerate(every) if verdict.n},
         cross_fitted,
         field_of_view / BAND_RING,
         field_of_view / (BAND_RING + GAP + 1),

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from cryoalign.alignment.to_references import Aligner, ReferenceAligner, mask_references
 from cryoalign.core.errors import InputError
 from cryoalign.core.filters import apply_ring_gain, bandpass, match_geometry
+from cryoalign.core.limits import SAME_PIXEL
 from cryoalign.core.masks import centre_offsets
 from cryoalign.core.search.pose_errors import reference_noise_power
 from cryoalign.core.search.search import SearchSettings, plan_search
 from cryoalign.core.search.weigh import ctf_coefficients
 from cryoalign.passes.align.planned import AlignPlan, Geometry
 from cryoalign.passes.align.settings import AlignSettings
+from cryoalign.passes.halves import refuse_empty_half
 from cryoalign.passes.images import ImageGroup, ParticleImages
 from cryoalign.passes.noise import flat_noise_power, ring_power_of
 from cryoalign.runs.parameters import settings_from
@@ -41,6 +43,7 @@ def plan_align(
     warn: Callable[[str], None],
     origin: NDArray[np.float64] | None = None,
     path: Path | None = None,
+    class_numbers: NDArray[np.int64] | None = None,
 ) -> AlignPlan:
     """Decide everything.
 
@@ -58,6 +61,8 @@ def plan_align(
         Round which shifts are searched, in pixels, (n, 2); None = the input origins.
     path
         Of the references, for messages.
+    class_numbers
+        Of the references, (m,), ascending; None = 1, 2, 3 and so on.
 
     Raises
     ------
@@ -66,11 +71,14 @@ def plan_align(
     """
     images = images.for_settings(settings)
     particles, ctf = images.particles, images.ctf
+    if settings.halves:
+        refuse_empty_half(particles, images.half)
     _check_reference_geometry(settings, images, references, reference_pixel_size, path)
-    poses = particles.poses()
+    poses = particles.poses(with_psi=False)
     prior = particles.psi_prior() if settings.local is not None else None
     if settings.local is not None and prior is None:
-        raise InputError("--local needs rlnAnglePsiPrior or rlnAnglePsi in the particles", path=particles.path)
+        what = "--local needs rlnAnglePsiPrior or rlnAnglePsi in the particles"
+        raise InputError(what, path=particles.path, hint="-999 stands for an angle that is not known")
     share = _noise_share(references, images.mask_diameter_angstrom / reference_pixel_size)
     if share > NOISY_REFERENCE and settings.lowpass is None:
         warn(
@@ -112,6 +120,7 @@ def plan_align(
         origin=np.stack([poses.dx, poses.dy], axis=1) if origin is None else origin, psi_prior=prior,
         references=references, reference_pixel_size=reference_pixel_size,
         order=np.argsort(images.half, kind="stable") if settings.halves else np.arange(len(images)),
+        class_numbers=np.arange(len(references)) + 1 if class_numbers is None else class_numbers,
     )  # fmt: skip
     if settings.measured:
         from cryoalign.passes.align.measured import warn_of_noise, with_measure
@@ -218,12 +227,12 @@ def _check_reference_geometry(
     box = references.shape[-1]
     if settings.resize_reference:
         return
-    if not any(g.box == box and abs(g.pixel_size_angstrom / pixel_size - 1) < 0.02 for g in images.groups):
+    if not any(g.box == box and abs(g.pixel_size_angstrom / pixel_size - 1) < SAME_PIXEL for g in images.groups):
         found = " and ".join(sorted({f"{g.box} px at {g.pixel_size_angstrom:g} A" for g in images.groups}))
         raise InputError(
             f"the references have a box of {box} px at {pixel_size:g} A, the particles {found}",
             path=path,
-            hint="--resize-reference brings the references to the particles",
+            hint="--resize-reference resamples the references for the particles",
         )
 
 

@@ -75,6 +75,8 @@ class AlignPlan(ImagePlan):
         As given, at their own box and pixel size (A), unmasked, (m, box, box).
     order
         The row at each position of the work, (n,): rows of one half are neighbours where halves are refined apart.
+    class_numbers
+        Number of each reference in the tables, (m,), ascending: blank ones were left out, and the others keep theirs.
     """
 
     settings: AlignSettings
@@ -85,6 +87,7 @@ class AlignPlan(ImagePlan):
     references: NDArray[np.float32]
     reference_pixel_size: float
     order: NDArray[np.int64]
+    class_numbers: NDArray[np.int64]
 
     @property
     def arm_of(self) -> NDArray[np.int8]:

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses
-from cryoalign.io.columns import numbers, text_column, text_series, whole_numbers
+from cryoalign.io.columns import angles, numbers, text_column, text_series, whole_numbers
+from cryoalign.io.image_index import TWICE, ImageIndex
 from cryoalign.io.magnification import corrected_poses
+from cryoalign.io.particle_set import BEYOND_BOX, BEYOND_HINT, beyond_box
 from cryoalign.io.particles import ParticleSet
-from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import StarFile, read_star, write_star
 from cryoalign.io.star_check import scan_star
 
@@ -90,7 +91,7 @@ def read_member_table(path: Path, particles: ParticleSet, needed: list[str]) -> 
     table = _open(path, [IMAGE, "rlnAnglePsi", *needed])
     particle = _rows_of_names(table, particles)
     pixel = particles.pixel_size_angstrom[particle]
-    stored = _poses(table, pixel)
+    stored = _poses(table, pixel, particles.box[particle])
     read = corrected_poses(particles, stored, particle)
     return replace(table, poses=read, stored_poses=stored, pixel_size_angstrom=pixel), particle
 
@@ -111,57 +112,36 @@ def _open(path: Path, needed: list[str]) -> MemberTable:
 
 
 def _rows_of_names(members: MemberTable, particles: ParticleSet) -> NDArray[np.int64]:
-    """Return the particle row of each membership: by the whole name, else by frame and file name."""
+    """Return the particle row of each membership."""
     names = members.table[IMAGE].tolist()
-    rows: dict[str, int] = {}
-    twice: set[str] = set()
-    for row, name in enumerate(particles.image_names()):
-        if rows.setdefault(name, row) != row:
-            twice.add(name)
-    short: dict[tuple[int, str], int] | None = None
-    found = np.empty(len(names), np.int64)
-    for at, name in enumerate(names):
-        particle = rows.get(name)
-        if particle is None:
-            short = _short_names(particles) if short is None else short
-            particle = short.get(_short(name), -1) if "@" in name else -1
-            if particle < 0:
-                raise members.error(
-                    f"this image is not among the particles of {particles.path or 'the input'}", at, name,
-                    hint="give the particles from which the members were chosen",
-                )  # fmt: skip
-        elif name in twice:
-            raise members.error("this image is among the particles more than once", at, name)
-        found[at] = particle
-    return found
+    index = ImageIndex(particles.image_names())
+    try:
+        rows = index.rows_of(names)
+    except InputError as error:
+        raise members.error(error.what, (error.row or 1) - 1, error.value, error.hint) from None
+    for at in np.flatnonzero(rows < 0)[:1].tolist():
+        if rows[at] == TWICE:
+            raise members.error("this image is among the particles more than once", at, names[at])
+        raise members.error(
+            f"this image is not among the particles of {particles.path or 'the input'}", at, names[at],
+            hint="give the particles from which the members were chosen",
+        )  # fmt: skip
+    return rows
 
 
-def _short_names(particles: ParticleSet) -> dict[tuple[int, str], int]:
-    """Index particles by frame and file name; -1 where two particles share both."""
-    split = split_image_names(particles.image_names(), path=particles.path)
-    stems = [Path(stack).name for stack in split.stacks]
-    index: dict[tuple[int, str], int] = {}
-    for row, (frame, stack) in enumerate(zip(split.frame.tolist(), split.stack_index.tolist(), strict=True)):
-        key = (max(frame, 0), stems[stack])
-        index[key] = -1 if key in index else row
-    return index
-
-
-def _short(name: str) -> tuple[int, str]:
-    index, _, stack = name.partition("@")
-    return (int(index) - 1 if index.isascii() and index.isdigit() else -1, Path(stack).name)
-
-
-def _poses(members: MemberTable, pixel: NDArray[np.float64]) -> Poses:
-    psi = members.column("rlnAnglePsi", numbers)
+def _poses(members: MemberTable, pixel: NDArray[np.float64], box: NDArray[np.integer]) -> Poses:
+    psi = members.column("rlnAnglePsi", angles)
     assert psi is not None
     shifts = []
     for axis in "XY":
-        shift = members.column(f"rlnOrigin{axis}Angst", numbers)
+        label = f"rlnOrigin{axis}Angst"
+        shift = members.column(label, numbers)
         if shift is not None:
             shift = shift / pixel
-        elif (shift := members.column(f"rlnOrigin{axis}", numbers)) is None:
+        elif (shift := members.column(label := f"rlnOrigin{axis}", numbers)) is None:
             shift = np.zeros(len(pixel))
+        if (far := beyond_box(shift, box)) is not None:
+            raise members.error(f"{label} {BEYOND_BOX}", far, members.table[label].iloc[far], BEYOND_HINT)
         shifts.append(shift)
     flip = members.column("rlnIsFlip", whole_numbers)
     if flip is not None and not np.isin(flip, (0, 1)).all():

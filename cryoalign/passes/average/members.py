@@ -128,8 +128,10 @@ def read_memberships(
     score = real(SCORE)
     if score is None and table is not None and (scores := particles.numbers(SCORE)) is not None:
         score = scores[particle]
-    if table is None and "rlnAnglePsi" not in particles.particles:
-        warn("the input has no rlnAnglePsi: images are averaged as they lie")
+    if table is None and particles.angles("rlnAnglePsi") is None:
+        there = "rlnAnglePsi" in particles.particles
+        unknown = "rlnAnglePsi is -999 in all rows, unknown" if there else "the input has no rlnAnglePsi"
+        warn(f"{unknown}: images are averaged as they lie")
     every = Memberships(
         particle.astype(np.int64), np.arange(len(particle)), class_index, poses, weight, score, class_numbers, names,
         table, shared_angstrom=None if table is None else _shared_angstrom(table, real(SHARED_RESOLUTION)),

@@ -19,7 +19,7 @@ from cryoalign.core.tiles import TILE
 from cryoalign.io.particles import ParticleSet
 from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.settings import AverageSettings
-from cryoalign.passes.halves import SHARED_RESOLUTION, subset_rules
+from cryoalign.passes.halves import SHARED_RESOLUTION, given_subset
 from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
 from cryoalign.runs.parts import rows_of_part
 
@@ -191,11 +191,12 @@ def _shared_ring(
     warn: Callable[[str], None],
 ) -> int:
     """Return the last ring on which the halves may agree because they saw the same reference."""
-    has_subset = subset_rules(particles)
+    has_subset = given_subset(particles) is not None
     if settings.independent_halves:
         if not has_subset:
             raise InputError(
-                "--independent-halves needs rlnRandomSubset, which leaves tubes whole", path=particles.path,
+                "--independent-halves needs rlnRandomSubset, with particles in both halves and tubes whole",
+                path=particles.path,
                 hint="halves that were aligned together are not independent",
             )  # fmt: skip
         return 0

@@ -57,6 +57,8 @@ def graph_of_lists(
     if max_distance is not None:
         there &= far <= max_distance
     if not there.any():
+        if max_distance is None:
+            raise InputError("no particle has a neighbour", hint="give more particles")
         raise InputError(
             "no two particles are as near as --max-distance", value=max_distance,
             hint=f"the nearest are {float(far[index >= 0].min(initial=np.inf)):.4g} apart",

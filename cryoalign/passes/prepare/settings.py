@@ -56,6 +56,7 @@ class ComparisonSettings(NoisyImageSettings):
         self.check_numbers("shift_sd", "candidates", at_least=0)
         if self.shift_sd and not self.shifts:
             raise InputError("--shift-sd and --no-shifts exclude each other", hint="give one of them")
+        self.check_numbers("downsample", at_least=1)
         if self.downsample < SMALLEST_BOX:
             raise InputError(f"--downsample must be at least {SMALLEST_BOX} pixels", value=self.downsample)
 
