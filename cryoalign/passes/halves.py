@@ -73,10 +73,9 @@ def _tubes(particles: ParticleSet) -> list[str] | None:
 def said_of_halves(particles: ParticleSet, half: NDArray[np.int8]) -> list[str]:
     """List what the user should know of the halves before they are used: none were given, or they are lopsided."""
     said, subset, cut = [], particles.random_subset(), cut_tubes(particles)
-    if subset is not None and (subset == subset[0]).all():
-        said.append(
-            f"{SUBSET} is {int(subset[0])} for all particles: halves are made by {parted_by(particles)} instead"
-        )
+    if SUBSET in particles.particles and (subset is None or (subset == subset[0]).all()):
+        value = 0 if subset is None else int(subset[0])
+        said.append(f"{SUBSET} is {value} for all particles: halves are made by {parted_by(particles)} instead")
     elif cut[0]:
         said.append(f"{SUBSET} puts segments of {cut[0]} of {cut[1]} tubes into both halves: halves go by tube instead")
     counts = np.bincount(half, minlength=2)
