@@ -7,6 +7,7 @@ first and last MiB stand for them, unless the whole is asked for.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def digest_input(path: Path, *, full: bool = False) -> dict[str, Any]:
     """
     try:
         status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise InputError("is a pipe or a device, not a file", path=path, hint="write its content into a file first")
         entry: dict[str, Any] = {"path": str(path), "size": status.st_size}
         is_stack = path.suffix.lower() in _STACK_SUFFIXES
         if is_stack and not full:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cryoalign.core.errors import InputError
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from helpers.toyjob import toy
 
@@ -26,7 +27,7 @@ OTHERS = {"run.json", "run.log", "RELION_OUTPUT_NODES.star"}
 
 def begin(directory, source, **changes):
     """Enter a run of a command without parameters."""
-    options = {"command": "toy", "argv": ["toy"], "parameters": {}, "inputs": [source], "verbosity": -1}
+    options = {"command": "toy", "argv": ["toy"], "parameters": {}, "reads": Reads(files=(source,)), "verbosity": -1}
     return RunDirectory.begin(directory, **(options | changes))
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import SeedOptions
+from cryoalign.runs.reads import Reads, given
 
 UNIFORM, SINGLE = "uniform", "single"
 WHITE, COLOURED, NO_NOISE = "white", "coloured", "none"
@@ -97,6 +98,10 @@ class SimulateParameters(SeedOptions):
             raise InputError("--n-views spreads views evenly: it goes with --views uniform only", value=self.views)
         if self.map_angpix is not None and self.map is None:
             raise InputError("--map-angpix needs --map")
+
+    def reads(self) -> Reads:
+        """Return what is read: a map, views, a noise spectrum."""
+        return Reads(files=given(self.map, self.views_file, self.noise_file))
 
     @property
     def views_file(self) -> Path | None:
