@@ -142,6 +142,11 @@ def leave_as_it_was(path: Path, made: list[Path]) -> None:
             folder.rmdir()
 
 
+def gone(path: Path) -> InputError:
+    """Return the error of a run directory that is no more."""
+    return InputError("the run directory was removed while the run went on", path=path)
+
+
 def withdraw(path: Path, lock: RunLock, taken: Claim, log: logging.Logger) -> bool:
     """Leave a directory as it was before a run that failed, where that has nothing to carry on; tell whether it was so.
 
@@ -189,9 +194,9 @@ def _decide(path: Path, lock: RunLock, wishes: Wishes, new: dict[str, Any], take
     elif old["status"] == "overwriting":  # cut short: the old results come back, and then things are as they were
         old = aside.restore(path) or old
     if old is not None and old["status"] != "finished" and not _is_carried_on(path, old, lock, wishes, new):
-        if old["files"]:
-            _refuse_inputs(path, old, wishes)
+        _refuse_inputs(path, old, wishes)
         aside.remove_listed(path, old)
+        clear_work(path / WORK)
         old = aside.restore(path)  # it had taken the place of a finished run, and never got there
     if old is not None and old["status"] == "finished":
         _after_finished(path, old, wishes, new)

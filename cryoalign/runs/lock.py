@@ -262,7 +262,7 @@ def _read(path: Path) -> dict[str, Any] | None:
             owner = json.loads(handle.read(_LONGEST))
     except (OSError, ValueError, RecursionError):
         return None
-    return owner if isinstance(owner, dict) else None
+    return owner if isinstance(owner, dict) and isinstance(owner.get("host"), str) else None
 
 
 def _machine() -> str:

@@ -20,7 +20,7 @@ from cryoalign.core.errors import CryoalignError, InputError
 from cryoalign.core.plain_text import shown
 from cryoalign.runs import interrupt, markers
 from cryoalign.runs.attempt import Attempt
-from cryoalign.runs.claim import Claim, Wishes, claim, withdraw
+from cryoalign.runs.claim import Claim, Wishes, claim, gone, withdraw
 from cryoalign.runs.committing import in_place
 from cryoalign.runs.digests import describe_changes
 from cryoalign.runs.lock import RunLock, exclusive
@@ -151,7 +151,7 @@ class RunDirectory:
             If the directory cannot be used; says why and what to do.
         """
         if resume and overwrite:
-            raise ValueError("resume and overwrite exclude each other")
+            raise ValueError("both resume and overwrite")
         run = cls(path, part=part, threads=threads, memory=memory, full_digest=full_digest, verbosity=verbosity)
         run.command_line = shlex.join(["cryoalign", *argv])
         run._attempt = Attempt(run.command_line, part)
@@ -289,13 +289,14 @@ class RunDirectory:
         RuntimeError
             If a staged file was never written.
         """
+        interrupt.raise_if_asked()
         for text in warnings:
             self.warn(text)
+        self._inside("results")
         for name, source in self._staged.items():
             self._refuse_foreign(name)
             if not source.is_file():
                 raise RuntimeError(f"the result {name} was staged and not written")
-        interrupt.raise_if_asked()
         self._refuse_changed_inputs()
         nodes = markers.output_nodes_text(os.path.relpath(self.path), relion_nodes)
         with interrupt.not_now():
@@ -340,17 +341,14 @@ class RunDirectory:
     def _inside(self, name: str) -> Path:
         """Return a path in the work folder; a directory that was removed is not made again."""
         if not self.work.is_dir():
-            raise self._gone()
+            raise gone(self.path)
         return self.work / name
-
-    def _gone(self) -> InputError:
-        return InputError("the run directory was removed while the run went on", path=self.path)
 
     def _in_words(self, error: BaseException) -> BaseException:
         """Return an error that names its file."""
         if isinstance(error, OSError):
             if not self.work.is_dir() and not self._ended:
-                return self._gone()
+                return gone(self.path)
             error.filename = error.filename or str(self.path)
         return error
 
@@ -367,9 +365,7 @@ class RunDirectory:
     @contextmanager
     def _updating(self) -> Iterator[dict[str, Any]]:
         """Change run.json while no other task of the same array does."""
-        if not self.work.is_dir():
-            raise self._gone()
-        with exclusive(self.work):
+        with exclusive(self._inside("")):
             record = read_record(self.path)
             if record is None:
                 raise InputError("run.json was removed while the run went on", path=self.path)

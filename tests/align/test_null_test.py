@@ -47,7 +47,9 @@ def nulled(folder: Path, out: str, *, block_size: int | None = None, workers: in
     images = ParticleImages.of(particles, p, scratch=folder, warn=lambda text: None)
     plan = plan_align(p, images, references, pixel, warn=lambda text: None)
     ranges = plan_parts(len(particles), block_size or 512)
-    with RunDirectory.begin(p.output, command="align", argv=["align"], parameters={}, reads=Reads(), threads=workers) as run:
+    with RunDirectory.begin(
+        p.output, command="align", argv=["align"], parameters={}, reads=Reads(), threads=workers
+    ) as run:
         store = run.parts("real")
         run_parts(ranges, AlignWork(plan), store, workers=workers)
         real = merge_parts(plan, store, ranges)

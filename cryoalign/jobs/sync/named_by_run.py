@@ -48,4 +48,6 @@ def named_by_run(path: Path) -> NamedParticles | None:
         return plain if plain.exists() or not (there / plain).exists() else Path(os.path.relpath(there / plain))
 
     corrected = parameters.get("apply_mag_matrix") is True
-    return NamedParticles([from_here(word) for word in inputs], datadir and from_here(datadir), angpix, corrected)
+    return NamedParticles(
+        [from_here(word) for word in inputs], from_here(datadir) if datadir else None, angpix, corrected
+    )
