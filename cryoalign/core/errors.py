@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from os import PathLike
 
+from cryoalign.core.plain_text import VALUE, shortened
+
 
 class CryoalignError(Exception):
     """Anything cryoalign refuses to do; the command line prints it as one line and exits with 1."""
@@ -26,7 +28,7 @@ class InputError(CryoalignError):
     row
         1-based row of a table (users count particles from 1, as RELION does).
     value
-        The offending value, shown with ``repr``.
+        The offending value, shown with ``repr``, the middle of a long one left out.
     hint
         What to do.
     """
@@ -48,7 +50,7 @@ class InputError(CryoalignError):
             where += f"{', ' if where else ''}row {row}"
         message = f"{where}: {what}" if where else what
         if value is not None:
-            message += f" ({value!r})"
+            message += f" ({shortened(repr(value), VALUE)})"
         if hint is not None:
             message += f"; {hint}"
         super().__init__(" ".join(message.split()))

@@ -13,7 +13,9 @@ from importlib import import_module
 
 from cryoalign.core.blas import one_blas_thread
 from cryoalign.core.errors import InputError
+from cryoalign.runs.claim import FinishedAlreadyError
 from cryoalign.runs.parameters import RunOptions
+from cryoalign.runs.runlog import say
 
 PARAMETERS = {
     "align": "AlignParameters",
@@ -58,7 +60,12 @@ def run_command(parameters: RunOptions, *, argv: Sequence[str], verbosity: int =
     """
     folder = _folder(parameters.command)
     run = getattr(import_module(f"{folder}.job"), f"run_{folder.rpartition('.')[2]}")
-    return int(run(parameters, argv, verbosity))
+    try:
+        return int(run(parameters, argv, verbosity))
+    except FinishedAlreadyError as finished:
+        if verbosity >= 0:
+            say(str(finished), parameters.output)
+        return finished.exit_status
 
 
 def _folder(command: str) -> str:

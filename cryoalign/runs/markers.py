@@ -28,9 +28,21 @@ def exit_marker(kind: Exit) -> str:
     return f"RELION_JOB_EXIT_{kind}"
 
 
+def remove_exit_markers(directory: Path) -> None:
+    """Remove what says how a job ended."""
+    for kind in _EXITS:
+        (directory / exit_marker(kind)).unlink(missing_ok=True)
+
+
+def is_marked(directory: Path) -> bool:
+    """Tell whether anything says how the job ended."""
+    return any((directory / exit_marker(kind)).exists() for kind in _EXITS)
+
+
 def remove_markers(directory: Path) -> None:
     """Remove exit markers, output nodes and a request to abort that an earlier run left behind."""
-    for name in (*map(exit_marker, _EXITS), ABORT_NOW, OUTPUT_NODES):
+    remove_exit_markers(directory)
+    for name in (ABORT_NOW, OUTPUT_NODES):
         (directory / name).unlink(missing_ok=True)
 
 
@@ -48,8 +60,7 @@ def mark_failure_if_unmarked(directory: Path) -> None:
     Used for errors before a run begins; a directory that does not exist is not made, and nothing is said for another
     run that holds a lock in it.
     """
-    marked = any((directory / exit_marker(kind)).exists() for kind in _EXITS)
-    if directory.is_dir() and not marked and not any(directory.glob(".cryoalign/lock*")):
+    if directory.is_dir() and not is_marked(directory) and not any(directory.glob(".cryoalign/lock*")):
         (directory / exit_marker("FAILURE")).touch()
 
 
@@ -61,6 +72,11 @@ def is_relion_job(directory: Path) -> bool:
 def abort_requested(directory: Path) -> bool:
     """Tell whether RELION asks the job to stop."""
     return (directory / ABORT_NOW).exists()
+
+
+def write_output_nodes(directory: Path, text: str) -> None:
+    """Write RELION_OUTPUT_NODES.star; names may hold any byte."""
+    (directory / OUTPUT_NODES).write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def output_nodes_text(job_directory: str, nodes: Iterable[tuple[str, NodeKind]]) -> str:

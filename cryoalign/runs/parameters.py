@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from cryoalign.core.errors import InputError
 from cryoalign.runs.limits import HINTS, LARGEST, LIMITS, MOST
+from cryoalign.runs.reads import Reads
 
 S = TypeVar("S")
 
@@ -105,6 +106,10 @@ class RunOptions(Checked):
         super().__post_init__()
         self.check_numbers("threads", at_least=1)
         self.refuse_together(("resume", "overwrite"))
+
+    def reads(self) -> Reads:
+        """Return every file that the command will read: no run begins without this answer."""
+        raise NotImplementedError(f"{self.command} does not say what it reads")
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold, paths as text and tuples as lists; `from_json` undoes it."""

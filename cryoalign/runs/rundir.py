@@ -10,33 +10,34 @@ import logging
 import os
 import shlex
 import shutil
-import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryoalign.core.errors import CryoalignError, InputError
-from cryoalign.runs import markers
-from cryoalign.runs.claim import claim
-from cryoalign.runs.digests import describe_changes, digest_inputs
-from cryoalign.runs.interrupt import Interrupted, sigterm_raises
+from cryoalign.core.plain_text import shown
+from cryoalign.runs import interrupt, markers
+from cryoalign.runs.attempt import Attempt
+from cryoalign.runs.claim import Claim, Wishes, claim, gone, withdraw
+from cryoalign.runs.committing import in_place
+from cryoalign.runs.digests import describe_changes
 from cryoalign.runs.kernels import telling_of_compilation
 from cryoalign.runs.lock import RunLock, exclusive
-from cryoalign.runs.memory import PeakMemory, give_back
+from cryoalign.runs.memory import give_back
 from cryoalign.runs.parameters import RunOptions
 from cryoalign.runs.parts import PartStore
-from cryoalign.runs.record import RUN_JSON, RUN_LOG, SCHEMA_VERSION, WORK, read_record, software_versions, write_record
-from cryoalign.runs.runlog import close_log, log_to_file, open_log
+from cryoalign.runs.reads import Reads, Seen
+from cryoalign.runs.record import RUN_JSON, RUN_LOG, WORK, new_record, read_record, write_record
+from cryoalign.runs.runlog import close_log, log_to_file, open_log, say
 
 MAY_DIFFER = frozenset({"threads", "memory", "part", "resume", "overwrite"})
 """Parameters that cannot change a result, so that a resumed run may have others."""
 
 
 class RunDirectory:
-    """One run in one directory; made by `RunDirectory.begin`, used as a context.
+    """One run in one directory; made by `RunDirectory.begin`.
 
     Attributes
     ----------
@@ -48,10 +49,8 @@ class RunDirectory:
         As typed, quoted for a shell.
     log
         Logger to run.log and, by verbosity, stderr.
-    warnings
-        What `warn` was told, for run.json.
-    timings_s
-        Seconds by stage, filled by `stage`.
+    warnings, timings_s
+        What `warn` was told; seconds by stage, filled by `stage`: for run.json.
     resumed
         True where an earlier run in this directory is carried on.
     part, threads, memory
@@ -72,26 +71,24 @@ class RunDirectory:
         self.warnings: list[str] = []
         self.timings_s: dict[str, float] = {}
         self.resumed = False
-        self._full_digest = full_digest
+        self._seen = Seen(full_digest)
         self._staged: dict[str, Path] = {}
         self._lock = RunLock(self.work, part)
-        self._memory = PeakMemory()
-        self._began = (time.monotonic(), time.process_time(), datetime.now(UTC))
+        self._claim = Claim([])
         self._ended = False
         self.command_line = ""
+        self._attempt = Attempt("", part)
         self.log = logging.Logger("cryoalign")
 
     @classmethod
-    def begin_with(
-        cls, p: RunOptions, argv: Sequence[str], verbosity: int, inputs: Iterable[Path] = ()
-    ) -> AbstractContextManager[RunDirectory]:
+    def begin_with(cls, p: RunOptions, argv: Sequence[str], verbosity: int) -> AbstractContextManager[RunDirectory]:
         """Enter the run directory of a command's parameters: `begin` with all that they say of the run."""
         return cls.begin(
             p.output,
             command=p.command,
             argv=argv,
             parameters=p.to_json(),
-            inputs=inputs,
+            reads=p.reads(),
             resume=p.resume,
             overwrite=p.overwrite,
             part=getattr(p, "part", None),
@@ -111,7 +108,7 @@ class RunDirectory:
         command: str,
         argv: Sequence[str],
         parameters: Mapping[str, Any],
-        inputs: Iterable[Path] = (),
+        reads: Reads,
         resume: bool = False,
         overwrite: bool = False,
         part: tuple[int, int] | None = None,
@@ -124,8 +121,9 @@ class RunDirectory:
     ) -> Iterator[RunDirectory]:
         """Enter a run directory; the block must end with `commit` or `leave_partial`.
 
-        Leaving the block by an exception writes run.log and the FAILURE or ABORTED marker, puts no result file under
-        a final name, and keeps what `resume` needs.
+        Leaving the block by an exception puts no result file under a final name. What `resume` can carry on is kept,
+        with run.log and the FAILURE or ABORTED marker; if there is nothing, and the reason is one that the user knows,
+        the directory is as it was before, markers of a job of RELION apart.
 
         Parameters
         ----------
@@ -135,66 +133,50 @@ class RunDirectory:
             Name of the command, and the words after ``cryoalign`` as typed.
         parameters
             Resolved parameters, as JSON can hold them.
-        inputs
-            Input files known by now; `add_inputs` takes those found later.
+        reads
+            Every file that the run will read. What it declares is recorded; `add_inputs` takes the stacks of tables.
         resume, overwrite
             What to do with an earlier run of ours. Resuming where there is nothing to resume starts a run.
         part
             (k, n) for a task of a job array: it joins a run that its fellows began.
-        threads, memory
-            How many may work at a time, and bytes to stay within.
         may_differ
             Names of parameters that may be others when a run is resumed.
-        seed, full_digest, verbosity
+        threads, memory, seed, full_digest, verbosity
             As in the options of every command.
 
         Raises
         ------
+        FinishedAlreadyError
+            If the very run is here and finished.
         InputError
             If the directory cannot be used; says why and what to do.
         """
-        inputs = [Path(p) for p in inputs]
         if resume and overwrite:
-            raise ValueError("resume and overwrite exclude each other")
+            raise ValueError("both resume and overwrite")
         run = cls(path, part=part, threads=threads, memory=memory, full_digest=full_digest, verbosity=verbosity)
         run.command_line = shlex.join(["cryoalign", *argv])
-        with sigterm_raises():
-            run.resumed, notes = claim(
-                run.path,
-                run._lock,
-                new_record={
-                    "schema_version": SCHEMA_VERSION,
-                    "program": "cryoalign",
-                    "command": command,
-                    "status": "running",
-                    "command_line": run.command_line,
-                    "working_directory": str(Path.cwd()),
-                    "parameters": dict(parameters),
-                    "seed": seed,
-                    "versions": software_versions(),
-                    "inputs": [],
-                    "files": [],
-                    "attempts": [],
-                },
-                inputs=inputs,
-                resume=resume or part is not None,
-                overwrite=overwrite,
-                may_differ=may_differ,
-            )
+        run._attempt = Attempt(run.command_line, part)
+        wishes = Wishes(reads, resume, overwrite, part is not None, may_differ, full_digest)
+        record = new_record(command, run.command_line, parameters, seed)
+        with interrupt.sigterm_raises():
+            run._claim = claim(run.path, run._lock, wishes, record, lambda text: say(text, run.path))
+            run.resumed = run._claim.resumed
             try:
-                with run._memory:
-                    in_relion = markers.is_relion_job(run.path)
-                    run.log = open_log(run.path / RUN_LOG, verbosity, news_to_stdout=in_relion)
+                with run._attempt.memory:
+                    run.log = open_log(run.path / RUN_LOG, verbosity, news_to_stdout=markers.is_relion_job(run.path))
                     log_to_file(run.log, logging.INFO, f"command: {run.command_line}")
-                    for note in notes:
+                    for note in run._claim.notes:
                         run.warn(note)
-                    run.add_inputs(inputs)
+                    run.add_inputs(reads.at_once())
                     with telling_of_compilation(run.log, run.warn):
                         yield run
                     if not run._ended:
                         raise RuntimeError("the run ended without commit")
             except BaseException as error:
-                run._fail(error)
+                said = run._in_words(error)
+                run._fail(said)
+                if said is not error:
+                    raise said from None
                 raise
             finally:
                 run._lock.release()
@@ -213,23 +195,24 @@ class RunDirectory:
         if clean.is_absolute() or ".." in clean.parts or clean.parts[:1] == (WORK,) or str(clean) in reserved:
             raise ValueError(f"not a name for a result file: {name!r}")
         self._refuse_foreign(str(clean))
-        target = self.work / "results" / clean
+        target = self._inside("results") / clean
         target.parent.mkdir(parents=True, exist_ok=True)
         self._staged[str(clean)] = target
         return target
 
     def parts(self, name: str = "parts") -> PartStore:
         """Return the store of finished parts of one stage of the run."""
-        return PartStore(self.work / name)
+        return PartStore(self._inside(name))
 
     def scratch(self, name: str = "scratch") -> Path:
         """Return a folder for files that the run needs and nobody else; removed at success."""
-        folder = self.work / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._inside(name)
+        folder.mkdir(exist_ok=True)
         return folder
 
     def warn(self, text: str) -> None:
         """Say a warning once, in the log and in run.json."""
+        text = shown(text)
         if text not in self.warnings:
             self.warnings.append(text)
             self.log.warning("%s", text)
@@ -245,7 +228,14 @@ class RunDirectory:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + time.monotonic() - start
 
     def aborted(self) -> bool:
-        """Tell whether RELION asks this job to stop."""
+        """Tell whether RELION asks this job to stop.
+
+        Raises
+        ------
+        BaseException
+            What a signal asked for, where it got lost on its way.
+        """
+        interrupt.raise_if_asked()
         return markers.abort_requested(self.path)
 
     def add_inputs(self, paths: Iterable[Path]) -> None:
@@ -256,7 +246,7 @@ class RunDirectory:
         InputError
             If a file cannot be read, or changed since the run that is resumed.
         """
-        new = digest_inputs(paths, full=self._full_digest)
+        new = self._seen.look(paths)
         if not new:
             return
         with self._updating() as record:
@@ -279,7 +269,7 @@ class RunDirectory:
         relion_nodes: Sequence[tuple[str, markers.NodeKind]] = (),
         exit_status: int = 0,
     ) -> None:
-        """Move the results into DIR, write the markers, and run.json last.
+        """Move the results into DIR and say so in run.json, which is the commit; the marker for RELION comes after it.
 
         Parameters
         ----------
@@ -297,49 +287,72 @@ class RunDirectory:
         Raises
         ------
         InputError
-            If a file that is not ours has the name of a result.
+            If a file that is not ours has the name of a result, or an input is not what it was.
         RuntimeError
             If a staged file was never written.
         """
+        interrupt.raise_if_asked()
         for text in warnings:
             self.warn(text)
+        self._inside("results")
         for name, source in self._staged.items():
             self._refuse_foreign(name)
             if not source.is_file():
                 raise RuntimeError(f"the result {name} was staged and not written")
+        self._refuse_changed_inputs()
         nodes = markers.output_nodes_text(os.path.relpath(self.path), relion_nodes)
-        with self._updating() as record:  # so that whatever happens now, --overwrite knows what is ours
-            record["files"] = sorted({*self._staged, RUN_LOG, markers.OUTPUT_NODES})
-        moved: list[str] = []
-        try:
-            for name, source in self._staged.items():
-                target = self.path / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source.replace(target)
-                moved.append(name)
-            (self.path / markers.OUTPUT_NODES).write_text(nodes)
-            log_to_file(self.log, logging.INFO, f"finished, exit status {exit_status}")
-            markers.write_exit_marker(self.path, "SUCCESS")
+        with interrupt.not_now():
+            with self._updating() as record:  # so that whatever happens now, --overwrite knows what is ours
+                record["files"] = sorted({*self._staged, RUN_LOG, markers.OUTPUT_NODES})
+            try:
+                with in_place(self.path, self._staged, nodes):
+                    log_to_file(self.log, logging.INFO, f"finished, exit status {exit_status}")
+                    with self._updating() as record:
+                        record.update(counts=dict(counts), timings_s=self.timings_s | dict(timings or {}))
+                        record["exit_status"] = exit_status
+                        self._attempt.end(record, "finished", self.warnings)
+            except BaseException:
+                with suppress(OSError, CryoalignError), self._updating() as record:
+                    record["files"] = []
+                raise
             self._ended = True
-            with self._updating() as record:
-                record.update(counts=dict(counts), timings_s=self.timings_s | dict(timings or {}))
-                record["exit_status"] = exit_status
-                self._end_attempt(record, "finished")
-        except BaseException:
-            self._ended = False
-            (self.path / markers.OUTPUT_NODES).unlink(missing_ok=True)
-            for name in moved:
-                (self.path / name).replace(self._staged[name])
-            with self._updating() as record:
-                record["files"] = []
-            raise
-        shutil.rmtree(self.work, ignore_errors=True)
+            markers.write_exit_marker(self.path, "SUCCESS")
+            shutil.rmtree(self.work, ignore_errors=True)
 
     def leave_partial(self) -> None:
-        """End a task of a job array: its parts are done, the run is not."""
+        """End a task of a job array: its parts are done, the run is not.
+
+        Raises
+        ------
+        InputError
+            If an input is not what it was.
+        """
+        self._refuse_changed_inputs()
         with self._updating() as record:
-            self._end_attempt(record, "partial")
+            self._attempt.end(record, "partial", self.warnings)
         self._ended = True
+
+    def _refuse_changed_inputs(self) -> None:
+        changes = self._seen.changes()
+        if changes:
+            raise InputError(
+                f"inputs changed while they were read: {'; '.join(changes)}", path=self.path,
+                hint="nothing was written; start again with --overwrite",
+            )  # fmt: skip
+
+    def _inside(self, name: str) -> Path:
+        """Return a path in the work folder; a directory that was removed is not made again."""
+        if not self.work.is_dir():
+            raise gone(self.path)
+        return self.work / name
+
+    def _in_words(self, error: BaseException) -> BaseException:
+        """Return an error that names its file."""
+        if isinstance(error, OSError):
+            if not self.work.is_dir() and not self._ended:
+                return gone(self.path)
+            error.filename = error.filename or str(self.path)
+        return error
 
     def _refuse_foreign(self, name: str) -> None:
         if (self.path / name).exists():
@@ -354,44 +367,32 @@ class RunDirectory:
     @contextmanager
     def _updating(self) -> Iterator[dict[str, Any]]:
         """Change run.json while no other task of the same array does."""
-        with exclusive(self.work):
+        with exclusive(self._inside("")):
             record = read_record(self.path)
             if record is None:
                 raise InputError("run.json was removed while the run went on", path=self.path)
+            self._lock.check()
             yield record
             write_record(self.path, record)
 
-    def _end_attempt(self, record: dict[str, Any], status: str) -> None:
-        """Note in the record how this process ended and what it took."""
-        monotonic, cpu, start = self._began
-        attempt = {
-            "command_line": self.command_line,
-            "part": None if self.part is None else f"{self.part[0]}/{self.part[1]}",
-            "host": socket.gethostname(),
-            "started": start.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "status": status,
-            "wall_s": round(time.monotonic() - monotonic, 3),
-            "cpu_s": round(time.process_time() - cpu, 3),
-            "peak_memory_bytes": self._memory.peak_bytes,
-        }
-        record["attempts"].append(attempt)
-        peaks = [a["peak_memory_bytes"] for a in record["attempts"] if a["peak_memory_bytes"] is not None]
-        record["peak_memory_bytes"] = max(peaks, default=None)
-        record["warnings"] = self.warnings
-        record["status"] = status
-
     def _fail(self, error: BaseException) -> None:
-        """Say what went wrong in run.log, the record and a marker; results stay staged."""
-        if self._ended:
-            return  # the results are committed; what follows cannot undo that
-        stopped = isinstance(error, (Interrupted, KeyboardInterrupt))
-        words = str(error) or type(error).__name__
-        with suppress(OSError, CryoalignError):
-            expected = stopped or isinstance(error, CryoalignError)
-            log_to_file(self.log, logging.ERROR, words, traceback=not expected)
-        with suppress(OSError, CryoalignError), self._updating() as record:
-            self._end_attempt(record, "aborted" if stopped else "failed")
-            record["error"] = words
-        with suppress(OSError):
-            markers.write_exit_marker(self.path, "ABORTED" if stopped else "FAILURE")
+        """Say what went wrong in run.log, the record and a marker, results stay staged; or leave nothing at all."""
+        if self._ended or not self._lock.is_mine():
+            return  # the results are committed, which nothing can undo; or the directory is another's
+        stopped = isinstance(error, (interrupt.Interrupted, KeyboardInterrupt))
+        expected = stopped or isinstance(error, (CryoalignError, OSError, MemoryError))
+        words = shown(str(error) or type(error).__name__)
+        kept = True
+        with interrupt.not_now():
+            if expected:
+                with suppress(OSError, CryoalignError):
+                    kept = not withdraw(self.path, self._lock, self._claim, self.log)
+            if kept:
+                with suppress(OSError):
+                    log_to_file(self.log, logging.ERROR, words, traceback=not expected)
+                with suppress(OSError, CryoalignError), self._updating() as record:
+                    self._attempt.end(record, "aborted" if stopped else "failed", self.warnings)
+                    record["error"] = words
+            with suppress(OSError):
+                if kept or markers.is_relion_job(self.path):
+                    markers.write_exit_marker(self.path, "ABORTED" if stopped else "FAILURE")

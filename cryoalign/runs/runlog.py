@@ -6,11 +6,43 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cryoalign.core.plain_text import safe_lines, shown
+from cryoalign.runs.markers import is_relion_job
+
+FILE_LINE = 20_000
+"""Characters of the longest line in run.log."""
 _FILE_ONLY = {"file_only": True}
+
+
+class _FileHandler(logging.FileHandler):
+    """Lines with dates; a disk that is full is for those to complain of who write results."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(_FileFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Lose a line."""
+
+    def close(self) -> None:
+        """Close the file, whatever its disk says."""
+        with suppress(OSError):
+            super().close()
+
+
+class _FileFormatter(logging.Formatter):
+    """One line for a message, whatever is in it; a traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        record.message, record.asctime = record.getMessage(), self.formatTime(record, self.datefmt)
+        line = shown(self.formatMessage(record), FILE_LINE)
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        return f"{line}\n{safe_lines(trace, FILE_LINE)}" if trace else line
 
 
 class _TerminalHandler(logging.Handler):
@@ -25,13 +57,14 @@ class _TerminalHandler(logging.Handler):
         if getattr(record, "file_only", False):
             return
         prefix = {logging.WARNING: "Warning: ", logging.ERROR: "Error: "}.get(record.levelno, "")
-        line = prefix + record.getMessage()
+        line = prefix + shown(record.getMessage())
         stream = sys.stdout if self._news_to_stdout and record.levelno < logging.WARNING else sys.stderr
-        if "tqdm" in sys.modules and stream.isatty():
-            sys.modules["tqdm"].tqdm.write(line, file=stream)
-        else:
-            stream.write(line + "\n")
-            stream.flush()
+        with suppress(OSError, ValueError, AttributeError):  # a stream that is full or closed stops no run
+            if "tqdm" in sys.modules and stream.isatty():
+                sys.modules["tqdm"].tqdm.write(line, file=stream)
+            else:
+                stream.write(line + "\n")
+                stream.flush()
 
 
 def open_log(path: Path, verbosity: int = 0, *, news_to_stdout: bool = False) -> logging.Logger:
@@ -47,15 +80,20 @@ def open_log(path: Path, verbosity: int = 0, *, news_to_stdout: bool = False) ->
         Only warnings go to stderr: RELION shows what it finds there in red.
     """
     logger = logging.Logger("cryoalign", logging.DEBUG)
-    to_file = logging.FileHandler(path, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logger.addHandler(to_file)
+    logger.addHandler(_FileHandler(path))
     level = logging.WARNING if verbosity < 0 else logging.INFO if verbosity == 0 else logging.DEBUG
     logger.addHandler(_TerminalHandler(level, news_to_stdout))
     library = logging.getLogger("matplotlib")
     if not library.handlers:  # what it says of folders it cannot write is not the run's; a caller's handlers hear it
         library.addHandler(logging.NullHandler())
     return logger
+
+
+def say(text: str, run_directory: Path) -> None:
+    """Say what cannot be in a log, for the run has none: on stdout for a job of RELION, else on stderr."""
+    logger = logging.Logger("cryoalign", logging.DEBUG)
+    logger.addHandler(_TerminalHandler(logging.INFO, is_relion_job(run_directory)))
+    logger.info("%s", text)
 
 
 def close_log(logger: logging.Logger) -> None:
@@ -97,7 +135,7 @@ class Progress:
         self._started = time.monotonic()
         self._next_line = done + max(1, total // 10)
         self._bar: Any = None
-        if verbosity >= 0 and sys.stderr.isatty():
+        if verbosity >= 0 and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, initial=done, desc=what, unit=f" {unit}", file=sys.stderr, leave=False)

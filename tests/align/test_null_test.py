@@ -23,6 +23,7 @@ from cryoalign.passes.align.part import AlignWork
 from cryoalign.passes.align.plan import plan_align
 from cryoalign.passes.images import ParticleImages
 from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import run_parts
 
@@ -46,7 +47,9 @@ def nulled(folder: Path, out: str, *, block_size: int | None = None, workers: in
     images = ParticleImages.of(particles, p, scratch=folder, warn=lambda text: None)
     plan = plan_align(p, images, references, pixel, warn=lambda text: None)
     ranges = plan_parts(len(particles), block_size or 512)
-    with RunDirectory.begin(p.output, command="align", argv=["align"], parameters={}, threads=workers) as run:
+    with RunDirectory.begin(
+        p.output, command="align", argv=["align"], parameters={}, reads=Reads(), threads=workers
+    ) as run:
         store = run.parts("real")
         run_parts(ranges, AlignWork(plan), store, workers=workers)
         real = merge_parts(plan, store, ranges)

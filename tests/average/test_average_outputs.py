@@ -11,6 +11,7 @@ import starfile
 
 from cryoalign.averaging.frc import ClassFrc
 from cryoalign.passes.average_files import class_scores, write_average_files
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 
 BOX, PIXEL = 16, 2.5
@@ -31,7 +32,7 @@ def made(tmp_path, monkeypatch):
         frc=(frc_of(3), frc_of(BOX // 2, 999.0), None, None),
     )  # fmt: skip
     out = tmp_path / "out"
-    with RunDirectory.begin(out, command="average", argv=["average"], parameters={}) as run:
+    with RunDirectory.begin(out, command="average", argv=["average"], parameters={}, reads=Reads()) as run:
         write_average_files(
             run, averages, class_numbers=[2, 5, 6, 9], pixel_size_angstrom=PIXEL,
             extra_columns={"cryoalignScoreMean": np.array([0.5, 0.25, 0, 0.125])},

@@ -1,11 +1,15 @@
-"""A stand-in for the job behind a command, so that only the command line is tested."""
+"""A stand-in for the job behind a command, so that only the command line is tested; and a small project for all."""
 
 from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
+
+from helpers.small import small_project
+from helpers.undrawn import leave_out_drawing
 
 
 @pytest.fixture
@@ -31,3 +35,12 @@ def called(request, monkeypatch):
     setattr(module, f"run_{request.module.JOB}", run_job)
     monkeypatch.setitem(sys.modules, name, module)
     return calls
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Path:
+    """The folder of a small project in which every command has something to do; to be read only."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_drawing(patch, "align")
+        leave_out_drawing(patch, "rid_distance")
+        return small_project(tmp_path_factory.mktemp("small"))

@@ -21,6 +21,7 @@ import numpy as np
 from cryoalign.core.errors import CryoalignError
 from cryoalign.runs.interrupt import Interrupted
 from cryoalign.runs.parts import PartRange, plan_parts
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import PureWork, run_parts
 
@@ -64,7 +65,7 @@ def toy(
         command="toy",
         argv=["toy", str(directory)],
         parameters=parameters,
-        inputs=[source],
+        reads=Reads(files=(source,)),
         resume=resume or merge,
         overwrite=overwrite,
         part=part,

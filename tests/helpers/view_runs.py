@@ -66,7 +66,7 @@ def average_neighbours(
         p = AverageParameters(inputs=(Path(PARTICLES),), output=Path(out), **options)
         rows = np.arange(len(particles))
         with RunDirectory.begin(
-            p.output, command="classavg", argv=["classavg"], parameters=p.to_json(), inputs=list(p.inputs),
+            p.output, command="classavg", argv=["classavg"], parameters=p.to_json(), reads=p.reads(),
             resume=False, overwrite=True, part=None, seed=0, full_digest=False, verbosity=-1,
         ) as directory:  # fmt: skip
             members = view_members(found, views, particles, rows, PREPARED)

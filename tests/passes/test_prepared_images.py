@@ -15,6 +15,7 @@ from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.prepared import Prepared, prepare
 from cryoalign.passes.prepare.settings import ComparisonParameters
 from cryoalign.passes.reading import read_table
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from helpers.align import correlation, optics, phantom_set, star, write_mrcs
 
@@ -35,7 +36,7 @@ def prepared(folder: Path, *, keep: list | None = None, **options) -> Prepared:
                 command="test",
                 argv=[],
                 parameters={},
-                inputs=p.inputs,
+                reads=Reads(particles=p.inputs),
                 **values,
                 verbosity=-1,
                 threads=p.threads,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryoalign import __version__
 from cryoalign.report.run_facts import RunFacts, given_options, whole_page
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from helpers.page_reader import Reader
 
@@ -14,7 +15,7 @@ from helpers.page_reader import Reader
 def facts_of(folder: Path, **words) -> RunFacts:
     made = {"parameters": {"-k": "3"}, "counts": {"read": 1200}, "files": {"graph.npz": "the graph"}}
     argv = ["align", "my particles.star", "-o", "out"]
-    with RunDirectory.begin(folder, command="align", argv=argv, parameters={}) as run:
+    with RunDirectory.begin(folder, command="align", argv=argv, parameters={}, reads=Reads()) as run:
         run.warn("2 particles were skipped")
         with run.stage("search"):
             pass

@@ -85,7 +85,7 @@ def test_relions_request_to_abort_is_obeyed(tmp_path, start_toy, record_of):
 
 def test_a_running_run_keeps_others_out(tmp_path, start_toy, run_toy):
     out = tmp_path / "out"
-    process = start_toy(out, ROWS, "--slow", "1.0")  # others start while it works, on a busy machine too
+    process = start_toy(out, ROWS, "--slow", "9.0")  # others start while it works, on a busy machine too
     assert process.stdout.readline() == "part 0\n"
     for words in ((), ("--resume",), ("--overwrite",), ("--part", "1/2")):
         status, message = run_toy(out, ROWS, *words)

@@ -13,6 +13,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.jobs.align.parameters import AlignParameters
 from cryoalign.jobs.merge import run_merge
 from cryoalign.runs.parts import plan_parts
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import run_parts
 from helpers.parts import Plain
@@ -27,7 +28,7 @@ def run_part(out: Path, source: Path, part: tuple[int, int]) -> AlignParameters:
         command="align",
         argv=["align"],
         parameters=parameters.to_json(),
-        inputs=[source],
+        reads=Reads(files=(source,)),
         part=part,
         verbosity=-1,
     ) as run:
@@ -83,7 +84,7 @@ def test_nothing_to_merge_is_said(tmp_path, source, finishing):
         run_merge(tmp_path / "absent", argv=[], threads=1)
     with (
         pytest.raises(ZeroDivisionError),
-        RunDirectory.begin(tmp_path / "new", command="align", argv=[], parameters={}, verbosity=-1),
+        RunDirectory.begin(tmp_path / "new", command="align", argv=[], parameters={}, reads=Reads(), verbosity=-1),
     ):
         _ = 1 / 0
     with pytest.raises(InputError, match="no part of this run"):

@@ -29,9 +29,7 @@ _IGNORED_OPTICS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZern
 
 def run_align(p: AlignParameters, argv: Sequence[str], verbosity: int) -> int:
     """Align particles to references and write a run directory."""
-    with RunDirectory.begin_with(
-        p, argv, verbosity, [*p.inputs, *([] if p.reference is None else [p.reference])]
-    ) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         particles = _read(p, run)
         images = ParticleImages.of(particles, p, scratch=run.scratch("unpacked"), warn=run.warn, threads=p.threads)
         strategy = p.way(halves=bool(p.halves))

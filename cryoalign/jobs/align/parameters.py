@@ -12,6 +12,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.passes.align.settings import AlignSettings
 from cryoalign.passes.settings import TableOptions
 from cryoalign.runs.parameters import PartOptions
+from cryoalign.runs.reads import Reads, given
 
 HALVES_ITERATIONS = 5
 """Rounds of halves, where no number was asked for."""
@@ -96,6 +97,10 @@ class AlignParameters(AlignSettings, TableOptions, PartOptions):
             raise InputError(what, hint="its frame has no input angle")
         if self.part is not None and self.way.why_whole:
             raise InputError(f"--part cannot be used with --strategy {self.strategy}", hint=self.way.why_whole)
+
+    def reads(self) -> Reads:
+        """Return what is read: particles and references."""
+        return Reads(particles=self.inputs, images=given(self.reference), datadir=self.datadir)
 
     @property
     def way(self) -> type[Strategy]:

@@ -30,7 +30,7 @@ from cryoalign.runs.rundir import RunDirectory
 
 def run_average(p: AverageParameters, argv: Sequence[str], verbosity: int) -> int:
     """Average particles by class and write a run directory."""
-    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if p.members is None else [p.members])]) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         particles = read_table(p, run, whole=p.members is not None)
         with run.stage("read"):
             members = _memberships(p, particles, run)

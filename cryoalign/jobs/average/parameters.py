@@ -10,6 +10,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.passes.average.settings import AverageSettings, MembershipOptions
 from cryoalign.passes.settings import TableOptions
 from cryoalign.runs.parameters import PartOptions
+from cryoalign.runs.reads import Reads, given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +47,7 @@ class AverageParameters(AverageSettings, MembershipOptions, TableOptions, PartOp
                     f"--part cannot be used with {self.option_of(name)}",
                     hint="it goes through the particles again, once all parts are there",
                 )
+
+    def reads(self) -> Reads:
+        """Return what is read: particles and memberships."""
+        return Reads(particles=self.inputs, files=given(self.members), datadir=self.datadir)

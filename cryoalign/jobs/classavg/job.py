@@ -23,7 +23,7 @@ from cryoalign.jobs.classavg.result import ClassavgResult
 from cryoalign.passes.average.plan import plan_average
 from cryoalign.passes.average.settings import AverageSettings
 from cryoalign.passes.bad_rows import write_skipped
-from cryoalign.passes.chosen import chosen_file, chosen_rows
+from cryoalign.passes.chosen import chosen_rows
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.compared import metric_in_words
 from cryoalign.passes.prepare.graph import graph_of_lists
@@ -42,8 +42,7 @@ _SHIFT_SHARE = 20
 
 def run_classavg(p: ClassavgParameters, argv: Sequence[str], verbosity: int) -> int:
     """Make class averages and write a run directory."""
-    named = [p.graph, None if p.rows is None else chosen_file(p.rows)]
-    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *(path for path in named if path is not None)]) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         particles = read_table(p, run)
         graph = given_graph(p, particles, run)
         if p.rows is not None:

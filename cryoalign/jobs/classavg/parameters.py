@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from cryoalign.classification.settings import Algorithm
 from cryoalign.core.errors import InputError
+from cryoalign.passes.chosen import chosen_file
 from cryoalign.passes.prepare.settings import ComparisonParameters
+from cryoalign.runs.reads import Reads, given
 
 MOST_FREQUENCIES = 30
 """Edges are not known to the few degrees that higher angular frequencies would need."""
@@ -76,3 +78,8 @@ class ClassavgParameters(ComparisonParameters):
             raise InputError("--k-max is too large", value=self.k_max, hint=f"{MOST_FREQUENCIES} at most")
         if self.k_max is not None and self.algorithm in ("vdm", "kmeans"):
             raise InputError(f"--k-max has no meaning for --algorithm {self.algorithm}", value=self.k_max)
+
+    def reads(self) -> Reads:
+        """Return what is read: particles, a graph, a list of rows."""
+        rows = None if self.rows is None else chosen_file(self.rows)
+        return Reads(particles=self.inputs, files=given(self.graph, rows), datadir=self.datadir)

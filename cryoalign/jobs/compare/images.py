@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from cryoalign.io.paths import image_name
 from cryoalign.io.references import listed_references, read_references
 from cryoalign.io.stacks import StackSource, bad_images, read_images
 from cryoalign.io.star import read_star
+from cryoalign.jobs.compare.named import named_image
 from cryoalign.passes.normalised import NormalisedSource
 from cryoalign.passes.settings import MASK_SHARE
 
@@ -81,11 +81,6 @@ class ImageSet:
         return Poses.identity(len(self)) if self.table_poses is None else self.table_poses
 
 
-def file_of(text: str) -> Path:
-    """Return the file that FILE or N@FILE names."""
-    return _split(text)[1]
-
-
 def read_image_set(
     text: str, *, datadir: Path | None = None, angpix: float | None = None, apply_mag_matrix: bool = False,
     normalize: bool = False, mask_diameter: float | None = None, with_poses: bool = True,
@@ -101,7 +96,7 @@ def read_image_set(
     InputError
         If the file is missing or unusable, there is no such image, or an image is constant or has NaN.
     """
-    number, path = _split(text)
+    number, path = named_image(text)
     name = path.name.lower()
     if name.endswith(".star") and any("rlnReferenceImage" in block for block in read_star(path).blocks.values()):
         found = _of_references(path, number, datadir, angpix)
@@ -130,16 +125,6 @@ def phases_flipped(images: ImageSet) -> tuple[ImageSet, str]:
     assert images.pixel_size_angstrom is not None
     pixels = apply_ctf(images.pixels, images.ctf, images.pixel_size_angstrom, "flip")
     return replace(images, pixels=pixels), CORRECTED
-
-
-def _split(text: str) -> tuple[int | None, Path]:
-    match = re.fullmatch(r"([^@/]*)@(.+)", text)
-    if match is None or Path(text).is_file():
-        return None, Path(text)
-    number = int(match[1]) if re.fullmatch(r"[0-9]{1,15}", match[1]) else 0
-    if number < 1:
-        raise InputError("one image is N@FILE with N counted from 1", value=text, hint="such as 3@averages.mrcs")
-    return number, Path(match[2])
 
 
 def _row(path: Path, number: int | None, count: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from cryoalign.jobs.compare.geometry import (
     setting_of,
 )
 from cryoalign.jobs.compare.given import HOLDS, Judged, judge
-from cryoalign.jobs.compare.images import ImageSet, file_of, phases_flipped, read_image_set
+from cryoalign.jobs.compare.images import ImageSet, phases_flipped, read_image_set
 from cryoalign.jobs.compare.outputs import table_lines, verdict_lines, write_tables
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.report import write_report
@@ -46,7 +46,6 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
                 )
                 for text in (p.a, p.b)
             )
-            run.add_inputs(dict.fromkeys([file_of(p.a), file_of(p.b)]))
             for text in dict.fromkeys((*a.warnings, *b.warnings)):
                 run.warn(text)
             by_class = p.by_class

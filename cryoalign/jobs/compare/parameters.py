@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.compare.named import named_image
 from cryoalign.metrics.names import measure_class, measure_names
 from cryoalign.runs.parameters import RunOptions
+from cryoalign.runs.reads import Reads
 
 EXPORTS = ("csv",)
 
@@ -106,3 +108,7 @@ class CompareParameters(RunOptions):
     def metrics(self) -> tuple[str, ...]:
         """Names of the measures that are used."""
         return self.metric or tuple(name for name in measure_names() if measure_class(name).needs_extra is None)
+
+    def reads(self) -> Reads:
+        """Return what is read: the images of A and of B."""
+        return Reads(images=(named_image(self.a)[1], named_image(self.b)[1]), datadir=self.datadir)

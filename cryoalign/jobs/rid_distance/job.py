@@ -11,7 +11,7 @@ from cryoalign.jobs.rid_distance.parameters import RidDistanceParameters
 from cryoalign.jobs.rid_distance.report import write_report
 from cryoalign.jobs.rid_distance.search import find_graph
 from cryoalign.passes.bad_rows import write_skipped
-from cryoalign.passes.chosen import chosen_file, chosen_rows
+from cryoalign.passes.chosen import chosen_rows
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.prepared import FEWEST, Prepared, prepare
 from cryoalign.passes.reading import read_table
@@ -21,8 +21,7 @@ from cryoalign.runs.rundir import RunDirectory
 
 def run_rid_distance(p: RidDistanceParameters, argv: Sequence[str], verbosity: int) -> int:
     """Find neighbours and write a run directory."""
-    named = None if p.queries is None else chosen_file(p.queries)
-    with RunDirectory.begin_with(p, argv, verbosity, [*p.inputs, *([] if named is None else [named])]) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         particles = read_table(p, run)
         if p.queries is not None:
             chosen_rows(p.queries, particles, option="--queries")  # a mistake should not cost an hour

@@ -7,7 +7,9 @@ from typing import ClassVar, cast
 
 from cryoalign.core.errors import InputError
 from cryoalign.metrics.names import ranking
+from cryoalign.passes.chosen import chosen_file
 from cryoalign.passes.prepare.settings import COMPONENTS, DEFAULT_DOWNSAMPLE, ComparisonParameters
+from cryoalign.runs.reads import Reads, given
 
 EXPORTS = ("csv", "star")
 MEASURE_DOWNSAMPLE = 64
@@ -90,6 +92,11 @@ class RidDistanceParameters(ComparisonParameters):
                 f"--candidates and --metric {name} exclude each other", value=self.candidates,
                 hint="measures of images compare all pairs",
             )  # fmt: skip
+
+    def reads(self) -> Reads:
+        """Return what is read: particles, a list of rows."""
+        queries = None if self.queries is None else chosen_file(self.queries)
+        return Reads(particles=self.inputs, files=given(queries), datadir=self.datadir)
 
     @property
     def measure(self) -> str | None:

@@ -18,35 +18,6 @@ from cryoalign.passes.class_lists import in_ranges, parse_classes
 _SHOWN = 10
 
 
-def needed_class_table(p: SelectParameters) -> Path | None:
-    """Return the class table that the criteria need: as given, else beside the particles; None where none is needed.
-
-    Raises
-    ------
-    InputError
-        If one is needed and none is there.
-    """
-    if not p.class_conditions:
-        return None
-    if p.class_table is not None:
-        return p.class_table
-    if len(p.inputs) > 1:
-        raise InputError(
-            "several inputs, and no class table given", hint="name the one of their classes: --class-table"
-        )
-    particles = p.inputs[0]
-    beside = [particles.with_name("averages.star")]
-    if particles.name.endswith("_data.star"):  # RELION's names of one iteration
-        beside.append(particles.with_name(particles.name.removesuffix("_data.star") + "_model.star"))
-    for path in beside:
-        if path.is_file():
-            return path
-    raise InputError(
-        f"no class table beside the particles ({' or '.join(path.name for path in beside)})", path=particles,
-        hint="give it with --class-table",
-    )  # fmt: skip
-
-
 def apply_classes(p: SelectParameters, sieve: Sieve, table_path: Path | None, warn: Callable[[str], None]) -> None:
     """Apply all criteria on classes.
 
@@ -55,7 +26,7 @@ def apply_classes(p: SelectParameters, sieve: Sieve, table_path: Path | None, wa
     p, sieve
         The criteria, and the particles.
     table_path
-        From `needed_class_table`.
+        `SelectParameters.needed_class_table`.
     warn
         Takes what the user should know.
 

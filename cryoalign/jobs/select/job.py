@@ -9,7 +9,7 @@ import numpy as np
 from cryoalign.core.errors import InputError
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet, write_particles
-from cryoalign.jobs.select.classes import apply_classes, needed_class_table
+from cryoalign.jobs.select.classes import apply_classes
 from cryoalign.jobs.select.duplicates import apart_on_micrographs, first_of_each_image, micrograph_pixel_size
 from cryoalign.jobs.select.parameters import SelectParameters
 from cryoalign.jobs.select.ranking import best_first, random_first
@@ -22,9 +22,8 @@ INVERTED = "passes all (--invert-selection)"
 
 def run_select(p: SelectParameters, argv: Sequence[str], verbosity: int) -> int:
     """Select particles and write a run directory."""
-    with RunDirectory.begin_with(p, argv, verbosity, p.inputs) as run:
-        table_path = needed_class_table(p)
-        run.add_inputs(path for path in (table_path, p.classes_from) if path is not None)
+    table_path = p.needed_class_table()
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             particles, missing = read_particle_tables(p.inputs, datadir=p.datadir, angpix=p.angpix)
         for text in particles.warnings:

@@ -16,6 +16,7 @@ from cryoalign.jobs.select.expressions import (
 )
 from cryoalign.passes.class_lists import parse_classes
 from cryoalign.runs.parameters import SeedOptions, option_of
+from cryoalign.runs.reads import Reads, given
 
 SCORE, PSI_ERROR, SHIFT_ERROR, FLAG = "cryoalignScore", "cryoalignPsiError", "cryoalignShiftError", "cryoalignFlag"
 QUALITY, RESOLUTION = "cryoalignQuality", "rlnEstimatedResolution"
@@ -169,3 +170,36 @@ class SelectParameters(SeedOptions):
     def random_amount(self) -> Amount | None:
         """How many are sampled."""
         return None if self.random is None else parse_amount(self.random)
+
+    def needed_class_table(self) -> Path | None:
+        """Return the class table that the criteria need: as given, else beside the particles; None where there is none.
+
+        Raises
+        ------
+        InputError
+            If one is needed and none is there.
+        """
+        if not self.class_conditions:
+            return None
+        if self.class_table is not None:
+            return self.class_table
+        if len(self.inputs) > 1:
+            raise InputError(
+                "several inputs, and no class table given", hint="name the one of their classes: --class-table"
+            )
+        particles = self.inputs[0]
+        beside = [particles.with_name("averages.star")]
+        if particles.name.endswith("_data.star"):  # RELION's names of one iteration
+            beside.append(particles.with_name(particles.name.removesuffix("_data.star") + "_model.star"))
+        for path in beside:
+            if path.is_file():
+                return path
+        raise InputError(
+            f"no class table beside the particles ({' or '.join(path.name for path in beside)})", path=particles,
+            hint="give it with --class-table",
+        )  # fmt: skip
+
+    def reads(self) -> Reads:
+        """Return what is read: particles, whose images are not but must stay, and tables of classes."""
+        files = given(self.needed_class_table(), self.classes_from)
+        return Reads(particles=self.inputs, files=files, datadir=self.datadir)

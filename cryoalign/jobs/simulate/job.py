@@ -27,8 +27,7 @@ _TRUTH_ROWS = 1 << 14
 
 def run_simulate(p: SimulateParameters, argv: Sequence[str], verbosity: int) -> int:
     """Simulate particles and write a run directory."""
-    inputs = [path for path in (p.map, p.views_file, p.noise_file) if path is not None]
-    with RunDirectory.begin_with(p, argv, verbosity, inputs) as run:
+    with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("plan"):
             simulation = _plan(p, run)
         layout = _Layout.of(p, run)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import SeedOptions
+from cryoalign.runs.reads import Reads, given
 
 UNIFORM, SINGLE = "uniform", "single"
 _LARGEST_DEFOCUS_UM = 99.0
@@ -98,6 +99,10 @@ class SimulateParameters(SeedOptions):
             raise InputError("--n-views spreads views evenly: it goes with --views uniform only", value=self.views)
         if self.map_angpix is not None and self.map is None:
             raise InputError("--map-angpix needs --map")
+
+    def reads(self) -> Reads:
+        """Return what is read: a map, views, a noise spectrum."""
+        return Reads(files=given(self.map, self.views_file, self.noise_file))
 
     @property
     def views_file(self) -> Path | None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from cryoalign.core.errors import InputError
 from cryoalign.runs.parameters import SeedOptions, option_of
+from cryoalign.runs.reads import Reads
 from cryoalign.simulation.graphs import Adversary, GraphRecipe, Model, share_of_signal
 
 # Options that belong to some models only.
@@ -92,6 +93,10 @@ class SimulateGraphParameters(SeedOptions):
             raise InputError("--mirrors does not go with --model gaussian, a matrix of complex numbers")
         self._check_degree()
         self.recipe()
+
+    def reads(self) -> Reads:
+        """Return what is read: nothing."""
+        return Reads()
 
     def _check_degree(self) -> None:
         most = self.nodes // self.components - 1

@@ -37,7 +37,6 @@ def run_sync(p: SyncParameters, argv: Sequence[str], verbosity: int) -> int:
     with RunDirectory.begin_with(p, argv, verbosity) as run:
         with run.stage("read"):
             table = read_edge_table(p.graph)
-            run.add_inputs([table.path])
             table, particles = particles_of(p, table, run)
             anchors = _anchors(p, table)
             edges, counts = edges_of(table, p.max_distance)

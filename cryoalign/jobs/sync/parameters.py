@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from cryoalign.core.errors import InputError
+from cryoalign.jobs.sync.named_by_run import named_by_run
 from cryoalign.runs.parameters import SeedOptions
+from cryoalign.runs.reads import Reads
 from cryoalign.synchronization.settings import Algorithm, SyncSettings
 
 
@@ -70,6 +72,16 @@ class SyncParameters(SeedOptions):
         return SyncSettings(
             algorithm=self.algorithm, k_max=self.k_max, weights=self.weights, seed=self.seed, threads=self.threads
         )
+
+    def reads(self) -> Reads:
+        """Return what is read: the graph, and its particles, whose images are not but must stay."""
+        graph = self.graph / "graph.npz" if self.graph.is_dir() else self.graph
+        if self.particles:
+            return Reads(files=(graph,), particles=self.particles, datadir=self.datadir)
+        named = named_by_run(graph)
+        if named is None:
+            return Reads(files=(graph,))
+        return Reads(files=(graph,), perhaps=tuple(named.paths), datadir=self.datadir or named.datadir)
 
 
 def parse_anchor(text: str) -> tuple[str, float]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +14,9 @@ from cryoalign.io.image_index import other_images
 from cryoalign.io.magnification import with_magnification
 from cryoalign.io.particle_tables import read_particle_tables
 from cryoalign.io.particles import ParticleSet
+from cryoalign.jobs.sync.named_by_run import named_by_run
 from cryoalign.jobs.sync.parameters import SyncParameters
-from cryoalign.runs.record import read_record
 from cryoalign.runs.rundir import RunDirectory
-
-_MAKERS = ("rid-distance", "classavg")
 
 
 def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tuple[EdgeTable, ParticleSet | None]:
@@ -34,10 +30,9 @@ def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tupl
     InputError
         If the given particles are not those of the graph.
     """
-    named = _named_by_run(table.path)
+    named = named_by_run(table.path)
     corrected = named is not None and named.corrected
     if p.particles:
-        run.add_inputs(p.particles)
         return _attached(table, _read(p.particles, p.datadir, p.angpix, run, corrected), run)
     if named is None:
         return table, None
@@ -46,23 +41,14 @@ def particles_of(p: SyncParameters, table: EdgeTable, run: RunDirectory) -> tupl
     try:
         if missing:
             raise InputError("not found from here", path=missing[0])
+        run.add_inputs(paths)
         particles = _read(paths, p.datadir or datadir, p.angpix or angpix, run, corrected)
         found = _attached(table, particles, run)
     except InputError as error:
         run.warn(f"no particles.star: the particles of this graph cannot be used ({error}); give them with --particles")
         return table, None
-    run.add_inputs(paths)
     run.log.info("particles of the graph: %s", ", ".join(map(str, paths)))
     return found
-
-
-class _Named(NamedTuple):
-    """What run.json beside a graph says of its particles: files, --datadir, --angpix, whether they were corrected."""
-
-    paths: list[Path]
-    datadir: Path | None
-    angpix: float | None
-    corrected: bool
 
 
 def _read(
@@ -74,31 +60,6 @@ def _read(
     for text in particles.warnings:
         run.warn(text)
     return particles
-
-
-def _named_by_run(path: Path) -> _Named | None:
-    """Return what run.json beside a graph.npz says of its particles, None where there is none."""
-    if path.name != "graph.npz":
-        return None
-    try:
-        record = read_record(path.parent)
-    except InputError:
-        return None
-    if record is None or record.get("command") not in _MAKERS or path.name not in record.get("files", ()):
-        return None
-    parameters = record["parameters"]
-    there = Path(record["working_directory"])
-
-    def from_here(word: str) -> Path:
-        """Return a path as it stands, or as it was meant in the folder that the run was started in."""
-        plain = Path(word)
-        return plain if plain.exists() or not (there / plain).exists() else Path(os.path.relpath(there / plain))
-
-    datadir = parameters.get("datadir")
-    return _Named(
-        [from_here(word) for word in parameters["inputs"]], datadir and from_here(datadir), parameters.get("angpix"),
-        parameters.get("apply_mag_matrix", False),
-    )  # fmt: skip
 
 
 def _attached(table: EdgeTable, particles: ParticleSet, run: RunDirectory) -> tuple[EdgeTable, ParticleSet]:
