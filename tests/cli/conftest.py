@@ -14,7 +14,7 @@ from helpers.undrawn import leave_out_drawing
 
 @pytest.fixture
 def called(request, monkeypatch):
-    """Stand in for the job that the test's module names as JOB.
+    """Stand in for the job of the command that the test is given as `name`, or that its module names as JOB.
 
     Returns the calls (parameters, words, verbosity), and fails or answers as told by `.outcome`.
     """
@@ -30,9 +30,10 @@ def called(request, monkeypatch):
             raise calls.outcome
         return calls.outcome
 
-    name = f"cryoalign.jobs.{request.module.JOB}.job"
+    job = getattr(request.module, "JOB", None) or request.getfixturevalue("name").replace("-", "_")
+    name = f"cryoalign.jobs.{job}.job"
     module = types.ModuleType(name)
-    setattr(module, f"run_{request.module.JOB}", run_job)
+    setattr(module, f"run_{job}", run_job)
     monkeypatch.setitem(sys.modules, name, module)
     return calls
 

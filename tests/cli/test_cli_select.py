@@ -1,20 +1,15 @@
-"""`cryoalign select`: every option reaches its parameter, RELION's way of calling included."""
+"""`cryoalign select`: what it alone has; the rest is in test_shared_options.py."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
 from cryoalign.cli.main import main
-from cryoalign.cli.select import command
-from cryoalign.core.errors import InputError
 from cryoalign.jobs.select.parameters import SelectParameters
-from cryoalign.runs.cpus import available_cpus
 
 BASIC = "a.star -o out --classes 1"
 JOB = "select"
@@ -27,22 +22,13 @@ def parameters_of(called, words: str) -> SelectParameters:
     return called[0][0]
 
 
-def test_defaults_are_the_parameters_own(called):
-    expected = SelectParameters(inputs=(Path("a.star"),), output=Path("out"), classes="1", threads=available_cpus())
-    assert parameters_of(called, BASIC) == expected
-    assert called[0][1:] == (["select", *BASIC.split()], 0)
-
-
 @pytest.mark.parametrize(
     ("words", "name", "value"),
     [
-        ("--datadir /data", "datadir", Path("/data")),
-        ("--angpix 1.25", "angpix", 1.25),
         ("--classes 1,3,5-8", "classes", "1,3,5-8"),
         ("--exclude_classes 2", "exclude_classes", "2"),
         ("--classes-from b.star", "classes_from", Path("b.star")),
         ("--class-table t.star --min-class-quality 0", "class_table", Path("t.star")),
-        ("--min-class-size 20", "min_class_size", 20),
         ("--min-class-quality 0", "min_class_quality", 0.0),
         ("--max-class-resolution 12", "max_class_resolution", 12.0),
         ("--class-where 'a > 1' --class-where 'b == c'", "class_where", ("a > 1", "b == c")),
@@ -59,22 +45,12 @@ def test_defaults_are_the_parameters_own(called):
         ("--best 5 --rank-by rlnX --rank-lowest", "rank_lowest", True),
         ("--random 500", "random", "500"),
         ("--invert-selection", "invert_selection", True),
-        ("--seed 9", "seed", 9),
-        ("-j 3", "threads", 3),
-        ("--j 3", "threads", 3),
-        ("--resume", "resume", True),
-        ("--overwrite", "overwrite", True),
     ],
 )
 def test_every_option_reaches_its_parameter(called, words, name, value):
     parameters = parameters_of(called, f"{BASIC} {words}")
     assert getattr(parameters, name) == value
     json.dumps(parameters.to_json())
-
-
-def test_every_parameter_has_an_option():
-    found = {parameter.name for parameter in command.params} - {"particles", "more_particles", "verbose", "quiet"}
-    assert found == {field.name for field in dataclasses.fields(SelectParameters)} - {"inputs"}
 
 
 @pytest.mark.parametrize(
@@ -87,30 +63,11 @@ def test_one_criterion_is_enough(called, criterion):
     parameters_of(called, f"a.star -o out {criterion}")
 
 
-@pytest.mark.parametrize(("words", "verbosity"), [("-q", -1), ("", 0), ("-v", 1), ("-vv", 2)])
-def test_verbosity(called, words, verbosity):
-    parameters_of(called, f"{BASIC} {words}")
-    assert called[0][2] == verbosity
-
-
-def test_an_external_job_of_relion(called, tmp_path):
-    job = tmp_path / "External" / "job001"
-    job.mkdir(parents=True)
-    words = f"--o {job}/ --in_parts parts.star --min_score 0.1 --good_flags Yes --unique No --random 10% --j 4"
-    parameters = parameters_of(called, words)
-    assert parameters.output == job and parameters.inputs == (Path("parts.star"),)
-    assert parameters.min_score == 0.1 and parameters.good_flags and not parameters.unique
-    assert parameters.random == "10%" and parameters.threads == 4
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("-o out --classes 1", "Missing particles"),
-        ("a.star --classes 1", "--output"),
         ("a.star -o out", "nothing to select by"),
         ("a.star -o out --invert-selection --seed 3", "nothing to select by"),
-        (f"{BASIC} --resume --overwrite", "exclude each other"),
         ("a.star -o out --classes 1;2", "--classes is not a list of class numbers"),
         ("a.star -o out --classes 5-2", "--classes must count from 1"),
         (f"{BASIC} --exclude-classes x", "--exclude-classes is not a list"),
@@ -123,30 +80,13 @@ def test_an_external_job_of_relion(called, tmp_path):
         (f"{BASIC} --min-score nan", "--min-score must be a number"),
         (f"{BASIC} --max-psi-error -1", "--max-psi-error"),
         (f"{BASIC} --min-distance inf", "--min-distance"),
-        (f"{BASIC} --angpix 0", "--angpix must be a positive number"),
-        (f"{BASIC} --min-class-size 0", "--min-class-size"),
         (f"{BASIC} --coordinate-angpix 1", "--min-distance"),
         (f"{BASIC} --rank-by x", "--rank-by goes with"),
         (f"{BASIC} --best 3 --rank-lowest", "--rank-lowest goes with --rank-by"),
         (f"{BASIC} --class-table t.star", "--class-table is not used"),
-        (f"{BASIC} --where", "needs a value"),
     ],
 )
 def test_wrong_usage_exits_with_two_and_says_why(called, capsys, words, message):
     assert main(["select", *shlex.split(words)]) == 2
     assert message in capsys.readouterr().err
     assert called == []
-
-
-def test_errors_of_the_job_are_one_line(called, capsys):
-    called.outcome = InputError("no particle is left", path="a.star", hint="ask for less")
-    assert main(["select", *BASIC.split()]) == 1
-    assert capsys.readouterr().err == "Error: a.star: no particle is left; ask for less\n"
-
-
-def test_shared_spellings_do_not_clash():
-    seen: dict[str, str] = {}
-    for option in command.params:
-        if isinstance(option, click.Option):
-            for name in (*option.opts, *option.secondary_opts):
-                assert seen.setdefault(name.replace("_", "-"), option.name) == option.name

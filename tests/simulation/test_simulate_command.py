@@ -155,7 +155,6 @@ def test_map_gives_box_and_pixel_size(real_data):
     ("words", "status", "message"),
     [
         (["--snr", "0"], 2, "--snr must be a positive number"),
-        (["--shift-sd", "-1"], 2, "--shift-sd must not be negative"),
         (["--defocus-min", "3"], 2, "--defocus-min must not exceed --defocus-max"),
         (["--views", "single", "--n-views", "3"], 2, "--n-views spreads views evenly"),
         (["--stacks", "2000"], 2, "more stacks or optics groups than particles"),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 
 from cryoalign.cli.main import main
-from cryoalign.cli.simulate_graph import command
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import Poses, wrap_degrees
 from cryoalign.io.graph_file import read_graph
@@ -109,7 +106,6 @@ def test_options_become_a_recipe():
     [
         ("--degree 5 --edge-probability 0.5", "exclude each other"),
         ("--signal 1 --good-share 0.5", "exclude each other"),
-        ("--resume --overwrite", "exclude each other"),
         ("-n 100 --signal 11", "--signal must be from 0 to 10"),
         ("--good-share 1.2", "--good-share"),
         ("--jitter -1", "--jitter"),
@@ -143,11 +139,6 @@ def test_few_edges_are_warned_of():
     run = json.loads(Path("g/run.json").read_text())
     assert "falls into" in run["warnings"][0]
     assert run["counts"]["components"] > 20
-
-
-def test_every_option_is_a_parameter():
-    given = {p.name for p in command.params if isinstance(p, click.Option)} - {"verbose", "quiet", "help"}
-    assert given == {field.name for field in dataclasses.fields(SimulateGraphParameters)}
 
 
 def test_other_models_are_refused_by_the_parameters_too():
