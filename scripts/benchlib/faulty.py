@@ -16,13 +16,14 @@ import numpy as np
 import starfile
 from numpy.typing import NDArray
 
-from . import adapters
+from . import adapters, truth
 from .measure import ChildFailed
 from .results import Room
 from .settings import Settings
 
 Fault = Callable[[NDArray, np.random.Generator], NDArray]
 NAME, MASK = "faulty.mrcs", ("--mask-diameter", "150")
+NOISE_IMAGES = 500
 
 
 def _planes(box: int, size: float, angles: NDArray) -> NDArray:
@@ -76,12 +77,12 @@ def _edges_right(output: Path, classes: NDArray) -> float:
         return float((classes[graph["i"]] == classes[graph["j"]]).mean())
 
 
-def _align(folder: Path, star: Path, output: Path, truth: NDArray) -> tuple[float, NDArray]:
+def _align(folder: Path, star: Path, output: Path, psi_true: NDArray) -> tuple[float, NDArray]:
     """Return the root mean square error of psi in degrees, and the averages."""
     shutil.rmtree(output, ignore_errors=True)
     adapters.align(star, folder / "references.mrcs", output, extra=(*MASK, "--no-guard"))
     psi = starfile.read(output / "particles.star", always_dict=True)["particles"]["rlnAnglePsi"].to_numpy(float)
-    return float(np.sqrt(np.mean(((psi - truth + 180) % 360 - 180) ** 2))), mrcfile.read(output / "averages.mrcs")
+    return float(np.sqrt(np.mean(((psi - psi_true + 180) % 360 - 180) ** 2))), mrcfile.read(output / "averages.mrcs")
 
 
 def _correlation(averages: NDArray, others: NDArray) -> float:
@@ -143,26 +144,32 @@ def run_faulty(settings: Settings) -> Room:
 
 
 def _noise(settings: Settings, room: Room) -> None:
-    """Noise with gradients of +-20 sd: never a signal, in any command."""
+    """Noise with gradients of +-20 sd: never a signal, in any command.
+
+    The reference is of the 70S ribosome: what simulate draws by itself has too little fine detail for the guard to miss
+    it in 300 images, with gradients or without.
+    """
     runs = 3 if settings.quick else 20
     flags: dict[str, list[bool]] = {"align": [], "classavg": [], "synchronized": []}
+    reference = truth.map_set(settings.work, n=500, snr=0.1).references
     folder = settings.runs / "faulty-noise"
     output = folder / "run"
     for seed in range(runs):
         rng = np.random.default_rng(1000 + seed)
         shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        words = ("-n", 300, "--n-views", 2, "--snr", 0.1, "--seed", seed)
-        adapters.command(folder.parent, "simulate", "-o", folder, *words)
-        star = _write(folder, rng.standard_normal((300, 64, 64)) + _planes(64, 20, rng.uniform(0, 2 * np.pi, 300)))
+        folder.mkdir(parents=True)
+        noise = rng.standard_normal((NOISE_IMAGES, 64, 64))
+        noise += _planes(64, 20, rng.uniform(0, 2 * np.pi, NOISE_IMAGES))
+        mrcfile.write(folder / NAME, noise.astype(np.float32), voxel_size=5)
         for name, command, extra in (
-            ("align", "align", ("--reference", folder / "references.mrcs")),
+            ("align", "align", ("--reference", reference)),
             ("classavg", "classavg", ("--classes", "2")),
             ("synchronized", "align", ("--strategy", "synchronized")),
         ):
-            flags[name].append(_flagged(folder, command, star, "-o", output, *extra))
+            flags[name].append(_flagged(folder, command, NAME, "-o", output, "--angpix", "5", *extra))
             shutil.rmtree(output, ignore_errors=True)
     shutil.rmtree(folder)
     for name, found in flags.items():
         share = sum(found) / runs
-        room.add(f"noise with gradients of +-20 sd, {name}: share flagged", share, 1.0, ">=", f"{runs} seeds")
+        note = f"{runs} stacks of {NOISE_IMAGES} images"
+        room.add(f"noise with gradients of +-20 sd, {name}: share flagged", share, 1.0, ">=", note)

@@ -295,12 +295,20 @@ def test_pixel_size_against_the_reference(small):
     refused(small, f"{PARTICLES} --reference other.mrcs -o out", "other.mrcs", "3 A", "4 A", "--resize-reference")
 
 
-@pytest.mark.parametrize(("value", "said"), [(2.0, "constant"), (None, "NaN")])
-def test_unusable_reference(small, value, said):
+def test_unusable_reference(small):
     images = np.repeat(read_mrcs(small / REFERENCE), 3, axis=0)
     write_mrcs(small / REFERENCE, images, 4.0)
-    spoil_images(small, {2: value}, REFERENCE)
-    refused(small, BASIC, REFERENCE, "row 2", said)
+    spoil_images(small, {2: None}, REFERENCE)
+    refused(small, BASIC, REFERENCE, "row 2", "NaN")
+
+
+def test_a_blank_reference_is_left_out_and_the_others_keep_their_numbers(small):
+    images = np.repeat(read_mrcs(small / REFERENCE), 3, axis=0)
+    write_mrcs(small / REFERENCE, images, 4.0)
+    spoil_images(small, {2: 2.0}, REFERENCE)
+    ran = align(small, *BASIC.split())
+    assert any("1 of 3 references are blank and left out (2)" in line for line in ran.lines)
+    assert set(table(small / "out/particles.star")["rlnClassNumber"]) <= {"1", "3"}
 
 
 def test_missing_reference(small):
@@ -310,7 +318,7 @@ def test_missing_reference(small):
 def test_a_map_is_no_reference(small):
     with mrcfile.new(small / "map.mrc", data=np.random.default_rng(1).normal(size=(32, 32, 32)).astype(np.float32)):
         pass
-    refused(small, f"{PARTICLES} --reference map.mrc -o out", "map.mrc", "volume")
+    refused(small, f"{PARTICLES} --reference map.mrc -o out", "map.mrc", "3-D map")
 
 
 def test_mask_diameter_larger_than_the_box(small):
