@@ -20,6 +20,7 @@ from cryoalign.io.paths import split_image_names
 from cryoalign.io.star import Table, write_star
 
 _ORIGINS = {"rlnOriginX": "rlnOriginXAngst", "rlnOriginY": "rlnOriginYAngst"}
+_ONLY_SAID = ("rlnCtfFigureOfMerit", "rlnCtfMaxResolution")
 _MATTERS = ("rlnAngle", "rlnOrigin", "rlnDefocus", "rlnPhaseShift", "rlnCtf", "rlnRandomSubset", "rlnClassNumber")
 
 
@@ -107,7 +108,11 @@ def _common_columns(sets: Sequence[ParticleSet], warnings: list[str]) -> list[st
         every = {label for table in tables for label in table}
         for particles, table in zip(sets, tables, strict=True):
             lacking = sorted(every - set(table.columns))
-            grave = [label for label in lacking if what == "optics" or label.startswith(_MATTERS)]
+            grave = [
+                label
+                for label in lacking
+                if what == "optics" or (label.startswith(_MATTERS) and label not in _ONLY_SAID)
+            ]
             if grave:
                 raise InputError(
                     f"cannot be joined with the other inputs: its {what} table has no {', '.join(grave)}",

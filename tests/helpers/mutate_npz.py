@@ -358,7 +358,8 @@ def _rows_of_text(data: bytes, kind: str) -> int:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     said = [line.strip() for line in lines if line.strip(" \t\f\v") and not line.lstrip().startswith("#")]
     if kind == "star":
-        return len([line for line in said if not line.startswith(("data_", "loop_", "_"))])
+        keywords = ("data_", "loop_", "_")
+        return len([line for line in said if len(line.split()) > 2 or not line.startswith(keywords)])
     cells = said[0].replace(",", " ").replace("\t", " ").replace(";", " ").split() if said else []
     header = bool(cells) and not any(_number(cell) for cell in cells)
     return len(said) - header
