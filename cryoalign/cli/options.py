@@ -124,6 +124,7 @@ def _opposite(option: click.Option, word: str) -> list[str]:
 COMMANDS: dict[str, str] = {
     "align": "Align particles in plane to references.",
     "average": "Average particles that have poses and classes.",
+    "check": "Tell everything that is wrong with particles, before a run.",
     "classavg": "Make class averages without references.",
     "compare": "Compare images under several measures: distances, best poses, pictures.",
     "merge": "Finish a run whose parts were done with --part.",

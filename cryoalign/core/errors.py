@@ -31,6 +31,8 @@ class InputError(CryoalignError):
         The offending value, shown with ``repr``, the middle of a long one left out.
     hint
         What to do.
+    kind
+        What kind of mistake it is, in a word that programs read (`cryoalign check`); None = that of its file.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class InputError(CryoalignError):
         row: int | None = None,
         value: object = None,
         hint: str | None = None,
+        kind: str | None = None,
     ) -> None:
         where = "" if path is None else str(path)
         if line is not None:
@@ -55,3 +58,4 @@ class InputError(CryoalignError):
             message += f"; {hint}"
         super().__init__(" ".join(message.split()))
         self.what, self.path, self.line, self.row, self.value, self.hint = what, path, line, row, value, hint
+        self.kind = kind

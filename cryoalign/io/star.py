@@ -64,7 +64,8 @@ class StarFile:
         """Return a block as a table; raise InputError where it has no rows."""
         table = self.table(name)
         if table.empty:
-            raise InputError(f"empty table: data_{name} has no rows", path=self.path, line=self.lines[name])
+            what = f"empty table: data_{name} has no rows"
+            raise InputError(what, path=self.path, line=self.lines[name], kind="table")
         return table
 
 

@@ -269,7 +269,7 @@ COMPARE_AND_SELECT = [
     Case("select-none", "select align/particles.star --min-score 2", fails=1),
 ]
 
-COMMANDS = "align average classavg compare merge rid-distance select simulate simulate-graph sync"
+COMMANDS = "align average check classavg compare merge rid-distance select simulate simulate-graph sync"
 HELP = [Case("help", "--help"), *(Case(f"help-{name}", f"{name} --help") for name in COMMANDS.split())]
 
 CASES = [*HELP, *SETS, *ALIGN, *NEIGHBOURS, *AVERAGE, *SYNC, *COMPARE_AND_SELECT]

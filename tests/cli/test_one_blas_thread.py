@@ -27,6 +27,7 @@ WORDS = {
     "simulate-graph": "simulate-graph -n 40 -o simulate-graph",
     "align": "align set/particles.star --reference set/ref.mrcs -o align --no-write-stack",
     "average": "average set/particles.star --all -o average",
+    "check": "check set/particles.star --reference set/ref.mrcs --fix repaired",
     "rid-distance": "rid-distance set/particles.star -k 5 -o rid-distance",
     "classavg": "classavg set/particles.star -k 8 --classes 2 -o classavg --allow-no-signal",
     "compare": "compare set/ref.mrcs set/ref.mrcs --metric ncc -o compare",

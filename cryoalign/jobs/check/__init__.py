@@ -1,0 +1,1 @@
+"""``check``: everything that is wrong with particles, references and graphs, at once, and a repaired copy."""
