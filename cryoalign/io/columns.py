@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.limits import LARGEST_ANGLE_DEG, UNKNOWN_ANGLE
+from cryoalign.core.refusals import refuse
 
 _MOST = 1 << 53
 """Beyond this, floating-point numbers are no longer whole numbers one by one."""
@@ -42,11 +43,13 @@ def numbers(
     if bad.size:
         first = int(bad[0])
         more = f" ({bad.size} such rows)" if bad.size > 1 else ""
-        raise InputError(
+        refuse(InputError(
             f"{label}{' ' + what if what else ''} is not a number{more}", path=path,
             row=first + 1 if rows is None else int(rows[first]), value=str(column.iloc[first]),
-            hint="correct or remove the row",
-        )  # fmt: skip
+            hint="correct or remove the row", kind="value",
+        ))  # fmt: skip
+        good = values[np.isfinite(values)]
+        return np.where(np.isfinite(values), values, good[0] if good.size else 1.0)
     return values
 
 
@@ -60,7 +63,8 @@ def whole_numbers(
         first = int(bad[0])
         row = first + 1 if rows is None else int(rows[first])
         what = "too large" if abs(values[first]) > _MOST else "not a whole number"
-        raise InputError(f"{label} is {what}", path=path, row=row, value=str(column.iloc[first]))
+        refuse(InputError(f"{label} is {what}", path=path, row=row, value=str(column.iloc[first]), kind="value"))
+        values[bad] = 1.0
     return values.astype(np.int64)
 
 
@@ -73,11 +77,11 @@ def angles(
     if bad.size:
         first = int(bad[0])
         unknown = values[first] == UNKNOWN_ANGLE
-        raise InputError(
+        refuse(InputError(
             f"{label} is {'unknown, as -999 stands for' if unknown else 'no angle in degrees'}", path=path,
             row=first + 1 if rows is None else int(rows[first]), value=str(column.iloc[first]),
-            hint="correct or remove the row",
-        )  # fmt: skip
+            hint="correct or remove the row", kind="pose",
+        ))  # fmt: skip
     return values
 
 

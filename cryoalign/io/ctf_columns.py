@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.limits import CTF_LIMITS, LARGEST_CTF, SMALLEST_DEFOCUS_ANGSTROM
+from cryoalign.core.refusals import refuse
 from cryoalign.io.optics import GROUP
 from cryoalign.io.particle_set import ParticleSet
 
@@ -64,7 +65,8 @@ def read_ctf(particles: ParticleSet) -> CtfParameters | None:
     for name, column in values.items():
         if (wrong := out_of_limits(name, column)) is not None:
             row, what, hint = wrong
-            raise _of_row(particles, _LABELS[name], row, column, what, f"{hint}; {_LEAVE_OUT}")
+            refuse(_of_row(particles, _LABELS[name], row, column, what, f"{hint}; {_LEAVE_OUT}"))
+            values[name] = np.clip(column, *CTF_LIMITS[name][:2])
     _refuse_micrometres(particles, values)
     _refuse_growing(particles, values["scale"], values["bfactor_angstrom2"])
     flags = {name: particles.numbers_of_group(label) for name, label in _FLAGS.items()}
@@ -78,7 +80,7 @@ def _refuse_micrometres(particles: ParticleSet, values: dict[str, NDArray[np.flo
         if len(near):
             hint = f"is it in um? {CTF_LIMITS[name][3]}; {_LEAVE_OUT}"
             what = f"is nearer to focus than {SMALLEST_DEFOCUS_ANGSTROM:g} A"
-            raise _of_row(particles, _LABELS[name], int(near[0]), values[name], what, hint)
+            refuse(_of_row(particles, _LABELS[name], int(near[0]), values[name], what, hint))
 
 
 def _refuse_growing(particles: ParticleSet, scale: NDArray[np.float64], bfactor: NDArray[np.float64]) -> None:
@@ -89,7 +91,7 @@ def _refuse_growing(particles: ParticleSet, scale: NDArray[np.float64], bfactor:
         row, label = int(grows[0]), _LABELS["bfactor_angstrom2"]
         what = f"makes the CTF larger than {LARGEST_CTF:g} at the Nyquist frequency"
         hint = f"a positive B factor damps; {_LEAVE_OUT}"
-        raise _of_row(particles, label, row, bfactor, what, hint)
+        refuse(_of_row(particles, label, row, bfactor, what, hint))
 
 
 def _of_row(
@@ -98,7 +100,7 @@ def _of_row(
     """Return the error about a value of a 0-based row, or of its optics group where that has the column."""
     value = float(values[row])
     if label in particles.particles:
-        return particles.located(InputError(f"{label} {what}", row=row + 1, value=value, hint=hint))
+        return particles.located(InputError(f"{label} {what}", row=row + 1, value=value, hint=hint, kind="ctf"))
     group = particles.optics[GROUP].iloc[int(particles.optics_index[row])]
     path, _ = particles.where(row)
-    return InputError(f"{label} of optics group {group} {what}", path=path, value=value, hint=hint)
+    return InputError(f"{label} of optics group {group} {what}", path=path, value=value, hint=hint, kind="ctf")

@@ -50,11 +50,11 @@ def open_file(path: str | os.PathLike[str]) -> io.BufferedReader:
         # Should it become a pipe in between, opening it does not wait either.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
+        raise InputError("no such file", path=path, kind="file") from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path, kind="file") from None
     except ValueError:  # a NUL in the name
-        raise InputError("cannot be the name of a file", value=os.fspath(path)) from None
+        raise InputError("cannot be the name of a file", value=os.fspath(path), kind="file") from None
     try:
         _refuse_no_file(os.fstat(descriptor).st_mode, path)
         return os.fdopen(descriptor, "rb")
@@ -72,7 +72,7 @@ def _refuse_no_file(mode: int, path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(mode):
         kind = _NO_FILES.get(stat.S_IFMT(mode), "something else")
         hint = None if stat.S_ISDIR(mode) else "write what it gives into a file first"
-        raise InputError(f"is {kind}, not a file", path=path, hint=hint)
+        raise InputError(f"is {kind}, not a file", path=path, hint=hint, kind="file")
 
 
 def read_head(path: str | os.PathLike[str], size: int = 1024) -> bytes:
@@ -87,19 +87,25 @@ def read_head(path: str | os.PathLike[str], size: int = 1024) -> bytes:
         try:
             head = stream.read(size)
         except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+            raise InputError(f"cannot be read: {error.strerror or error}", path=path, kind="file") from None
     if is_lfs_pointer(head):
-        raise InputError("is a Git LFS pointer, not the data", path=path, hint="fetch the file with 'git lfs pull'")
+        raise InputError(
+            "is a Git LFS pointer, not the data", path=path, hint="fetch the file with 'git lfs pull'", kind="file"
+        )
     return head
 
 
 def refuse_unless_text(head: bytes, path: str | os.PathLike[str]) -> None:
     """Raise InputError where the first bytes of a supposed STAR file are those of something else."""
     if head[_MAP_OFFSET : _MAP_OFFSET + 3] in (b"MAP", b"STK"):
-        raise InputError("is an MRC file, not a STAR file", path=path, hint="give images with the ending .mrcs")
+        raise InputError(
+            "is an MRC file, not a STAR file", path=path, hint="give images with the ending .mrcs", kind="file"
+        )
     if kind := compression(head):
-        raise InputError(f"is a {kind} file, not a STAR file", path=path, hint="unpack it first")
+        raise InputError(f"is a {kind} file, not a STAR file", path=path, hint="unpack it first", kind="file")
     if head.startswith(b"\x93NUMPY"):
-        raise InputError("is a NumPy file, not a STAR file", path=path, hint="give cryoSPARC files with the ending .cs")
+        raise InputError(
+            "is a NumPy file, not a STAR file", path=path, hint="give cryoSPARC files with the ending .cs", kind="file"
+        )
     if b"\0" in head:
-        raise InputError("is a binary file, not a STAR file", path=path)
+        raise InputError("is a binary file, not a STAR file", path=path, kind="file")

@@ -148,6 +148,7 @@ def volume_error(header: MrcHeader, table: Path | None = None, row: int | None =
     is_map = f"is a 3-D map, a cube of {header.nx} px, not a stack of images"
     return InputError(
         is_map if table is None else f"{header.path} {is_map}", path=header.path if table is None else table, row=row,
+        kind="volume",
         hint="project it with relion_project or `cryoalign simulate --map`; if it is a stack, call it .mrcs, or list "
         f"its images in a STAR file as {image_name(0, header.path.name)}",
     )  # fmt: skip
@@ -171,7 +172,8 @@ def no_image_error(header: MrcHeader, name: str, frame: int, table: Path | None,
         what = "no image index, but the stack"
     else:
         return None
-    return InputError(f"{what} ({header.count} images in {header.path})", path=table, row=row, value=name)
+    what += f" ({header.count} images in {header.path})"
+    return InputError(what, path=table, row=row, value=name, kind="image-index")
 
 
 def check_complete(header: MrcHeader, path: Path) -> None:
@@ -184,6 +186,7 @@ def check_complete(header: MrcHeader, path: Path) -> None:
             f" ({whole} of {header.count} images are whole)",
             path=header.path,
             hint="copy or write the file again",
+            kind="stack-truncated",
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.limits import LARGEST_BOX, PIXEL_SIZES_ANGSTROM
+from cryoalign.core.refusals import refuse
 from cryoalign.io.columns import format_number, numbers, text_series, whole_numbers
 
 GROUP, GROUP_NAME, PIXEL_SIZE = "rlnOpticsGroup", "rlnOpticsGroupName", "rlnImagePixelSize"
@@ -36,17 +37,18 @@ def group_of_particles(
         If a group number occurs twice in the optics table, or a particle names a group that is not in it.
     """
     if optics.empty:
-        raise InputError("the optics table has no rows", path=path)
+        raise InputError("the optics table has no rows", path=path, kind="optics")
     if GROUP not in optics:
-        raise InputError(f"the optics table has no {GROUP}", path=path)
+        raise InputError(f"the optics table has no {GROUP}", path=path, kind="optics")
     groups = whole_numbers(optics[GROUP], GROUP, path=path)
     known, first = np.unique(groups, return_index=True)
     if len(known) < len(groups):
         twice = next(int(g) for g in groups if (groups == g).sum() > 1)
-        raise InputError("optics group defined twice", path=path, value=twice)
+        refuse(InputError("optics group defined twice", path=path, value=twice, kind="optics"))
     if GROUP not in particles:
         if len(groups) > 1:
-            raise InputError(f"particles have no {GROUP}, but there are {len(groups)} optics groups", path=path)
+            what = f"particles have no {GROUP}, but there are {len(groups)} optics groups"
+            refuse(InputError(what, path=path, kind="optics"))
         return np.zeros(len(particles), np.int32), [f"{path}: particles have no {GROUP}; all are in group {groups[0]}"]
     wanted = whole_numbers(particles[GROUP], GROUP, path=path, rows=rows)
     position = np.searchsorted(known, wanted).clip(max=len(known) - 1)
@@ -54,10 +56,10 @@ def group_of_particles(
     if unknown.size:
         row = int(unknown[0])
         listed = ", ".join(str(g) for g in known[:10])
-        raise InputError(
+        refuse(InputError(
             f"{GROUP} is not in the optics table (groups: {listed})", path=path, row=int(rows[row]),
-            value=int(wanted[row]),
-        )  # fmt: skip
+            value=int(wanted[row]), kind="optics",
+        ))  # fmt: skip
     return first[position].astype(np.int32), []
 
 
@@ -97,7 +99,9 @@ def image_sizes(table: pd.DataFrame, *, path: Path | None) -> NDArray[np.int32]:
     bad = np.flatnonzero((sizes < 0) | (sizes > LARGEST_BOX))
     if bad.size:
         row = int(bad[0])
-        raise InputError(f"{IMAGE_SIZE} is no box in pixels", path=path, row=row + 1, value=int(sizes[row]))
+        what, value = f"{IMAGE_SIZE} is no box in pixels", int(sizes[row])
+        refuse(InputError(what, path=path, row=row + 1, value=value, kind="box"))
+        sizes[bad] = 0
     return sizes.astype(np.int32)
 
 
@@ -161,7 +165,8 @@ def check_boxes(
             what = f"{IMAGE_SIZE} {wanted} of optics group {name} contradicts the {found} px box of {stack}"
             if sizes is None:
                 what = f"optics group {name} holds images of {wanted} and {found} px ({stack})"
-            raise InputError(what, path=path, row=int(wrong[0]) + 1, hint="the table belongs to other stacks")
+            hint = "the table belongs to other stacks"
+            refuse(InputError(what, path=path, row=int(wrong[0]) + 1, hint=hint, kind="box"))
 
 
 def unique_names(names: list[str], taken: set[str] | None = None) -> list[str]:
@@ -184,12 +189,16 @@ def _pixel_sizes(values: NDArray, label: str, path: Path | None, rows: NDArray) 
     bad = np.flatnonzero((values < low) | (values > high))
     if bad.size:
         value, row = float(values[bad[0]]), int(rows[bad[0]])
-        raise InputError(f"{label} is not from {low:g} to {high:g} A", path=path, row=row, value=value)
+        what = f"{label} is not from {low:g} to {high:g} A"
+        refuse(InputError(what, path=path, row=row, value=value, kind="pixel-size"))
+        return np.clip(values, low, high)
     return values
 
 
 def _positive(values: NDArray, label: str, path: Path | None, rows: NDArray) -> NDArray:
     bad = np.flatnonzero(values <= 0)
     if bad.size:
-        raise InputError(f"{label} must be above 0", path=path, row=int(rows[bad[0]]), value=float(values[bad[0]]))
+        what, row, value = f"{label} must be above 0", int(rows[bad[0]]), float(values[bad[0]])
+        refuse(InputError(what, path=path, row=row, value=value, kind="pixel-size"))
+        return np.where(values > 0, values, 1.0)
     return values

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.core.limits import PIXEL_SIZES_ANGSTROM, SAME_GEOMETRY
+from cryoalign.core.refusals import AllNoted, collected, refuse
 from cryoalign.io.columns import format_number, text_series
 from cryoalign.io.cs import read_cs, refuse_other_stacks
 from cryoalign.io.magnification import with_magnification, without_magnification
@@ -146,10 +147,10 @@ def _open_star(path: Path) -> _Input:
             sizes = None if size is None else np.full(len(names), size)
             return _Input(path, "references", pd.DataFrame({IMAGE_NAME: text_series(names)}), pixel_size=sizes)
         if all(len(block) == 0 for block in star.blocks.values()):
-            raise InputError("empty table: no rows", path=path, line=min(star.lines.values()))
+            raise InputError("empty table: no rows", path=path, line=min(star.lines.values()), kind="table")
         tomography = any(label.startswith(_TOMOGRAPHY) for block in star.blocks.values() for label in block)
         hint = "these are particles or tilts of tomograms, not yet extracted" if tomography else "give a particle table"
-        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint=hint)
+        raise InputError(f"no table with {IMAGE_NAME}", path=path, hint=hint, kind="column")
     chosen = "particles" if "particles" in with_images else with_images[0]
     if chosen != "particles" and len(with_images) > 1:
         listed = ", ".join(f"data_{name} (line {star.lines[name]})" for name in with_images)
@@ -166,7 +167,6 @@ def _open_star(path: Path) -> _Input:
 def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_stacks: bool) -> ParticleSet:
     names = split_image_names(source.particles[IMAGE_NAME].tolist(), path=source.path)
     stacks, headers = [Path(name) for name in names.stacks], None
-    frame = np.maximum(names.frame, 0)
     if check_stacks:
         stacks, headers = _find_stacks(source, names, datadir)
         _check_frames(source, names, headers)
@@ -183,8 +183,8 @@ def _complete(source: _Input, datadir: Path | None, angpix: float | None, check_
     count = len(source.particles)
     done = ParticleSet(
         source.path, source.particles.reset_index(drop=True), source.optics, source.other, source.dialect,
-        source.warnings, stacks, names.stack_index, frame, optics_index, source.pixel_size, source.box, headers,
-        [source.path], np.zeros(count, np.int32), source.rows, source.block_names,
+        source.warnings, stacks, names.stack_index, np.maximum(names.frame, 0), optics_index, source.pixel_size,
+        source.box, headers, [source.path], np.zeros(count, np.int32), source.rows, source.block_names,
     )  # fmt: skip
     return done if angpix is None else _with_pixel_size(done, angpix)
 
@@ -195,11 +195,9 @@ def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tup
     else:
         folders = search_folders(source.path, datadir=datadir, project=source.dialect == "cs")
         stacks = resolve_stacks(names.stacks, folders, path=source.path)
-    headers = [read_mrc_header(stack) for stack in stacks]
+    headers = _headers_of(stacks)
     odd: dict[str, list[Path]] = {}
     for header in headers:
-        if header.nx != header.ny:
-            raise InputError("images are not square", path=header.path, value=f"{header.nx} x {header.ny}")
         for oddity in header.oddities:
             odd.setdefault(oddity, []).append(header.path)
     for oddity, where in odd.items():
@@ -208,20 +206,41 @@ def _find_stacks(source: _Input, names: ImageNames, datadir: Path | None) -> tup
     return stacks, headers
 
 
+def _headers_of(stacks: list[Path]) -> list[MrcHeader]:
+    """Read the headers of all stacks; where mistakes are collected, the first good one stands in for bad ones."""
+    found: dict[Path, MrcHeader] = {}
+    for stack in stacks:
+        try:
+            header = read_mrc_header(stack)
+            if header.nx != header.ny:
+                raise InputError("images are not square", path=stack, value=f"{header.nx} x {header.ny}")
+            found[stack] = header
+        except InputError as error:
+            if stack.exists() or not collected():  # else it was refused as missing
+                error.kind = "stack" if error.kind in (None, "file") else error.kind
+                refuse(error)
+    if not found:
+        raise AllNoted("none of the stacks can be read", path=stacks[0])
+    first = replace(next(iter(found.values())), oddities=(), count=np.iinfo(np.int32).max)
+    return [found.get(stack) or replace(first, path=stack) for stack in stacks]
+
+
 def _check_frames(source: _Input, names: ImageNames, headers: list[MrcHeader]) -> None:
     counts = np.array([h.count for h in headers])[names.stack_index]
-    for row in np.flatnonzero((names.frame >= counts) | ((names.frame < 0) & (counts != 1)))[:1].tolist():
+    wrong = np.flatnonzero((names.frame >= counts) | ((names.frame < 0) & (counts != 1)))
+    for row in wrong.tolist():
         header, name = headers[names.stack_index[row]], source.particles[IMAGE_NAME].iloc[row]
         tables = (source.particles, *source.other.values())
         if names.frame[row] < 0 and any(label.startswith(_TOMOGRAPHY) for table in tables for label in table):
             raise InputError(
                 f"particles of a tilt series: this name is a stack of {header.count} tilts, no single image",
-                path=source.path, row=row + 1, value=name,
+                path=source.path, row=row + 1, value=name, kind="image-index",
                 hint=f"list single tilts as {image_name(0, name)}, or make one projection of each particle",
             )  # fmt: skip
         error = no_image_error(header, name, int(names.frame[row]), source.path, row + 1)
         assert error is not None
-        raise error
+        refuse(error)
+    names.frame[wrong] = 0
 
 
 def _rename_found_elsewhere(source: _Input, names: ImageNames, stacks: list[Path]) -> None:
@@ -290,7 +309,9 @@ def _pixel_size_of_headers(source: _Input, headers: list[MrcHeader] | None, name
     size = headers[0].stated_pixel_size_angstrom if headers else None
     if len(sizes) > 1 or size is None:
         said = "" if headers is None else f" (header: {', '.join(str(s) for s in sorted(sizes, key=str))})"
-        raise InputError(f"no pixel size{said}", path=source.path, hint="give it in Angstrom with --angpix")
+        hint = "give it in Angstrom with --angpix"
+        refuse(InputError(f"no pixel size{said}", path=source.path, hint=hint, kind="pixel-size"))
+        return 1.0
     source.warnings.append(f"{source.path}: pixel size {size:g} A guessed from the header of {names.stacks[0]}")
     return size
 
@@ -301,7 +322,8 @@ def _with_pixel_size(particles: ParticleSet, angpix: float) -> ParticleSet:
     if np.allclose(old, angpix, rtol=1e-6, atol=0):
         return particles
     if old.max() > old.min() * (1 + SAME_GEOMETRY):
-        raise InputError("--angpix would make several pixel sizes one", path=particles.path, value=angpix)
+        what = "--angpix would make several pixel sizes one"
+        raise InputError(what, path=particles.path, value=angpix, kind="pixel-size")
     labels = [name for name in particles.particles if name.startswith("rlnOrigin") and name.endswith("Angst")]
     scaled = {name: particles.needed(name) * (angpix / old) for name in labels}
     optics = particles.optics.copy()

@@ -15,6 +15,7 @@ from cryoalign.core.errors import InputError
 from cryoalign.core.limits import LARGEST_BOX, SAME_GEOMETRY
 from cryoalign.core.magnification import corrected_poses
 from cryoalign.core.poses import Poses
+from cryoalign.core.refusals import refuse, told_as
 from cryoalign.io.columns import angles, are_unknown, numbers, text_column, text_series, whole_numbers
 from cryoalign.io.paths import split_image_names
 
@@ -166,7 +167,8 @@ class ParticleSet:
             far = beyond_box(value, self.box)
             if far is not None:
                 cell = str(self.particles[label].iloc[far])
-                raise self.located(InputError(f"{label} {BEYOND_BOX}", row=far + 1, value=cell, hint=BEYOND_HINT))
+                what, row = f"{label} {BEYOND_BOX}", far + 1
+                refuse(self.located(InputError(what, row=row, value=cell, hint=BEYOND_HINT, kind="pose")))
             shifts.append(value)
         stored = Poses(zeros if psi is None else psi, shifts[0], shifts[1], self._choice("rlnIsFlip", (0, 1)))
         return stored if self.magnification is None else corrected_poses(stored, self.magnification[self.optics_index])
@@ -256,10 +258,8 @@ class ParticleSet:
     def _checked(self, convert: Callable[[pd.Series, str], NDArray[Number]], label: str) -> NDArray[Number] | None:
         if label not in self.particles:
             return None
-        try:
+        with told_as(self.located):
             return convert(self.particles[label], label)
-        except InputError as error:
-            raise self.located(error) from None
 
     def _choice(self, label: str, allowed: tuple[int, ...]) -> NDArray[np.int64] | None:
         values = self.whole_numbers(label)
@@ -267,13 +267,15 @@ class ParticleSet:
             bad = np.flatnonzero(~np.isin(values, allowed))
             if bad.size:
                 what = f"{label} is none of {', '.join(map(str, allowed))}"
-                raise self.located(InputError(what, row=int(bad[0]) + 1, value=int(values[bad[0]])))
+                row, value = int(bad[0]) + 1, int(values[bad[0]])
+                refuse(self.located(InputError(what, row=row, value=value, kind="value")))
+                values = np.where(np.isin(values, allowed), values, allowed[0])
         return values
 
     def located(self, error: InputError) -> InputError:
         """Return an error about a 1-based row of this table as one about the row in the input file."""
         path, row = self.where((error.row or 1) - 1)
-        return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint)
+        return InputError(error.what, path=path, row=row, value=error.value, hint=error.hint, kind=error.kind)
 
 
 def _as_one(pixel_size: NDArray[np.float64]) -> NDArray[np.float64]:

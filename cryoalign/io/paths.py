@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.refusals import refuse
 
 _SHOWN = 50
 _DIGITS = 15
@@ -56,12 +57,14 @@ def split_image_names(names: Sequence[str], *, path: Path | None = None) -> Imag
         if index is not None:
             number = int(index) if index.isascii() and index.isdigit() and len(index) <= _DIGITS else 0
             if number < 1:
-                raise InputError(
+                refuse(InputError(
                     "image index is not a whole number from 1 up", path=path, row=row + 1, value=name,
-                    hint="image names count from 000001@",
-                )  # fmt: skip
+                    hint="image names count from 000001@", kind="image-name",
+                ))  # fmt: skip
+                number = 1
         if not stack:
-            raise InputError("image name without a file", path=path, row=row + 1, value=name)
+            refuse(InputError("image name without a file", path=path, row=row + 1, value=name, kind="image-name"))
+            stack = next(iter(index_of), name)
         stack_index[row] = index_of.setdefault(stack, len(index_of))
         frame[row] = number - 1
     return ImageNames(list(index_of), stack_index, frame)
@@ -138,7 +141,7 @@ def search_folders(table: Path | None, *, datadir: Path | None = None, project: 
         If the data folder is none.
     """
     if datadir is not None and not Path(datadir).is_dir():
-        raise InputError("--datadir is no folder", path=datadir)
+        raise InputError("--datadir is no folder", path=datadir, kind="file")
     others = [Path()]
     if table is not None:
         others.append(table.parent)
@@ -161,17 +164,18 @@ def resolve_stacks(names: Sequence[str], folders: SearchFolders, *, path: Path |
         hits = folders.find(name)
         for other in hits[1:]:
             if not hits[0].samefile(other):
-                raise InputError(
-                    "stack name means two different files", path=path, value=name,
+                refuse(InputError(
+                    "stack name means two different files", path=path, value=name, kind="stack-missing",
                     hint=f"{hits[0]} and {other}: name their folder with --datadir, or write the full path into the "
                     "table",
-                )  # fmt: skip
+                ))  # fmt: skip
         if hits:
             found.append(hits[0])
         else:
             missing.append(name)
+            found.append(Path(name))
     if missing:
-        raise _not_found(missing, folders, path)
+        refuse(_not_found(missing, folders, path))
     _refuse_collisions(names, found, path)
     return found
 
@@ -201,10 +205,10 @@ def _refuse_collisions(names: Sequence[str], found: Sequence[Path], path: Path |
         one, other = (PurePosixPath(plain_stack(word)).parts for word in (first.setdefault(file, name), name))
         shared = min(len(one), len(other))
         if one[-shared:] != other[-shared:]:
-            raise InputError(
+            refuse(InputError(
                 f"two stack names lead to one file: {first[file]} and {name} to {file}", path=path,
-                hint="give the folder above with --datadir",
-            )  # fmt: skip
+                hint="give the folder above with --datadir", kind="stack-missing",
+            ))  # fmt: skip
 
 
 def _not_found(missing: list[str], folders: SearchFolders, path: Path | None) -> InputError:
@@ -221,4 +225,4 @@ def _not_found(missing: list[str], folders: SearchFolders, path: Path | None) ->
     else:
         hints.append("start in the folder of the project, or give the folder of the stacks with --datadir")
     what = f"{len(missing)} stack{'s' if len(missing) > 1 else ''} not found: {shown}"
-    return InputError(what, path=path, hint="; ".join(hints))
+    return InputError(what, path=path, hint="; ".join(hints), kind="stack-missing")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.refusals import AllNoted, collected, refuse
 from cryoalign.io.file_kind import open_file, read_head, refuse_unless_text
 
 _TOKEN = re.compile(
@@ -27,12 +28,13 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a STAR file; ``line`` is 1-based."""
+    """One thing wrong with a STAR file; ``line`` is 1-based. The table can be read ``without`` it, or not at all."""
 
     line: int
     what: str
     value: str | None = None
     hint: str | None = None
+    without: bool = False
 
 
 @dataclass
@@ -61,8 +63,17 @@ class StarScan:
     problems: list[Problem]
 
     def refuse(self) -> None:
-        """Raise one InputError that carries every problem (the first in full), if there is any."""
+        """Raise one InputError that carries every problem (the first in full), if there is any.
+
+        Where mistakes are collected, each is one; a table with problems in single rows is read.
+        """
         if not self.problems:
+            return
+        if collected():
+            for p in self.problems:
+                refuse(InputError(p.what, path=self.path, line=p.line, value=p.value, hint=p.hint, kind="table"))
+            if not all(p.without for p in self.problems):
+                raise AllNoted("the table cannot be read", path=self.path)
             return
         first, *others = self.problems
         what = first.what if first.value is None else f"{first.what} ({first.value!r})"
@@ -70,7 +81,7 @@ class StarScan:
             what += "; also " + "; ".join(f"line {p.line}: {p.what}" for p in others[: _SHOWN - 1])
         if len(others) >= _SHOWN:
             what += f"; and {len(others) - _SHOWN + 1} more problems"
-        raise InputError(what, path=self.path, line=first.line, hint=first.hint)
+        raise InputError(what, path=self.path, line=first.line, hint=first.hint, kind="table")
 
 
 def split_values(line: str, *, comments: bool = True) -> list[str] | None:
@@ -168,8 +179,10 @@ class _Scanner:
             if block.is_loop and not block.labels:
                 self._problem(block.line, f"the loop of data_{block.name} has no labels")
 
-    def _problem(self, line: int, what: str, value: str | None = None, hint: str | None = None) -> None:
-        self.problems.append(Problem(line, what, value, hint))
+    def _problem(
+        self, line: int, what: str, value: str | None = None, hint: str | None = None, *, without: bool = False
+    ) -> None:
+        self.problems.append(Problem(line, what, value, hint, without))
 
     def _open(self, number: int, text: str) -> None:
         name = text.split()[0][len("data_") :]
@@ -261,7 +274,7 @@ class _Scanner:
         if self._blank:
             self._problem(
                 self._blank, f"blank line inside the table data_{block.name}", hint="RELION would silently drop the "
-                "rows below it: delete the line if they belong to the table",
+                "rows below it: delete the line if they belong to the table", without=True,
             )  # fmt: skip
             self._blank = 0
         count = len(line.split()) if tokens is None else len(tokens)
@@ -270,7 +283,13 @@ class _Scanner:
             self._problem(
                 number, f"{kind} row: {count} values where data_{block.name} has {len(block.labels)} columns",
                 hint="quote values with spaces, write empty ones as \"\"" if kind == "long" or count else None,
+                without=bool(block.rows),
             )  # fmt: skip
+            if block.rows:  # whoever goes on takes the row before it twice, so that others keep their numbers
+                line, before = block.rows[-1], block.odd.get(len(block.rows) - 1)
+                block.odd.pop(len(block.rows), None)
+                if before is not None:
+                    block.odd[len(block.rows)] = before
         block.rows.append(line)
         block.row_lines.append(number)
 

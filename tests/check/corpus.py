@@ -317,6 +317,13 @@ FAULTS = [
     Case("scaled-down", "pixel-size", group("rlnImagePixelSize", 2 * PIXEL), refused=False),
     Case("voltage-0", "ctf", group("rlnVoltage", 0)),
     Case("contrast-7", "ctf", group("rlnAmplitudeContrast", 7)),
+    Case("voltage-in-volts", "ctf", group("rlnVoltage", 3e5)),
+    Case("defocus-in-um", "ctf", lambda m: [cell(f"rlnDefocus{w}", 9, 1.5)(m) for w in "U"], row=9),
+    Case("growing-bfactor", "ctf", lambda m: (every("rlnCtfBfactor", 0)(m), cell("rlnCtfBfactor", 17, -24000)(m)),
+         row=17),
+    Case("psi-1e18", "pose", cell("rlnAnglePsi", 18, 1e18), row=18),
+    Case("psi-unknown", "pose", cell("rlnAnglePsi", 18, -999.0), row=18),
+    Case("origin-beyond", "pose", cell("rlnOriginYAngst", 19, 5e4), row=19),
     Case("one-half", "halves", every("rlnRandomSubset", 1), refused=False),
     Case("twice", "duplicate", cell("rlnImageName", 15, "000003@a.mrcs"), refused=False, row=15),
     Case("pixel-nan", "bad-image", pixels("a.mrcs", lambda d: d[5].__setitem__((3, 3), np.nan)), row=6),
@@ -344,6 +351,9 @@ FAULTS = [
     Case("no-graph", "graph", after=lambda f: np.savez(f / "graph.npz", x=1), told=WITH_GRAPH),
     Case("cs-nan", "cs", after=lambda f: cs(f, lambda d: d["ctf/df1_A"].__setitem__(3, np.nan)), told=CS, row=4),
     Case("cs-no-blobs", "cs", after=lambda f: cs(f, drop="blob/idx"), told=CS),
+    Case("cs-other-box", "cs", after=lambda f: cs(f, lambda d: d["blob/shape"].fill(2 * BOX)), told=CS),
+    Case("joined-with-a-stack", "join", after=lambda f: mrc(f / "c.mrcs", images(8, 5)),
+         told={"inputs": ("p.star", "c.mrcs")}),
     Case("cs-text", "cs", after=lambda f: (f / "p.cs").write_text("no .cs file"), told=CS),
 ]  # fmt: skip
 

@@ -24,6 +24,7 @@ from cryoalign.io.stack_writer import StackWriter
 from cryoalign.io.stacks import read_images
 from cryoalign.jobs.check.parameters import CheckParameters
 from cryoalign.jobs.check.pixels import Look
+from cryoalign.runs.reads import Reads
 from cryoalign.runs.rundir import RunDirectory
 
 TABLE = "particles.star"
@@ -53,9 +54,10 @@ def write_repaired(p: CheckParameters, particles: ParticleSet, looks: Sequence[L
     noise = {look.group.box: look.stack.has_noise for look in looks}
     parameters = {"inputs": [str(path) for path in p.inputs], "columns": p.given_columns, "normalised": anew}
     with RunDirectory.begin(
-        p.fix, command="check", argv=argv, parameters=parameters, inputs=[*p.particles, *particles.stacks],
-        overwrite=p.overwrite, threads=p.threads, verbosity=-1,
+        p.fix, command="check", argv=argv, parameters=parameters, overwrite=p.overwrite, threads=p.threads,
+        reads=Reads(particles=p.particles, datadir=p.datadir), verbosity=-1,
     ) as run:  # fmt: skip
+        run.add_inputs(particles.stacks)
         written: dict[int, str] = {}
         for index in np.unique(particles.stack_index).tolist():
             header = particles.headers[index]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.background import Background, normalise
 from cryoalign.core.evenly import evenly_spread
-from cryoalign.core.masks import centre_offsets
+from cryoalign.core.masks import background_region, centre_offsets
 from cryoalign.core.tiles import TILE, map_tiles
 from cryoalign.io.particle_set import BoxGroup
 from cryoalign.io.particles import ParticleSet
@@ -120,9 +120,11 @@ def look_at_pixels(p: CheckParameters, particles: ParticleSet, problems: Problem
             rows = rows[evenly_spread(SAMPLE_ROWS, len(rows))]
         if not len(rows):
             continue
+        diameter = p.mask_diameter_px(group.box, group.pixel_size_angstrom)
+        with problems.reading("box"):
+            background_region(group.box, diameter)
         with problems.reading("stack"), tempfile.TemporaryDirectory(prefix="cryoalign-") as scratch:
             source = StackSource(particles.take(rows), scratch_dir=Path(scratch))
-            diameter = p.mask_diameter_px(group.box, group.pixel_size_angstrom)
             look = _look(source, group, rows, diameter, p.threads)
             looks.append(look)
             _note(look, particles, problems)

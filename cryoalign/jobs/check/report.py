@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryoalign.io.magnification import MATRIX_LABELS
+from cryoalign.io.ctf_columns import NO_CTF
+from cryoalign.io.optics import MATRIX_LABELS
 from cryoalign.io.particles import ParticleSet
 from cryoalign.jobs.check.pixels import Look
 from cryoalign.jobs.check.problems import Problem, Problems
@@ -82,9 +83,9 @@ def _about(particles: ParticleSet, looks: Sequence[Look]) -> list[str]:
     lines.append(f"  the CTF {ctf_in_words(particles)}")
     if any(label in particles.optics for label in MATRIX_LABELS):
         lines.append("  the optics table has magnification matrices; --apply-mag-matrix of a command corrects by them")
-    for look in looks:
-        lines.append(f"  {_seen(look)}")
-    return lines
+    lines += [f"  {_seen(look)}" for look in looks]
+    notes = list(dict.fromkeys(particles.warnings))
+    return [*lines, *(f"  note: {note}" for note in notes[:_SHOWN] if not note.startswith(NO_CTF))]
 
 
 def _seen(look: Look) -> str:
