@@ -176,12 +176,13 @@ def _left_over(image, level, plane, outside, offset, row):  # type: ignore[no-un
 
 
 @njit(nogil=True, **INNER)
-def _take_off(image, level, plane, offset, factor, left):  # type: ignore[no-untyped-def]
+def _take_off(image, level, plane, offset, factor, row, left):  # type: ignore[no-untyped-def]
     """Write an image without level and plane, times a factor; ``left`` may be the image."""
     for y in range(len(image)):
-        _row_without(image[y], _start(level, plane, offset, y), np.float32(plane[1]), offset, left[y])
-        for x in range(len(left)):
-            left[y, x] *= factor
+        # Through a row of its own: where arrays are one and the same the compiler takes another way, and other bits.
+        _row_without(image[y], _start(level, plane, offset, y), np.float32(plane[1]), offset, row)
+        for x in range(len(row)):
+            left[y, x] = factor * row[x]
 
 
 @njit(nogil=True, **INNER)
@@ -235,7 +236,7 @@ def _mend(image, n_out, outside, offset, gram, row, left, places):  # type: igno
         suspect, found = _SUSPECT_Z * np.sqrt(measured[2] / n_out), 0
         if measured[5] > suspect:
             # The plane owes something to the pixels that are replaced: the image itself is mended, and measured again.
-            _take_off(image, measured[0], measured[1], offset, np.float32(1), left)
+            _take_off(image, measured[0], measured[1], offset, np.float32(1), row, left)
             found = replace_hot(left, suspect, places, image)
         if found == 0:
             break
@@ -244,14 +245,14 @@ def _mend(image, n_out, outside, offset, gram, row, left, places):  # type: igno
 
 
 @njit(nogil=True, **INNER)
-def _is_suspect(image, measured, n_out, offset, left, places):  # type: ignore[no-untyped-def]
+def _is_suspect(image, measured, n_out, offset, row, left, places):  # type: ignore[no-untyped-def]
     """Say whether an image must be looked at closely: its pixels cannot be squared, or some stand alone."""
     largest, suspect = measured[5], _SUSPECT_Z * np.sqrt(measured[2] / n_out)
     if not 1e-6 < largest < 1e6:  # said so that pixels which are not finite are looked at too
         return True
     if not largest > suspect:
         return False
-    _take_off(image, measured[0], measured[1], offset, np.float32(1), left)
+    _take_off(image, measured[0], measured[1], offset, np.float32(1), row, left)
     return find_alone(left, suspect, places) > 0
 
 
@@ -269,7 +270,7 @@ def _normalise(images, outside, gram, result, columns, hot):  # type: ignore[no-
     for i in range(images.shape[0]):
         scale, is_mended = 1.0, False
         measured = _measure(images[i], outside, offset, gram, row)
-        if _is_suspect(images[i], measured, n_out, offset, left, places):
+        if _is_suspect(images[i], measured, n_out, offset, row, left, places):
             mended[:] = images[i]
             scale, hot[i], measured = _mend(mended, n_out, outside, offset, gram, row, left, places)
             is_mended = True
@@ -288,6 +289,6 @@ def _normalise(images, outside, gram, result, columns, hot):  # type: ignore[no-
         if scale == 0.0 or not deviation > 0:
             result[i] = images[i]
         elif is_mended:
-            _take_off(mended, level, plane, offset, np.float32(1 / deviation), result[i])
+            _take_off(mended, level, plane, offset, np.float32(1 / deviation), row, result[i])
         else:
-            _take_off(images[i], level, plane, offset, np.float32(1 / deviation), result[i])
+            _take_off(images[i], level, plane, offset, np.float32(1 / deviation), row, result[i])

@@ -146,3 +146,14 @@ def test_what_was_found_is_joined_in_order():
     joined = Background.joined(parts)
     assert len(joined) == 6
     np.testing.assert_array_equal(joined.deviation[1:4], parts[1].deviation)
+
+
+@pytest.mark.parametrize("box", [33, 64])
+def test_in_place_gives_the_same_bits(box):
+    images = 3 * noise(6, box, 21) + 40
+    images[2, 4, 4] = 1e5
+    wanted, found = normalise(images.copy(), 0.8 * box)
+    result, other = normalise(images, 0.8 * box, in_place=True)
+    assert result is images
+    np.testing.assert_array_equal(result, wanted)
+    np.testing.assert_array_equal(other.deviation, found.deviation)
