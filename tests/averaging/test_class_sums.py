@@ -256,7 +256,7 @@ def test_what_does_not_fit_is_refused():
     for wrong in ([1.0, -1.0, 1.0], [1.0, np.nan, 1.0], [1.0, 1.0]):
         with pytest.raises(ValueError, match="weights must be"):
             summed(images, poses, cells, weights=wrong)
-    with pytest.raises(InputError, match="CTF is over a thousand"):
+    with pytest.raises(InputError, match="scale is not from"):
         summed(images, poses, cells, some_ctf(3, scale=1.2e4))
     with pytest.raises(InputError, match="million times"):
         summed(images * 1e8, poses, cells)

@@ -74,7 +74,7 @@ def test_no_command_waits_for_what_is_no_file(folder, capsys, words, kind):
     assert status in (1, 2), error
     said = [line for line in error.splitlines() if line.startswith("Error")]
     assert len(said) == 1 and path.name in said[0] and "unexpected" not in error and "Traceback" not in error
-    ways = (f"is a {kind}", "neither rows", "a folder without")
+    ways = (f"is a {kind}", "neither rows", "a folder without", "no such file")
     assert any(way in said[0] for way in ways), said
 
 

@@ -119,7 +119,9 @@ def read_mrcs(path: Path) -> NDArray[np.float32]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of every result file of a run."""
+    """Return the bytes of every result file of a run; none where there is no folder."""
+    if not folder.exists():
+        return {}
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in RESULT_ENDINGS}
 
 

@@ -71,5 +71,5 @@ def test_a_path_is_listed_once_and_in_order(tmp_path):
 def test_unreadable_inputs_are_named(tmp_path):
     with pytest.raises(InputError, match=r"absent\.star: no such file"):
         digest_input(tmp_path / "absent.star")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, not a file"):
         digest_input(tmp_path)
