@@ -39,7 +39,7 @@ def shown(text: str, longest: int = LINE) -> str:
     longest
         Characters.
     """
-    line = _BREAKS.sub(" ", text).rstrip()
+    line = _BREAKS.sub(" ", text)
     if not _HARMLESS_ASCII.fullmatch(line):
         line = _UNSAFE.sub(_escaped, line)
     return shortened(line, longest)

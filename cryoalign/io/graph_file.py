@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.poses import PosedEdges
 from cryoalign.io.npz import write_npz
+from cryoalign.io.writing import naming
 
 FORMAT_VERSION = 1
 CONVENTION = "pose brings j onto i"
@@ -99,7 +100,7 @@ def write_graph(path: Path, graph: Graph) -> None:
     arrays["box"] = np.asarray(graph.box, dtype=np.int64)
     arrays["pixel_size_angstrom"] = np.asarray(graph.pixel_size_angstrom, dtype=np.float64)
     arrays["metric"], arrays["convention"] = np.asarray(graph.metric), np.asarray(CONVENTION)
-    with Path(path).open("wb") as handle:
+    with naming(path), Path(path).open("wb") as handle:
         write_npz(handle, arrays)
 
 

@@ -47,7 +47,9 @@ def raising(monkeypatch):
         (0, 0, ""),
         (3, 3, ""),
         (InputError("short row", path="a.star", line=7), 1, "Error: a.star:7: short row\n"),
-        (OSError(28, "No space left on device"), 1, "Error: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), 1, "Error: No space left on device\n"),
+        (OSError(13, "Permission denied", "a.star"), 1, "Error: a.star: Permission denied\n"),
+        (OSError("8 requested and 2 written"), 1, "Error: 8 requested and 2 written\n"),
         (MemoryError(), 1, "Error: out of memory; give less with --block-size or -j\n"),
         (ZeroDivisionError("two\nlines"), 1, "Error: unexpected ZeroDivisionError: two lines\n"),
         (KeyboardInterrupt(), 130, "Error: interrupted\n"),
@@ -135,7 +137,7 @@ def test_help_imports_no_library_and_no_command():
         " file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "['cryoalign.cli.main', 'cryoalign.cli.options']"
+    assert done.stderr.strip() == "['cryoalign.cli.main', 'cryoalign.cli.options', 'cryoalign.cli.streams']"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

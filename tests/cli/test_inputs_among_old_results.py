@@ -165,7 +165,7 @@ def state(path: Path) -> dict[str, object]:
             one.readlink() if one.is_symlink() else one.read_bytes() if one.is_file() else None,
             one.lstat().st_ino,
             one.lstat().st_mtime_ns if one.is_file() else 0,
-        )  # fmt: skip
+        )
         for one in path.rglob("*")
     }
 

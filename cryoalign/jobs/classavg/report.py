@@ -53,8 +53,8 @@ def write_report(
     # Small matrix products draw hundreds of pictures: more threads only wait for each other.
     with threadpool_limits(1, user_api="blas"):
         # The sheet first, and let go of before figures are drawn: neither is small.
-        run.staged("montage.png").write_bytes(draw_view_montage(facts, data))
-        run.staged("report.html").write_text(build_classavg_page(facts, data), encoding="utf-8")
+        run.write("montage.png", draw_view_montage(facts, data))
+        run.write("report.html", build_classavg_page(facts, data))
 
 
 def _viewing_angles(found: ClassavgResult, middle: np.ndarray, particle: np.ndarray) -> np.ndarray | None:
