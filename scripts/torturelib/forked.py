@@ -43,8 +43,13 @@ class Outcome:
     steps: int
 
 
+def kill_me() -> None:
+    """End this process as a failing machine does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Steps:
-    """Counts what a process does to files under a folder, and at one of the steps sends it a signal.
+    """Counts what a process does to files under a folder, and at one of the steps does something to it.
 
     A step is about to be done when it is counted: a file is opened for writing, written through a descriptor, brought
     to the disk, moved or removed, a folder is made or removed.
@@ -54,13 +59,13 @@ class Steps:
     under
         The folder; steps elsewhere do not count.
     at
-        The step, from 1, at which the signal is sent; 0 = none.
-    number
-        The signal.
+        The step, from 1, at which it is done; 0 = never.
+    what
+        Done in the process; None = it is killed.
     """
 
-    def __init__(self, under: Path, at: int = 0, number: int = signal.SIGKILL) -> None:
-        self._under, self._at, self._number = str(under.absolute()), at, number
+    def __init__(self, under: Path, at: int = 0, what: Callable[[], None] | None = None) -> None:
+        self._under, self._at, self._what = str(under.absolute()), at, what or kill_me
         self._here, self.count = Path.cwd(), 0
 
     def __call__(self) -> None:
@@ -93,7 +98,7 @@ class Steps:
     def _step(self) -> None:
         self.count += 1
         if self.count == self._at:
-            os.kill(os.getpid(), self._number)
+            self._what()
 
 
 class After:
