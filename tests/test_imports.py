@@ -70,6 +70,8 @@ def _is_type_checking(node: ast.AST) -> bool:
 def room_of(path: Path) -> str:
     """Return the room of a file, or an empty word for the package itself and its Python face."""
     parts = path.relative_to(ROOT).parts
+    if parts == ("__main__.py",):
+        return "cli"  # the program by another name
     return parts[0] if len(parts) > 1 else ""
 
 

@@ -174,7 +174,7 @@ def _tell_relion(words: Sequence[str]) -> None:
 
 def _output_directory(words: Sequence[str]) -> Path | None:
     """Return what the words name as run directory; they may not have been understood as a whole."""
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip(words, [*words[1:], None], strict=False):
         if word in ("-o", "--o", "--output"):
             return None if following is None else Path(following)
         match = re.fullmatch(r"(?:-o|--o=|--output=)([^-].*)", word)

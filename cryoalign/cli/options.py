@@ -181,7 +181,9 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Seed for everything random."
 )
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace the run that is in DIR: removes only the files which that run wrote."
+    "--overwrite",
+    is_flag=True,
+    help="Replace the run that is in DIR: only the files which that run wrote, once the new ones are complete.",
 )
 resume_option = click.option("--resume", is_flag=True, help="Carry on the unfinished run in DIR.")
 verbosity_options = together(

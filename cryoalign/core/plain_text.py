@@ -27,7 +27,7 @@ _BREAKS = re.compile(r"[\t\n\r\f\v]+ *")
 
 
 def shown(text: str, longest: int = LINE) -> str:
-    """Return text as one line that is safe to show and no longer than told.
+    """Return text as one line that is safe to show, and no longer than told.
 
     Line breaks and tabs become one blank; other control characters, marks of direction and bytes that are no UTF-8
     become their escapes (``\\x1b``, ``\\u202e``, ``\\xff``). Of what is too long the middle is left out, and counted.
@@ -39,7 +39,7 @@ def shown(text: str, longest: int = LINE) -> str:
     longest
         Characters.
     """
-    line = _BREAKS.sub(" ", text).rstrip()
+    line = _BREAKS.sub(" ", text)
     if not _HARMLESS_ASCII.fullmatch(line):
         line = _UNSAFE.sub(_escaped, line)
     return shortened(line, longest)
@@ -56,9 +56,8 @@ def shortened(text: str, longest: int) -> str:
 
 
 def safe_lines(text: str, longest: int) -> str:
-    """Return text of several lines, each as `shown` makes it but for its indentation: for tracebacks in a log."""
-    lines = text.splitlines()
-    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + shown(line, longest) for line in lines)
+    """Return text of several lines, each as `shown` makes it: for tracebacks in a log."""
+    return "\n".join(shown(line, longest) for line in text.splitlines())
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -21,6 +21,7 @@ from cryoalign.io.file_kind import open_file, read_head
 from cryoalign.io.image_index import other_images
 from cryoalign.io.npz import read_npz, write_npz
 from cryoalign.io.star import refuse_damaged_text
+from cryoalign.io.writing import naming
 
 FORMAT_VERSION = 1
 CONVENTION = "pose brings j onto i"
@@ -105,7 +106,7 @@ def write_graph(path: Path, graph: Graph) -> None:
     arrays["box"] = np.asarray(graph.box, dtype=np.int64)
     arrays["pixel_size_angstrom"] = np.asarray(graph.pixel_size_angstrom, dtype=np.float64)
     arrays["metric"], arrays["convention"] = np.asarray(graph.metric), np.asarray(CONVENTION)
-    with Path(path).open("wb") as handle:
+    with naming(path), Path(path).open("wb") as handle:
         write_npz(handle, arrays)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.io.columns import text_column, text_series
 from cryoalign.io.graph_file import CONVENTION, Graph
 from cryoalign.io.star import Table, write_star
+from cryoalign.io.writing import naming
 
 _AT_ONCE = 1 << 18
 
@@ -28,7 +29,7 @@ def write_graph_csv(path: Path, graph: Graph) -> None:
     where the graph has them.
     """
     columns = _columns(graph)
-    with Path(path).open("w", encoding="ascii", newline="\n") as handle:
+    with naming(path), Path(path).open("w", encoding="ascii", newline="\n") as handle:
         handle.write(",".join(columns) + "\n")
         for start in range(0, len(graph), _AT_ONCE):
             cells = [text_column(label, values[start : start + _AT_ONCE]) for label, values in columns.items()]

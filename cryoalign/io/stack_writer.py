@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
 from cryoalign.io.mrc import HEADER_BYTES
+from cryoalign.io.writing import naming, reserve
 
 _LABEL = b"cryoalign: stack of images"
 
@@ -70,7 +71,7 @@ class StackWriter:
             self._descriptor: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             if not (keep_existing and os.fstat(self._descriptor).st_size == size):
                 os.ftruncate(self._descriptor, 0)
-                _allocate(self._descriptor, size)
+                reserve(self._descriptor, size)
             _write_exactly(self._descriptor, memoryview(header), 0)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", path=path, value=f"{size} bytes") from None
@@ -102,9 +103,12 @@ class StackWriter:
         """Bring everything to the disk and close the file; harmless when done twice."""
         with self._closing:
             if self._descriptor is not None:
-                os.fsync(self._descriptor)
-                os.close(self._descriptor)
-                self._descriptor = None
+                descriptor, self._descriptor = self._descriptor, None
+                try:
+                    with naming(self.path):
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def __enter__(self) -> StackWriter:
         """Return self."""
@@ -145,16 +149,6 @@ def stack_header(count: int, box: int, pixel_size_angstrom: float) -> bytes:
     header["nlabl"] = 1
     header["label"][0] = _LABEL
     return header.tobytes()
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    """Reserve the bytes, so that a full disk shows at the start and not after hours."""
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in (95, 22, 38):  # EOPNOTSUPP, EINVAL, ENOSYS: this file system cannot reserve
-            raise
-        os.ftruncate(descriptor, size)
 
 
 def _write_exactly(descriptor: int, source: memoryview, offset: int) -> None:

@@ -24,6 +24,7 @@ import starfile
 from cryoalign.core.errors import InputError
 from cryoalign.io.columns import text_series
 from cryoalign.io.star_check import Block, scan_star
+from cryoalign.io.writing import naming
 
 Table: TypeAlias = "pd.DataFrame | dict[str, str]"
 """A loop is a DataFrame of str, a list of pairs a dict."""
@@ -108,12 +109,13 @@ def star_text(blocks: Mapping[str, Table | Loop]) -> str:
 def write_star(path: str | os.PathLike[str], blocks: Mapping[str, Table | Loop]) -> None:
     """Write a STAR file; see ``star_text``."""
     text = star_text(blocks)
-    Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with naming(path):
+        Path(path).write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def write_star_blocks(path: str | os.PathLike[str], blocks: Iterable[tuple[str, Table | Loop]]) -> None:
     """Write a STAR file of many blocks as they come: the same bytes as ``write_star``, with one block in memory."""
-    with Path(path).open("wb") as handle:
+    with naming(path), Path(path).open("wb") as handle:
         for place, (name, block) in enumerate(blocks):
             text = ("\n" if place else "") + _block_text(name, block)
             handle.write(text.encode("utf-8", "surrogateescape"))
@@ -121,7 +123,7 @@ def write_star_blocks(path: str | os.PathLike[str], blocks: Iterable[tuple[str, 
 
 def write_star_loop(path: str | os.PathLike[str], name: str, pieces: Iterable[Loop]) -> None:
     """Write a STAR file of one loop whose rows come in pieces, at least one: the same bytes as ``write_star``."""
-    with Path(path).open("wb") as handle:
+    with naming(path), Path(path).open("wb") as handle:
         start = 0
         for columns in pieces:
             columns = {label: list(column) for label, column in columns.items()}

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryoalign.core.errors import InputError
+from cryoalign.core.plain_text import shown
 from cryoalign.runs.record import RUN_JSON, read_record
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ class Run:
     def _repr_html_(self) -> str:
         """Say in a notebook what was done, what came out, and where the report is."""
         counts = {name: value for name, value in self.counts.items() if isinstance(value, (int, float, str))}
-        rows = "".join(f"<tr><td>{html.escape(n)}</td><td>{html.escape(str(v))}</td></tr>" for n, v in counts.items())
-        warned = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
-        command = html.escape(self.record["command_line"])
+        rows = "".join(f"<tr><td>{_shown(n)}</td><td>{_shown(str(v))}</td></tr>" for n, v in counts.items())
+        warned = "".join(f"<li>{_shown(text)}</li>" for text in self.warnings)
+        command = _shown(self.record["command_line"])
         parts = [f"<p><code>{command}</code></p><table>{rows}</table>", f"<ul>{warned}</ul>" if warned else ""]
         if (self.path / "averages.mrcs").is_file():
             from cryoalign.report.figures import data_uri, display_tile, png_bytes
@@ -139,8 +140,12 @@ class Run:
                 uri = data_uri(png_bytes(display_tile(average, _SIDE)), "image/png")
                 parts.append(f'<img src="{uri}" width="{_SIDE}" alt="average">')
         if (self.path / "report.html").is_file():
-            parts.append(f"<p>{html.escape(str(self.path / 'report.html'))}</p>")
+            parts.append(f"<p>{_shown(str(self.path / 'report.html'))}</p>")
         return "".join(parts)
+
+
+def _shown(text: str) -> str:
+    return html.escape(shown(text))
 
 
 def load_run(directory: str | Path) -> Run:

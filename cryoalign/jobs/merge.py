@@ -11,6 +11,7 @@ from cryoalign.jobs.commands import PARAMETERS, parameters_class, run_command
 from cryoalign.runs.parameters import PartOptions
 from cryoalign.runs.parts import PartStore
 from cryoalign.runs.record import RUN_JSON, WORK, read_record
+from cryoalign.runs.runlog import say
 
 _NAMED = 10
 
@@ -21,7 +22,7 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
     Returns
     -------
     int
-        Exit status of the command.
+        Exit status of the command; of a run that is finished already, how it ended.
 
     Raises
     ------
@@ -32,7 +33,9 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
     if record is None:
         raise InputError(f"no run of cryoalign: {RUN_JSON} is missing", path=directory)
     if record["status"] == "finished":
-        raise InputError("this run is finished already", path=directory)
+        if verbosity >= 0:
+            say(f"{directory}: this run is finished already: nothing to do", directory)
+        return int(record["exit_status"])
     stores = [PartStore(plan.parent) for plan in sorted((directory / WORK).glob("*/plan.json"))]
     if not stores:
         raise InputError("no part of this run is finished", path=directory, hint="run its parts with --part K/N")
@@ -56,13 +59,17 @@ def run_merge(directory: Path, *, argv: Sequence[str], threads: int, verbosity: 
     kind = parameters_class(command) if command in PARAMETERS else None
     if kind is None or not issubclass(kind, PartOptions):
         raise InputError("runs of this command have no parts to merge", value=command)
-    return run_command(kind.from_json(values), argv=argv, verbosity=verbosity)
+    try:
+        parameters = kind.from_json(values)
+    except (TypeError, ValueError, AttributeError):
+        raise InputError("damaged: its parameters are not those of a run", path=directory / RUN_JSON) from None
+    return run_command(parameters, argv=argv, verbosity=verbosity)
 
 
 def _what_to_run(record: dict[str, Any], stores: Sequence[PartStore]) -> str:
     """Name the tasks of the array that have to run again, as far as the record tells how it was cut."""
     part = record["parameters"].get("part")
-    if part is None:
+    if not (isinstance(part, list) and len(part) == 2 and all(isinstance(n, int) and 0 < n < 1 << 20 for n in part)):
         return "run the same command again with --resume"
     n = part[1]
     tasks: set[int] = set()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
+from html import escape as escaped
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoalign.core.plain_text import shown
 from cryoalign.report.figures import FONTS, INK, MUTED, RULE, data_uri, png_bytes, scale_bar_angstrom
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "table",
     "tiles",
 ]
+
+LONGEST = 4000
+"""Characters of the longest text on a page, such as the command line."""
 
 # Colours are all stated, and the page asks for the light scheme: a browser in dark mode changes nothing.
 _STYLE = f"""
@@ -116,6 +120,11 @@ footer {{ margin-top: 44px; padding-top: 10px; border-top: 1px solid {RULE}; col
   tr {{ break-inside: avoid; }}
 }}
 """
+
+
+def escape(text: str) -> str:
+    """Return plain text as HTML: whatever a name or a cell holds, it is shown and does nothing."""
+    return escaped(shown(text, LONGEST))
 
 
 def page(title: str, body: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from cryoalign.core.errors import InputError
+
 
 def available_cpus() -> int:
     """Return the CPUs of the process's affinity, or of the quota of its control group where that is less."""
@@ -23,8 +25,13 @@ BASE_MEMORY_BYTES = 150 * 2**20
 """What Python and its libraries take before the first particle."""
 
 
+def size_in_words(count: int) -> str:
+    """Return bytes as a user types them, rounded up: ``172M``."""
+    return f"{-(-count // 2**20)}M"
+
+
 def threads_within(threads: int, memory: int | None, thread_bytes: int, warn: Callable[[str], None]) -> int:
-    """Return the threads, at least one, that fit into ``--memory``; results do not depend on their number.
+    """Return the threads that fit into ``--memory``; results do not depend on their number.
 
     Parameters
     ----------
@@ -34,10 +41,19 @@ def threads_within(threads: int, memory: int | None, thread_bytes: int, warn: Ca
         Bytes to stay within (None = any), and those that one thread takes.
     warn
         Told where fewer fit.
+
+    Raises
+    ------
+    InputError
+        If not even one fits; says what is needed.
     """
     if memory is None:
         return threads
-    fitting = max(1, int((memory - BASE_MEMORY_BYTES) // thread_bytes))
+    fitting = int((memory - BASE_MEMORY_BYTES) // max(1, thread_bytes))
+    if fitting < 1:
+        least = size_in_words(BASE_MEMORY_BYTES + thread_bytes)
+        raise InputError("--memory leaves no room for one thread", value=size_in_words(memory),
+                         hint=f"give {least} or more")  # fmt: skip
     if fitting < threads:
         warn(f"--memory leaves room for {fitting} of {threads} threads")
     return min(threads, fitting)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cryoalign.core.errors import InputError
+from cryoalign.io.writing import naming
 
 HEARTBEAT_S, SILENCE_S = 20.0, 120.0
 """Seconds between signs of life, and without one until a lock of another machine may be taken over."""
@@ -155,7 +156,8 @@ class RunLock:
             "token": token,
         }
         temporary = self._path.with_name(f"new-{self._path.name}")
-        temporary.write_text(json.dumps(owner) + "\n")
+        with naming(temporary):
+            temporary.write_text(json.dumps(owner) + "\n")
         temporary.replace(self._path)
         self._token = token
         threading.Thread(target=self._live, name="heartbeat", daemon=True).start()

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from cryoalign.io.writing import naming
+
 Exit = Literal["SUCCESS", "FAILURE", "ABORTED"]
 NodeKind = Literal["particles", "references2d", "pdf"]
 
@@ -76,7 +78,8 @@ def abort_requested(directory: Path) -> bool:
 
 def write_output_nodes(directory: Path, text: str) -> None:
     """Write RELION_OUTPUT_NODES.star; names may hold any byte."""
-    (directory / OUTPUT_NODES).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with naming(directory / OUTPUT_NODES):
+        (directory / OUTPUT_NODES).write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def output_nodes_text(job_directory: str, nodes: Iterable[tuple[str, NodeKind]]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from cryoalign.core.errors import InputError
+from cryoalign.runs.cpus import BASE_MEMORY_BYTES, size_in_words
 from cryoalign.runs.limits import HINTS, LARGEST, LIMITS, MOST
 from cryoalign.runs.reads import Reads
 
@@ -168,8 +169,12 @@ class PartOptions(SeedOptions):
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         super().__post_init__()
-        self.check_numbers("memory", at_least=1)
+        self.check_numbers("memory", at_least=0)
         self.check_numbers("block_size", at_least=1)
+        if self.memory is not None and self.memory < BASE_MEMORY_BYTES:
+            least = size_in_words(BASE_MEMORY_BYTES)
+            raise InputError("--memory is less than the program itself needs", value=self.memory,
+                             hint=f"give {least} or more")  # fmt: skip
         if self.block_size is not None and (self.block_size < 64 or self.block_size % 64):
             raise InputError("--block-size must be a multiple of 64", value=self.block_size)
         if self.part is None:

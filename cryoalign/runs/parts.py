@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cryoalign.core.errors import InputError
 from cryoalign.core.tiles import TILE
 from cryoalign.io.npz import map_npz, write_npz
+from cryoalign.io.writing import naming
 
 _PLAN = "plan.json"
 
@@ -101,7 +102,7 @@ class PartStore:
             If an array holds Python objects.
         """
         temporary = self.directory / f"new-{os.getpid()}-{index:06d}"
-        with temporary.open("wb") as handle:
+        with naming(temporary), temporary.open("wb") as handle:
             write_npz(handle, arrays, aligned=True)
             handle.flush()
             os.fsync(handle.fileno())
@@ -142,7 +143,8 @@ class PartStore:
         known = self.plan()
         if known is None:
             temporary = self.directory / f"new-{os.getpid()}-{_PLAN}"
-            temporary.write_text(json.dumps(plan) + "\n")
+            with naming(temporary):
+                temporary.write_text(json.dumps(plan) + "\n")
             temporary.replace(self.directory / _PLAN)
         elif known != [PartRange(i, start, stop) for i, (start, stop) in enumerate(plan)]:
             raise InputError(
@@ -155,9 +157,13 @@ class PartStore:
         """Return how the job was cut; None before any part ran."""
         try:
             plan = json.loads((self.directory / _PLAN).read_text())
+            return [PartRange(i, int(start), int(stop)) for i, (start, stop) in enumerate(plan)]
         except FileNotFoundError:
             return None
-        return [PartRange(i, start, stop) for i, (start, stop) in enumerate(plan)]
+        except (ValueError, TypeError, RecursionError):
+            raise InputError(
+                "damaged plan of parts", path=self.directory / _PLAN, hint="start again with --overwrite"
+            ) from None
 
     def missing(self) -> list[PartRange]:
         """Return the parts of the plan that are not finished."""

@@ -19,6 +19,7 @@ from typing import Any
 from cryoalign import __version__
 from cryoalign.core.errors import InputError
 from cryoalign.core.plain_text import VALUE, shortened
+from cryoalign.io.writing import naming
 
 RUN_JSON = "run.json"
 RUN_LOG = "run.log"
@@ -98,7 +99,7 @@ def write_record(directory: Path, record: Mapping[str, Any], *, name: str = RUN_
     """Write run.json in one step: a reader sees the old record or the new one. The work folder must exist."""
     path = directory / name
     temporary = directory / WORK / f"new-{RUN_JSON}"
-    with temporary.open("wb") as handle:
+    with naming(temporary), temporary.open("wb") as handle:
         handle.write(record_text(record))
         handle.flush()
         os.fsync(handle.fileno())

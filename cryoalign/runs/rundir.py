@@ -18,6 +18,7 @@ from typing import Any
 
 from cryoalign.core.errors import CryoalignError, InputError
 from cryoalign.core.plain_text import shown
+from cryoalign.io.writing import naming
 from cryoalign.runs import interrupt, markers
 from cryoalign.runs.attempt import Attempt
 from cryoalign.runs.claim import Claim, Wishes, claim, gone, withdraw
@@ -200,6 +201,12 @@ class RunDirectory:
         self._staged[str(clean)] = target
         return target
 
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a result file whole; what has no UTF-8 becomes its escape."""
+        data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+        with naming(path := self.staged(name)):
+            path.write_bytes(data)
+
     def parts(self, name: str = "parts") -> PartStore:
         """Return the store of finished parts of one stage of the run."""
         return PartStore(self._inside(name))
@@ -228,13 +235,7 @@ class RunDirectory:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + time.monotonic() - start
 
     def aborted(self) -> bool:
-        """Tell whether RELION asks this job to stop.
-
-        Raises
-        ------
-        BaseException
-            What a signal asked for, where it got lost on its way.
-        """
+        """Tell whether RELION asks this job to stop; raises what a signal asked for and Python lost on its way."""
         interrupt.raise_if_asked()
         return markers.abort_requested(self.path)
 
@@ -294,10 +295,9 @@ class RunDirectory:
         interrupt.raise_if_asked()
         for text in warnings:
             self.warn(text)
-        self._inside("results")
         for name, source in self._staged.items():
             self._refuse_foreign(name)
-            if not source.is_file():
+            if not source.is_file() and self._inside("results"):
                 raise RuntimeError(f"the result {name} was staged and not written")
         self._refuse_changed_inputs()
         nodes = markers.output_nodes_text(os.path.relpath(self.path), relion_nodes)

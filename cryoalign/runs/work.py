@@ -9,9 +9,10 @@ from __future__ import annotations
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from numpy.typing import NDArray
@@ -187,6 +188,7 @@ def do_parts(
     stage: str | None = None,
     worker_bytes: int = 0,
     rows: Callable[[PartRange], int] = len,
+    inputs: Callable[[PartRange], Iterable[Path]] | None = None,
 ) -> bool:
     """Do one stage of a run in parts: those of this task that are not finished, with progress on terminal and log.
 
@@ -206,6 +208,8 @@ def do_parts(
         Memory that one worker takes besides the results, for ``--memory``.
     rows
         Rows of a part that the progress counts.
+    inputs
+        Files that a part reads: a task of a job array records those of its own parts, and looks at no others.
 
     Returns
     -------
@@ -217,6 +221,8 @@ def do_parts(
     done = {part.index for part in mine if parts.has(part.index)}
     counted = {part.index: rows(part) for part in mine}
     before = sum(counted[index] for index in done)
+    if run.part is not None and inputs is not None:
+        run.add_inputs(dict.fromkeys(path for part in mine for path in inputs(part)))
     with (
         run.stage(stage or words),
         progress(run.log, words, sum(counted.values()), done=before, verbosity=run.verbosity) as counter,

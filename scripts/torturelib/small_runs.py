@@ -26,6 +26,17 @@ COMMANDS = {
     "compare": "compare sim/references.mrcs Aligned/averages.mrcs --metric ncc --export csv",
 }
 """The words of a run of each command, but for its directory; `simulate` reads views, so that it reads something."""
+INPUTS = {
+    "simulate": ("sim/views.star",),
+    "align": ("sim/particles.star", "sim/particles.mrcs", "sim/references.mrcs"),
+    "average": ("Aligned/particles.star", "sim/particles.mrcs"),
+    "classavg": ("sim/particles.star", "sim/particles.mrcs"),
+    "rid-distance": ("sim/particles.star", "sim/particles.mrcs"),
+    "sync": ("Neighbours/graph.npz", "sim/particles.star"),
+    "select": ("Aligned/particles.star",),
+    "compare": ("sim/references.mrcs", "Aligned/averages.mrcs"),
+}
+"""Files whose bytes each command reads, stacks behind tables included."""
 RESULTS = (".star", ".mrcs", ".npz", ".csv")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,15 @@ from helpers.average import PARTICLES, average
 
 BASIC = (PARTICLES, "-o", "out")
 CUT = (*BASIC, "--block-size", 64)
-SMALL_MEMORY = ("--memory", "400K")
+SMALL_MEMORY = ("--memory", "200M")
 """Too little for the sums of all classes: the work is ordered by class."""
+
+
+@pytest.fixture(autouse=True)
+def small_shares(monkeypatch):
+    """Let sums take a very small part of --memory, so that work on few images is ordered as that on many."""
+    monkeypatch.setattr("cryoalign.passes.average.plan._MEMORY_SHARE", 4096)
+    monkeypatch.setattr("cryoalign.passes.average.robust._MEMORY_SHARE", 32768)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +33,8 @@ def expected(made) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     "words",
-    ["-j 1 --block-size 64", "-j 2 --block-size 64", "-j 3 --block-size 128", "--memory 2G", "--memory 400K",
-     "--memory 400K --block-size 64 -j 2", "--full-digest"],
+    ["-j 1 --block-size 64", "-j 2 --block-size 64", "-j 3 --block-size 128", "--memory 2G", "--memory 200M",
+     "--memory 200M --block-size 64 -j 2", "--full-digest"],
 )  # fmt: skip
 def test_same_bytes_over_threads_blocks_and_orders(few, expected, words):
     assert run(few.folder, "average", "-q", *BASIC, *words.split()).status == 0
@@ -37,7 +46,7 @@ def test_same_bytes_over_threads_blocks_and_orders(few, expected, words):
 )
 def test_same_bytes_of_second_passes(few, options):
     found = []
-    for words in ("-j 1", "-j 2 --block-size 64", "--memory 400K --block-size 64"):
+    for words in ("-j 1", "-j 2 --block-size 64", "--memory 200M --block-size 64"):
         assert run(few.folder, "average", "-q", *BASIC, "--overwrite", *options.split(), *words.split()).status == 0
         found.append(results(few.folder / "out"))
     assert found[1] == found[0] and found[2] == found[0]
@@ -65,11 +74,11 @@ def test_classes_that_went_through_the_disk(few, monkeypatch):
     spilled, whole = [], np.memmap
 
     def spill(path, *words, **options):
-        spilled.append(path)
+        spilled.append(Path(path.name))
         return whole(path, *words, **options)
 
     monkeypatch.setattr("numpy.memmap", spill)
-    run(few.folder, "average", "-q", *BASIC, "--overwrite", "--robust", "median", "--memory", "64K")
+    run(few.folder, "average", "-q", *BASIC, "--overwrite", "--robust", "median", "--memory", "200M")
     assert results(few.folder / "out") == wanted
     assert len(spilled) == 3 and not any(path.exists() for path in spilled)
 

@@ -48,6 +48,8 @@ def raising(monkeypatch):
         (3, 3, ""),
         (InputError("short row", path="a.star", line=7), 1, "Error: a.star:7: short row\n"),
         (OSError(28, "No space left on device"), 1, "Error: No space left on device\n"),
+        (OSError(13, "Permission denied", "a.star"), 1, "Error: a.star: Permission denied\n"),
+        (OSError("8 requested and 2 written"), 1, "Error: 8 requested and 2 written\n"),
         (MemoryError(), 1, "Error: out of memory; give less with --block-size or -j\n"),
         (ZeroDivisionError("two\nlines"), 1, "Error: unexpected ZeroDivisionError: two lines\n"),
         (KeyboardInterrupt(), 130, "Error: interrupted\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from pathlib import Path
@@ -89,10 +90,26 @@ def test_nothing_to_merge_is_said(tmp_path, source, finishing):
         _ = 1 / 0
     with pytest.raises(InputError, match="no part of this run"):
         run_merge(tmp_path / "new", argv=[], threads=1)
-    toy(tmp_path / "done", source, 64)
-    with pytest.raises(InputError, match="finished already"):
-        run_merge(tmp_path / "done", argv=[], threads=1)
     assert finishing == []
+
+
+def test_a_finished_run_is_merged_already(tmp_path, source, finishing, capfd):
+    toy(tmp_path / "done", source, 64)
+    assert run_merge(tmp_path / "done", argv=[], threads=1) == 0
+    assert "finished already: nothing to do" in capfd.readouterr().err and finishing == []
+
+
+@pytest.mark.parametrize("change", [{"inputs": 3}, {"block_size": "x"}, {"part": "1/2"}, {"part": [1]}])
+def test_parameters_that_are_none_are_one_line(tmp_path, source, record_of, change):
+    out = tmp_path / "out"
+    run_part(out, source, (1, 1))
+    record = record_of(out)
+    record["parameters"] |= change
+    (out / "run.json").write_text(json.dumps(record))
+    if "part" in change:  # only asked for where parts are missing
+        next((out / ".cryoalign").glob("parts/part-*.npz")).unlink()
+    with pytest.raises(InputError):
+        run_merge(out, argv=[], threads=1)
 
 
 def test_commands_without_parts_are_refused(tmp_path, source):

@@ -77,8 +77,8 @@ def write_report(
         guard=verdicts[-1] if verdicts else None, null_test=null,
         noise=noise if len(noise) <= MOST_SPECTRA else (), **_examples(plan, aligned, good),
     )  # fmt: skip
-    run.staged("report.html").write_text(build_align_page(facts, data), encoding="utf-8")
-    run.staged("montage.png").write_bytes(draw_align_montage(facts, data))
+    run.write("report.html", build_align_page(facts, data))
+    run.write("montage.png", draw_align_montage(facts, data))
 
 
 def _where_known(error: NDArray[np.float64], unknown: float | NDArray) -> NDArray[np.float64]:

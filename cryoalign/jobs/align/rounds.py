@@ -18,6 +18,7 @@ from cryoalign.passes.align.merge import merge_parts
 from cryoalign.passes.align.part import AlignWork, PartOutputs
 from cryoalign.passes.align.plan import with_references
 from cryoalign.passes.align.planned import AlignPlan
+from cryoalign.passes.reading import stacks_of
 from cryoalign.runs.lock import exclusive
 from cryoalign.runs.parts import PartRange
 from cryoalign.runs.rundir import RunDirectory
@@ -147,6 +148,7 @@ class Rounds:
             return do_parts(
                 run, work, self._ranges, store=_store_name(iteration), words=words, stage="align",
                 worker_bytes=self.plan.thread_bytes,
+                inputs=lambda part: stacks_of(self.plan.particles, slice(part.start, part.stop)),
             )  # fmt: skip
 
 

@@ -43,8 +43,8 @@ def write_report(
         # The content moved the other way.
         moved_angstrom=None if found.moved_px is None else -found.moved_px * plan.out_pixel_size,
     )  # fmt: skip
-    run.staged("report.html").write_text(build_average_page(facts, data), encoding="utf-8")
-    run.staged("montage.png").write_bytes(draw_average_montage(facts, data))
+    run.write("report.html", build_average_page(facts, data))
+    run.write("montage.png", draw_average_montage(facts, data))
 
 
 def _halves(found: AverageResult) -> HalfSets:

@@ -50,8 +50,8 @@ def write_report(
         viewing_angle_deg=_viewing_angles(found, found.seeds[members.class_index], members.particle),
     )  # fmt: skip
     # The sheet first, and let go of before figures are drawn: neither is small.
-    run.staged("montage.png").write_bytes(draw_view_montage(facts, data))
-    run.staged("report.html").write_text(build_classavg_page(facts, data), encoding="utf-8")
+    run.write("montage.png", draw_view_montage(facts, data))
+    run.write("report.html", build_classavg_page(facts, data))
 
 
 def _viewing_angles(found: ClassavgResult, middle: np.ndarray, particle: np.ndarray) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryoalign.core.poses import Poses
 from cryoalign.io.columns import text_column
 from cryoalign.io.star import write_star_loop
+from cryoalign.io.writing import naming
 from cryoalign.jobs.compare.given import VERDICTS
 from cryoalign.jobs.compare.result import CompareResult
 from cryoalign.runs.rundir import RunDirectory
@@ -35,7 +36,8 @@ def write_tables(run: RunDirectory, result: CompareResult, export: tuple[str, ..
     write_star_loop(run.staged("compare.star"), "compare", _pieces(result))
     files = {"compare.star": "a row for each pair and measure: value, pose, scale, rank"}
     if "csv" in export:
-        with run.staged("compare.csv").open("w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
+        path = run.staged("compare.csv")
+        with naming(path), path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             lines = csv.writer(handle, lineterminator="\n")
             for number, piece in enumerate(_pieces(result)):
                 if number == 0:

@@ -53,7 +53,7 @@ def write_report(
         summaries=summaries, drawings=drawings, mask_radius_px=result.setting.mask_radius_px,
         pixel_size_angstrom=result.setting.pixel_size_angstrom,
     )  # fmt: skip
-    run.staged("report.html").write_text(build_compare_page(facts, data), encoding="utf-8")
+    run.write("report.html", build_compare_page(facts, data))
 
 
 def drawn_pairs(result: CompareResult, count: int) -> list[int]:

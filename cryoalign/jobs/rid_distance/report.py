@@ -39,7 +39,7 @@ def write_report(
         distance_unit=found.unit, mirrors=p.mirror, queries=found.queries, k=found.k, max_distance=p.max_distance,
         shift_sd_px=found.shift_sd_px, examples=_examples(found, prepared),
     )  # fmt: skip
-    run.staged("report.html").write_text(build_rid_distance_page(facts, data), encoding="utf-8")
+    run.write("report.html", build_rid_distance_page(facts, data))
 
 
 def _examples(found: FoundGraph, prepared: Prepared) -> list[NeighbourExample]:

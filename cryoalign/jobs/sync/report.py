@@ -24,7 +24,7 @@ def write_report(
         shifts=found.shifts, pixel_size_angstrom=found.pixel_size_angstrom,
         things="particles" if found.particles is not None else "nodes",
     )  # fmt: skip
-    run.staged("report.html").write_text(build_sync_page(facts, data), encoding="utf-8")
+    run.write("report.html", build_sync_page(facts, data))
 
 
 def _parameters_as_words(p: SyncParameters, found: SyncResult) -> dict[str, str]:

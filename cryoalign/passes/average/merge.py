@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cryoalign.averaging.class_averages import ClassAverages, ReadSums, finish_in_chunks
 from cryoalign.averaging.class_sums import ClassSums
 from cryoalign.core.errors import InputError
+from cryoalign.io.writing import naming, reserve
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.bad_rows import LOOK
 from cryoalign.runs.parts import PartRange, PartStore
@@ -125,7 +126,9 @@ def averages_of(plan: AveragePlan, sums: MergedSums, scratch: Path | None = None
     if scratch is not None and 4 * np.prod(shape, dtype=np.int64) > HALVES_BYTES:
         # The name goes at once: the file is there for as long as the array is.
         with tempfile.TemporaryFile(dir=scratch) as handle:
-            halves = np.asarray(np.memmap(handle, np.float32, "w+", shape=shape))
+            with naming(scratch):
+                reserve(handle.fileno(), 4 * int(np.prod(shape, dtype=np.int64)))
+            halves = np.asarray(np.memmap(handle, np.float32, "r+", shape=shape))
     return finish_in_chunks(
         sums.read, sums.counts, box=plan.out_box, classes_at_once=sums.classes_at_once,
         mask_diameter_px=plan.mask_diameter_px, pixel_size_angstrom=plan.out_pixel_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from cryoalign.passes.average.part import SumPart
 from cryoalign.passes.average.plan import AveragePlan
 from cryoalign.passes.average.robust import RobustPart, class_ranges, merge_robust
 from cryoalign.passes.bad_rows import LOOK
+from cryoalign.passes.reading import stacks_of
 from cryoalign.runs.parts import PartRange, PartStore, plan_parts
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.work import Work, do_parts
@@ -69,13 +71,13 @@ class Passes:
         if plan.settings.robust is not None:
             store, ranges = f"{name}-robust", class_ranges(plan)
             work = RobustPart(plan, self.run.scratch("classes"))
-            if not self._do(plan, work, ranges, store, "averaging", work.members_of):
+            if not self._do(plan, work, ranges, store, "averaging", work.members_of, count=work.count_members):
                 return None
             with self.run.stage("merge"):
                 sums, averages = merge_robust(plan, self.run.parts(store), ranges)
             return AverageResult(plan, sums, averages)
         store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        if not self._do(plan, SumPart(plan), ranges, store, "averaging"):
+        if not self._do(plan, SumPart(plan), ranges, store, "averaging", plan.members_of):
             return None
         with self.run.stage("merge"):
             sums = merge_sums(plan, self.run.parts(store), ranges)
@@ -84,14 +86,19 @@ class Passes:
     def second(self, plan: AveragePlan, name: str, work: Work) -> tuple[PartStore, list[PartRange]]:
         """Do a second pass, and say where its parts are."""
         store, ranges = self._name(plan, name), plan_parts(len(plan.members), plan.part_rows)
-        self._do(plan, work, ranges, store, name)
+        self._do(plan, work, ranges, store, name, plan.members_of)
         return self.run.parts(store), ranges
 
     def _do(
         self, plan: AveragePlan, work: Work, ranges: list[PartRange], store: str, words: str,
-        rows: Callable[[PartRange], int] = len,
+        members_of: Callable[[PartRange], NDArray[np.int64]], count: Callable[[PartRange], int] = len,
     ) -> bool:  # fmt: skip
-        return do_parts(self.run, work, ranges, store=store, words=words, worker_bytes=plan.thread_bytes, rows=rows)
+        def stacks(part: PartRange) -> list[Path]:
+            return stacks_of(plan.particles, plan.members.particle[members_of(part)])
+
+        return do_parts(
+            self.run, work, ranges, store=store, words=words, worker_bytes=plan.thread_bytes, rows=count, inputs=stacks
+        )
 
     @staticmethod
     def _name(plan: AveragePlan, name: str) -> str:

@@ -21,7 +21,7 @@ from cryoalign.passes.average.members import Memberships
 from cryoalign.passes.average.settings import AverageSettings
 from cryoalign.passes.halves import SHARED_RESOLUTION, given_subset
 from cryoalign.passes.images import ImageGroup, ImagePlan, ParticleImages
-from cryoalign.runs.parts import rows_of_part
+from cryoalign.runs.parts import PartRange, rows_of_part
 
 SUMS_BYTES = 256 * 2**20
 """Sums of all classes larger than this are not kept at once: memberships are sorted by blocks of classes instead."""
@@ -89,6 +89,10 @@ class AveragePlan(ImagePlan):
     def part_rows(self) -> int:
         """Memberships of a part."""
         return rows_of_part(self.settings.block_size, self.classes_per_block)
+
+    def members_of(self, part: PartRange) -> NDArray[np.int64]:
+        """Return the memberships of a part."""
+        return self.order[part.start : part.stop]
 
     @property
     def thread_bytes(self) -> int:

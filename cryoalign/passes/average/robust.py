@@ -16,6 +16,7 @@ from cryoalign.averaging.class_averages import ClassAverages, wiener_average
 from cryoalign.averaging.robust import SIGMA_CLIP, restore_amplitudes, robust_mean
 from cryoalign.core.errors import InputError
 from cryoalign.core.masks import background_region
+from cryoalign.io.writing import new_map
 from cryoalign.passes.average.merge import MERGE_BYTES, MergedSums, averages_of
 from cryoalign.passes.average.part import located, member_tiles
 from cryoalign.passes.average.plan import AveragePlan, sums_bytes
@@ -67,9 +68,13 @@ class RobustPart(PureWork):
         """Where the members of each class begin, (m + 1,)."""
         return np.searchsorted(self.plan.members.class_index[self._by_class], np.arange(self.plan.n_classes + 1))
 
-    def members_of(self, part: PartRange) -> int:
+    def count_members(self, part: PartRange) -> int:
         """Count the members of the classes of a part."""
         return int(self._starts[part.stop] - self._starts[part.start])
+
+    def members_of(self, part: PartRange) -> NDArray[np.int64]:
+        """Return the memberships of the classes of a part."""
+        return self._by_class[self._starts[part.start] : self._starts[part.stop]]
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Average the classes ``part.start`` .. ``part.stop``.
@@ -85,7 +90,7 @@ class RobustPart(PureWork):
         means = np.zeros((n, 3, box, box))
         transfer = np.zeros((n, 3, box, box // 2 + 1))
         counts = np.zeros((n, 2), np.int64)
-        members = self._by_class[self._starts[part.start] : self._starts[part.stop]]
+        members = self.members_of(part)
         look = np.zeros(len(members), LOOK)
         first = self._starts[part.start]
         for i, c in enumerate(range(part.start, part.stop)):
@@ -132,7 +137,7 @@ class RobustPart(PureWork):
             return
         path = self.scratch / f"class-{c:06d}.raw"
         try:
-            yield np.memmap(path, np.float32, "w+", shape=shape)
+            yield new_map(path, shape)
         finally:
             path.unlink(missing_ok=True)
 

@@ -12,10 +12,12 @@ from cryoalign.core.tiles import TILE
 from cryoalign.io.mrc import HEADER_BYTES
 from cryoalign.io.particles import ParticleSet
 from cryoalign.io.stack_writer import StackPlace
+from cryoalign.io.writing import new_map
 from cryoalign.passes.images import ParticleImages
 from cryoalign.passes.prepare.part import PrepareWork
 from cryoalign.passes.prepare.plan import PreparePlan, plan_preparation
 from cryoalign.passes.prepare.settings import ComparisonSettings
+from cryoalign.passes.reading import stacks_of
 from cryoalign.runs.lock import exclusive
 from cryoalign.runs.parts import plan_parts
 from cryoalign.runs.rundir import RunDirectory
@@ -95,7 +97,7 @@ def prepare(
     with writer:
         there = do_parts(
             run, PrepareWork(plan, place), ranges, store=_STORE, words="preparing", stage="prepare",
-            worker_bytes=plan.thread_bytes,
+            worker_bytes=plan.thread_bytes, inputs=lambda part: stacks_of(particles, slice(part.start, part.stop)),
         )  # fmt: skip
     if not there:
         return None
@@ -117,11 +119,11 @@ def _images(place: StackPlace, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     if len(rows) == place.count:
         return every
     packed_path = place.path.with_name("usable.f32")
-    packed = np.memmap(packed_path, dtype="<f4", mode="w+", shape=(len(rows), *shape[1:]))
+    packed = new_map(packed_path, (len(rows), *shape[1:]))
     for start in range(0, len(rows), 64 * TILE):
         packed[start : start + 64 * TILE] = every[rows[start : start + 64 * TILE]]
-    packed.flush()
-    return np.memmap(packed_path, dtype="<f4", mode="r", shape=packed.shape)
+    del packed
+    return np.memmap(packed_path, dtype="<f4", mode="r", shape=(len(rows), *shape[1:]))
 
 
 def _warn_of_twins(
