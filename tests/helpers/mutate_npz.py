@@ -307,12 +307,12 @@ def _graph(r: np.random.Generator) -> Mutant:
         if old in members[name]:
             members[name] = _with_header_length(members[name].replace(old, f"({number},)".encode(), 1))
     elif what == "bomb":
-        members[name] = npy_bytes(np.zeros(_pick(r, (10**6, 2 * 10**7)), np.int64))
+        members[name] = npy_bytes(np.zeros(_pick(r, (10**5, 10**7)), np.int64))
     elif what == "member":
         what, members[name] = _damaged_bytes(r, members[name], 100)
         what = f"member: {what}"
     method = _pick(r, (*[zipfile.ZIP_STORED] * 5, *[zipfile.ZIP_DEFLATED] * 3, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
-    data = npz_bytes(members, method)
+    data = npz_bytes(members, zipfile.ZIP_DEFLATED if what == "bomb" else method)
     if what == "twice":
         data = npz_bytes({**members, f"{name}2": members[name]}, zipfile.ZIP_STORED)
         data = data.replace(f"{name}2.npy".encode(), f"{name}.npy\0".encode()) if r.random() < 0.5 else data
