@@ -7,7 +7,6 @@ where a name says ``px``, else in Angstrom. What the caller can mend is an :clas
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from cryoalign.io.particles import read_particles as _read_particles
 from cryoalign.jobs.loaded import Run, load_run
 from cryoalign.metrics.names import measure
 from cryoalign.passes.in_memory import Images, Progress, in_parts, opened, prepared_images, settings_named
+from cryoalign.passes.to_caller import warn_caller
 from cryoalign.synchronization.synchronise import Synchronization
 
 __all__ = [
@@ -156,10 +156,10 @@ def align(
     from cryoalign.passes.align.settings import AlignSettings
 
     told = settings_named(AlignSettings, settings, ctf=ctf is not False, resize_reference=True, halves=False)
-    with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
+    with opened(images, told, pixel_size_angstrom, ctf or None, warn_caller) as source:
         given = np.asarray(references, np.float32).reshape(-1, *np.shape(references)[-2:])
         pixel = reference_pixel_size_angstrom or source.most.pixel_size_angstrom
-        plan = plan_align(told, source, given, pixel, warn=_warn)
+        plan = plan_align(told, source, given, pixel, warn=warn_caller)
         with in_parts(AlignWork(plan), len(source), threads, progress) as (store, ranges):
             found = merge_parts(plan, store, ranges)
         return Alignment(
@@ -213,14 +213,14 @@ def average(
     from cryoalign.passes.average.settings import AverageSettings
 
     told = settings_named(AverageSettings, settings, **({"plain": True} if ctf is False else {}))
-    with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
+    with opened(images, told, pixel_size_angstrom, ctf or None, warn_caller) as source:
         n = len(source)
         placed = source.particles.poses() if poses is None else poses
         numbers, index = np.unique(np.ones(n, int) if classes is None else np.asarray(classes), return_inverse=True)
         if len(placed) != n or len(index) != n:
             raise InputError(f"{n} images, {len(placed)} poses and {len(index)} classes")
         members = Memberships(np.arange(n), np.arange(n), index.reshape(-1), placed, None, None, numbers, None, None)
-        plan = plan_average(told, source, members, warn=_warn)
+        plan = plan_average(told, source, members, warn=warn_caller)
         with in_parts(SumPart(plan), n, threads, progress) as (store, ranges):
             return averages_of(plan, merge_sums(plan, store, ranges))
 
@@ -270,8 +270,8 @@ def neighbours(
     from cryoalign.passes.prepare.settings import ComparisonSettings
 
     told = settings_named(ComparisonSettings, settings, ctf=ctf is not False)
-    with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
-        prepared = prepared_images(told, source, warn=_warn)
+    with opened(images, told, pixel_size_angstrom, ctf or None, warn_caller) as source:
+        prepared = prepared_images(told, source, warn=warn_caller)
         kept = min(k, len(prepared.rows) - 1)
         lists, _, notes = find_neighbours(prepared.images, search_settings(told, prepared, kept, threads))
         distance = list_distances(lists, told.score, notes.best_attainable)
@@ -304,8 +304,8 @@ def classify(
     Returns
     -------
     Classification
-        Lists of neighbours with weights, quality of each view, and whether there is a signal; shifts and centres are
-        in pixels of the images as they were compared.
+        Lists of neighbours with weights, quality of each view, and whether there is a signal. Rows are those of the
+        input, shifts and centres in its pixels; nan is what is not known of an image that could not be used.
 
     Examples
     --------
@@ -315,16 +315,17 @@ def classify(
     """
     from cryoalign.classification.pipeline import classify as classify_images
     from cryoalign.classification.settings import ClassificationSettings
+    from cryoalign.passes.prepare.classified import classification_of_rows
     from cryoalign.passes.prepare.compared import search_settings
     from cryoalign.passes.prepare.settings import DEFAULT_K, ComparisonSettings
 
     told = settings_named(ComparisonSettings, settings, ctf=ctf is not False)
-    with opened(images, told, pixel_size_angstrom, ctf or None, _warn) as source:
-        prepared = prepared_images(told, source, warn=_warn)
+    with opened(images, told, pixel_size_angstrom, ctf or None, warn_caller) as source:
+        prepared = prepared_images(told, source, warn=warn_caller)
         most = len(prepared.rows) - 1
         search = search_settings(told, prepared, min(DEFAULT_K, most), threads)
         how = ClassificationSettings(search=search, k=min(k, most), algorithm=algorithm, threads=threads)  # type: ignore[arg-type]
-        return classify_images(prepared.images, how)
+        return classification_of_rows(classify_images(prepared.images, how), prepared)
 
 
 @one_blas_thread()
@@ -393,8 +394,3 @@ def run(command: str, *inputs: str | Path, output: str | Path, quiet: bool = Tru
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-
-
-def _warn(text: str) -> None:
-    """Say what a run would say in its log."""
-    warnings.warn(text, stacklevel=4)

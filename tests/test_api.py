@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import linecache
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +23,21 @@ NUMBER = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def letter(box: int = 32) -> np.ndarray:
     """The letter F: no turn and no mirror brings it onto itself."""
-    image = np.zeros((box, box), np.float32)
+    image = np.zeros((32, 32), np.float32)
     image[8:24, 12:15] = image[21:24, 12:22] = image[15:18, 12:19] = 1.0
-    return image
+    return np.pad(image, (box - 32) // 2)
 
 
 def noisy(image: np.ndarray, seed: int, count: int = 8) -> np.ndarray:
     """Copies of an image, turned at random, in a little noise."""
-    rng = np.random.default_rng(seed)
-    turned = api.resample(
-        np.stack([image] * count), Poses(rng.uniform(-180, 180, count), np.zeros(count), np.zeros(count))
-    )
-    return (turned + 0.1 * rng.standard_normal(turned.shape)).astype(np.float32)
+    return moved(image, np.random.default_rng(seed), count, shift_px=0.0)[0]
+
+
+def moved(image: np.ndarray, rng: np.random.Generator, count: int, shift_px: float) -> tuple[np.ndarray, Poses]:
+    """Copies of an image, turned and shifted at random, in a little noise; and the poses that bring them back."""
+    truth = Poses(rng.uniform(-180, 180, count), *rng.uniform(-shift_px, shift_px, (2, count)))
+    copies = api.resample(np.stack([image] * count), truth.inverse())
+    return (copies + 0.1 * rng.standard_normal(copies.shape)).astype(np.float32), truth
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +118,37 @@ def test_mistakes_are_one_line(tmp_path):
         cryoalign.align(np.zeros((8, 8)), np.ones((8, 8)))
     with pytest.raises(cryoalign.InputError, match="unknown parameters of align"):
         cryoalign.run("align", "a.star", output=tmp_path / "x", reference="r.mrcs", speed=3)
+
+
+def test_classify_speaks_of_the_rows_and_pixels_of_its_input():
+    images, truth = moved(letter(48), np.random.default_rng(4), 22, shift_px=3.0)
+    bad = [3, 9]
+    images[bad] = np.nan
+    found = cryoalign.classify(images, k=4, mirror=False, on_bad_image="skip", downsample=32)
+    lists, good = found.neighbours, np.delete(np.arange(22), bad)
+    assert lists.index.shape == (22, 4) and len(found.centre_px) == len(found.embedding) == len(found.graph) == 22
+    assert (lists.index[bad] == -1).all() and (found.weight[bad] == 0).all() and np.isnan(found.quality[bad]).all()
+    assert np.isinf(found.distance[bad]).all() and not found.centre_px[bad].any()
+    j = lists.index[good].ravel()
+    assert not set(bad) & set(j) and not set(bad) & set(found.graph.index[good].ravel())
+    # Pose of j onto i: j onto the letter, and back to i.
+    expected = truth.take(j).then(truth.take(np.repeat(good, 4)).inverse())
+    poses = lists.poses(good)
+    off = np.stack([poses.dx - expected.dx, poses.dy - expected.dy])
+    assert np.abs(off).max() < 0.5
+    assert np.hypot(expected.dx, expected.dy).max() > 4
+    graph = cryoalign.neighbours(images, k=4, mirror=False, on_bad_image="skip")
+    assert graph.n == 22 and set(graph.i) == set(good)
+
+
+@pytest.mark.parametrize("name", ["align", "average", "neighbours", "classify"])
+def test_warnings_are_at_the_line_of_the_caller(tmp_path, name):
+    made = phantom_set(8, 32, 4.0, snr=1.0, seed=3)
+    made.write(tmp_path)
+    particles = cryoalign.read_particles(tmp_path / "particles.star")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        getattr(cryoalign, name)(particles, *([made.references] if name == "align" else []))  # this very line
+    assert {Path(one.filename) for one in said} == {Path(__file__)}
+    assert {linecache.getline(one.filename, one.lineno).split("#")[-1].strip() for one in said} == {"this very line"}
+    assert any("the CTF is not corrected" in str(one.message) for one in said)

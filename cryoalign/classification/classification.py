@@ -37,11 +37,14 @@ class SignalTest:
 class Classification:
     """Neighbours of n images after classification.
 
+    Pixels are those of the images that were classified, prepared ones in a run; `cryoalign.classify` brings them to
+    those of its input.
+
     Parameters
     ----------
     neighbours
         The k nearest views of each image, nearest first: `score` is the score that orders them, poses bring neighbour j
-        onto image i, shifts are in prepared pixels.
+        onto image i.
     distance
         Rotation-invariant distance of each membership, float32 (n, k), not negative; inf where there is no neighbour.
     weight
@@ -50,8 +53,7 @@ class Classification:
     viewing_angle_deg
         Angle between the two views as the graph sees it, float32 (n, k); nan where unknown.
     centre_px
-        Synchronised shift of each image in prepared pixels, float32 (n, 2): shifted by it, images of one view share
-        a centre.
+        Synchronised shift of each image, float32 (n, 2): shifted by it, images of one view share a centre.
     graph
         The raw edges of the last round.
     embedding
@@ -59,7 +61,7 @@ class Classification:
     quality
         How well each image agrees with its neighbours, float32 (n,); junk comes last.
     shift_sd_px
-        Standard deviation of either coordinate of the centres that was searched, in prepared pixels.
+        Standard deviation of either coordinate of the centres that was searched.
     signal
         Whether there is a signal at all.
     rounds

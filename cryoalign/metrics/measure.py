@@ -123,12 +123,12 @@ class Matches:
 class PairTable:
     """All pairs of a images with b images: float64 (a, b) each, mirror bool (a, b).
 
-    The pose brings the image of the second set onto that of the first. ``found``, bool (a, b), is False where there is
-    none, since nothing correlates; None = there is one for all.
+    The pose, psi in degrees, brings the image of the second set onto that of the first. ``found``, bool (a, b), is
+    False where there is none, since nothing correlates; None = there is one for all.
     """
 
     value: NDArray[np.float64]
-    psi_deg: NDArray[np.float64]
+    psi: NDArray[np.float64]
     dx: NDArray[np.float64]
     dy: NDArray[np.float64]
     mirror: NDArray[np.bool_]
@@ -142,7 +142,7 @@ class PairTable:
 
     def poses(self, at: Any = ...) -> Poses:
         """Return the poses of some pairs, by an index of the table, or of all, row by row."""
-        return Poses(*(column[at].ravel() for column in (self.psi_deg, self.dx, self.dy, self.mirror)))
+        return Poses(*(column[at].ravel() for column in (self.psi, self.dx, self.dy, self.mirror)))
 
 
 class Ranking(ABC):

@@ -55,7 +55,7 @@ def search_curves(
                 rival = np.maximum(value[0], table.value[0, rows])
                 next_value[rows] = np.minimum(np.minimum(next_value[rows], other), rival)
             better = value < table.value[:, rows]
-            table.psi_deg[:, rows] = np.where(better, psi, table.psi_deg[:, rows])
+            table.psi[:, rows] = np.where(better, psi, table.psi[:, rows])
             table.mirror[:, rows] = np.where(better, mirror, table.mirror[:, rows])
             table.value[:, rows] = np.where(better, value, table.value[:, rows])
     return table, next_value
@@ -97,7 +97,7 @@ def nearest_valleys(curves_of: Callable[[bool], Curves], poses: Poses, *, power:
             centres[rows] = at * (360.0 / n)
             window = SearchLimits(psi_centre_deg=centres, psi_half_width_deg=180.0 / n)
             psi, value = lowest(curve, window, rows)
-            table.psi_deg[0, rows], table.value[0, rows] = psi[0], value[0] ** power
+            table.psi[0, rows], table.value[0, rows] = psi[0], value[0] ** power
             table.mirror[0, rows] = mirror
     return table
 

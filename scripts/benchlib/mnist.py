@@ -160,7 +160,7 @@ def _copies(room: Room, folder: Path) -> None:
         known = Preparation(digits.BOX // 2)
         a = kind.prepare(originals.astype(np.float32), known)
         found = kind.table(a, kind.prepare(digits.posed(originals, psi, dx, dy), known), SearchLimits(9.0))
-        angle.append(np.abs((found.psi_deg[own, own] - psi + 180.0) % 360.0 - 180.0))
+        angle.append(np.abs((found.psi[own, own] - psi + 180.0) % 360.0 - 180.0))
         shift.append(np.hypot(found.dx[own, own] - dx, found.dy[own, own] - dy))
     room.add("copies: largest error of 70 angles, deg", np.max(angle), 1.0)
     room.add("copies: largest error of 70 shifts, px", np.max(shift), 0.15)

@@ -1,4 +1,4 @@
-"""Shifts of members of other boxes and pixel sizes: as long in A as the prepared images have them."""
+"""Particles of several boxes and pixel sizes: shifts are as long in A in each, and all averages have one geometry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from cryoalign.classification.classification import Classification, SignalTest
 from cryoalign.classification.neighbours import NeighbourLists
 from cryoalign.jobs.classavg.members import view_members
+from helpers.align import optics, read_mrcs, run, star, table, write_mrcs
+from helpers.undrawn import leave_out_drawing
 
 
 def test_shifts_are_as_long_in_angstrom_whatever_the_geometry():
@@ -32,3 +34,28 @@ def test_shifts_are_as_long_in_angstrom_whatever_the_geometry():
     np.testing.assert_allclose(angstrom, 6.0 * shift[:2].reshape(6, 2), atol=1e-5)
     # The halves share what the prepared images hold, to 12 A, and a little more that the mask smears.
     assert 8 < members.shared_angstrom < 12
+
+
+def test_views_and_classes_have_the_box_that_most_particles_have_and_of_equals_the_first(tmp_path, monkeypatch):
+    """As many of 32 px as of 40 px: either kind has its neighbours among its own, and all views are of the second."""
+    told: list = []
+    leave_out_drawing(monkeypatch, "classavg", told)
+    rng, count, names = np.random.default_rng(3), 16, []
+    for box, pixel, widths in ((32, 4.0, (12.0, 12.0)), (40, 3.2, (6.0, 30.0))):
+        y, x = (np.mgrid[:box, :box] - box / 2) * pixel
+        blob = np.exp(-((x / widths[0]) ** 2) - (y / widths[1]) ** 2)
+        write_mrcs(tmp_path / f"b{box}.mrcs", (blob + 0.1 * rng.standard_normal((count, box, box))).astype("f4"), pixel)
+        names += [f"{i + 1:06d}@b{box}.mrcs" for i in range(count)]
+    both = [optics(32, 4.0), optics(40, 3.2, rlnOpticsGroup=2, rlnOpticsGroupName="g2")]
+    star(
+        tmp_path / "p.star", optics={label: [one[label] for one in both] for label in both[0]},
+        particles={"rlnImageName": names, "rlnOpticsGroup": np.repeat([1, 2], count)},
+    )  # fmt: skip
+    words = ("--no-ctf", "--no-shifts", "--allow-no-signal", "-k", 5, "--particles", "20-22")
+    done = run(tmp_path, "classavg", "-q", "-j", 1, "p.star", "-o", "out", *words)
+    assert done.status == 0, done.lines
+    members = table(tmp_path / "out/members.star", "members")
+    assert members["rlnImageName"].str.contains("b40").mean() > 0.5
+    stacks = [read_mrcs(tmp_path / "out" / name) for name in ("averages.mrcs", "run_classes.mrcs")]
+    assert {stack.shape[1:] for stack in stacks} == {(32, 32)}
+    assert told[0].views.pixel_size_angstrom == told[0].classes.pixel_size_angstrom == 4.0

@@ -37,7 +37,7 @@ def turned(seeds, psi, dx=0.0, dy=0.0, mirror=False):
 def test_the_square_is_that_of_transport_and_a_share_of_what_does_not_correlate():
     a, b = turned([0], 0.0), turned([1], 0.0)
     found = RANK.table(RANK.prepare(a, KNOWN), RANK.prepare(b, KNOWN), SearchLimits())
-    psi = found.psi_deg[0]
+    psi = found.psi[0]
     sliced = RampFilteredSlicedWasserstein(exponent=1.5)
     transport = sliced.curve(sliced.prepare(a, KNOWN), sliced.prepare(b, KNOWN), psi)[0]
     # Blobs turned by formula; the mean over the frame is left out.
@@ -56,7 +56,7 @@ def test_copies_are_at_no_distance_whatever_their_pose(mirror):
     found = RANK.table(RANK.prepare(a, KNOWN), RANK.prepare(b, KNOWN), limits)
     others = RANK.table(RANK.prepare(a, KNOWN), RANK.prepare(turned([4, 5, 6], 0.0), KNOWN), limits)
     assert found.value.max() < 0.15 * others.value.min()
-    np.testing.assert_allclose(found.psi_deg[0], [50.0, -120.0], atol=1.0)
+    np.testing.assert_allclose(found.psi[0], [50.0, -120.0], atol=1.0)
     np.testing.assert_allclose(found.dx[0], [2.0, -1.0], atol=0.1)
     np.testing.assert_allclose(found.dy[0], [-1.5, 2.5], atol=0.1)
     np.testing.assert_array_equal(found.mirror, mirror)

@@ -127,7 +127,7 @@ def test_copies_are_put_back_onto_themselves(real_data):
         a = kind.prepare(originals.astype(np.float32), Preparation(32.0))
         b = kind.prepare(posed(originals, psi, dx, dy), Preparation(32.0))
         found, own = kind.table(a, b, SearchLimits(9.0)), np.arange(10)
-        assert apart(found.psi_deg[own, own], psi).max() <= 1.0
+        assert apart(found.psi[own, own], psi).max() <= 1.0
         assert np.hypot(found.dx[own, own] - dx, found.dy[own, own] - dy).max() <= 0.15
 
 

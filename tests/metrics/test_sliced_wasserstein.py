@@ -147,7 +147,7 @@ def test_poses_are_found_with_mirrors_shifts_and_among_references(name):
     table = kind.table(references, features, SearchLimits(8.0, mirror=True))
     everyone = np.arange(12)
     np.testing.assert_array_equal(table.value[which, everyone], found.score)
-    np.testing.assert_array_equal(table.psi_deg[which, everyone], found.poses.psi)
+    np.testing.assert_array_equal(table.psi[which, everyone], found.poses.psi)
     # One by one: an image's answer does not depend on the others.
     alone = kind.search(references, prepared(kind, images[7]), SearchLimits(8.0, mirror=True))
     assert alone.poses.psi[0] == found.poses.psi[7] and alone.score[0] == found.score[7]

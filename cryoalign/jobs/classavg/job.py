@@ -67,7 +67,10 @@ def _averages(
         views = view_members(classification, seeds, plan.particles, prepared.rows, plan.box, plan.pixel_size_angstrom)
         run.log.info("%d views of %s particles", len(views), _sizes(views))
         settings = settings_from(AverageSettings, p, plain=p.plain or not p.ctf)
-        average_plan = plan_average(settings, plan.images, views.memberships, warn=lambda text: None)
+        # Bands and shifts are counted in the geometry of most particles, whoever the members of views are.
+        average_plan = plan_average(
+            settings, plan.images, views.memberships, warn=lambda text: None, most=plan.images.most
+        )
     averages = average_views(average_plan, run)
     assert averages is not None  # none of it is done in parts of a job array
     moved = 0.0 if averages.moved_px is None else float(np.hypot(*averages.moved_px.T).max())

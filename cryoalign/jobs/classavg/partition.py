@@ -160,7 +160,7 @@ def _with_averages(
         shared_angstrom=plan.members.shared_angstrom,
     )  # fmt: skip
     settings = replace(plan.settings, recenter=False)
-    again = plan_average(settings, plan.images, memberships, warn=lambda text: None)
+    again = plan_average(settings, plan.images, memberships, warn=lambda text: None, most=plan.images.most)
     found = Passes(run).averages(again, "partition")
     assert found is not None
     return Partition(

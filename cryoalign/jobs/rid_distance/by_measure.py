@@ -150,7 +150,7 @@ class _PairPart(PureWork):
 
     def __call__(self, part: PartRange) -> dict[str, NDArray]:
         """Return values and poses of a tile's rows, (rows, images from the first of them on) each."""
-        rows: dict[str, list[NDArray]] = {name: [] for name in ("value", "psi_deg", "dx", "dy", "mirror")}
+        rows: dict[str, list[NDArray]] = {name: [] for name in ("value", "psi", "dx", "dy", "mirror")}
         for b in range(part.index, len(self.features)):
             if self.tiles[part.index, b]:
                 table = self.compare.table(self.features[part.index], self.features[b], self.limits)
@@ -178,7 +178,7 @@ def _all_pairs(
     )  # fmt: skip
     ranges = [PartRange(index, s, min(s + _TILE, m)) for index, s in enumerate(starts)]
     do_parts(run, work, ranges, store="pairs", words="comparing", stage="pairs", worker_bytes=64 * _TILE * m)
-    whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi_deg", "dx", "dy")}
+    whole: dict[str, NDArray] = {name: np.zeros((m, m), np.float32) for name in ("value", "psi", "dx", "dy")}
     whole["mirror"] = np.zeros((m, m), bool)
     for part, arrays in run.parts("pairs").load_all(ranges):
         for name, values in arrays.items():
@@ -214,7 +214,7 @@ def _nearest(distance: NDArray, poses: dict[str, NDArray], k: int, score: NDArra
 def _poses_of(poses: dict[str, NDArray], i: NDArray[np.int64], j: NDArray[np.int64]) -> Poses:
     """Return the poses that bring j onto i: as they were found, or the inverse of those found for (j, i)."""
     low, high = np.minimum(i, j), np.maximum(i, j)
-    found = Poses(*(poses[name][low, high] for name in ("psi_deg", "dx", "dy", "mirror")))
+    found = Poses(*(poses[name][low, high] for name in ("psi", "dx", "dy", "mirror")))
     return Poses.where(i < j, found, found.inverse())
 
 

@@ -105,7 +105,7 @@ def _by_core(references: PixelFeatures, images: PixelFeatures, limits: SearchLim
         for first in range(0, len(images), TILE):
             rows = np.arange(first, min(first + TILE, len(images)))
             found = searcher.search(moving[rows], psi_window=_windows(limits, rows))
-            table.psi_deg[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
+            table.psi[a, rows], table.mirror[a, rows] = found.poses.psi, found.poses.mirror
             table.dx[a, rows], table.dy[a, rows] = found.poses.dx, found.poses.dy
             positive[a, rows] = found.score > 0
     return replace(table, found=positive)

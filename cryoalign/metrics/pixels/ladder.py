@@ -145,7 +145,7 @@ def _write(
         mine = np.flatnonzero(climbers.image == number)
         best = int(mine[np.argmin(climbers.cost[mine])])
         table.value[a, row] = climbers.cost[best]
-        table.psi_deg[a, row] = wrap_degrees(climbers.pose[best, 0])
+        table.psi[a, row] = wrap_degrees(climbers.pose[best, 0])
         table.dx[a, row], table.dy[a, row] = climbers.pose[best, 1:]
         table.mirror[a, row] = climbers.mirror[best]
         others = [climbers.cost[i] for i in mine.tolist() if _turned(climbers, i, best)]

@@ -44,7 +44,7 @@ class AveragePlan(ImagePlan):
     sum_scale
         Fixed-point scale of the sums of each geometry.
     out_box, out_pixel_size
-        Of the averages: the geometry that most memberships have.
+        Of the averages: the geometry that most memberships have, where no other was asked for.
     order
         The membership at each position of the work: by particle, or by block of classes and then particle.
     classes_per_block
@@ -131,7 +131,12 @@ class AveragePlan(ImagePlan):
 
 
 def plan_average(
-    settings: AverageSettings, images: ParticleImages, members: Memberships, *, warn: Callable[[str], None]
+    settings: AverageSettings,
+    images: ParticleImages,
+    members: Memberships,
+    *,
+    warn: Callable[[str], None],
+    most: ImageGroup | None = None,
 ) -> AveragePlan:
     """Decide everything.
 
@@ -141,6 +146,8 @@ def plan_average(
         What was asked for, the particles, and who is averaged with whom.
     warn
         Called with one sentence for each thing the user should know.
+    most
+        The geometry of the averages; None = that which most members have, the first of equals.
 
     Raises
     ------
@@ -149,8 +156,8 @@ def plan_average(
     """
     images = images.for_settings(settings)
     groups = images.groups
-    counts = np.bincount(images.group_of[members.particle], minlength=len(groups))
-    most = groups[int(np.argmax(counts))]
+    if most is None:
+        most = groups[int(np.argmax(np.bincount(images.group_of[members.particle], minlength=len(groups))))]
     most.background()
     if len(groups) > 1:
         warn(
