@@ -9,6 +9,7 @@ import click
 
 from cryoalign.cli.comparison_options import MeasureChoice
 from cryoalign.cli.options import (
+    json_option,
     mag_matrix_option,
     mask_diameter_option,
     normalize_option,
@@ -87,6 +88,7 @@ Examples:
     help="Draw N pairs under every measure: the first, with --check-poses the worst.",
 )  # fmt: skip
 @click.option("--export", type=click.Choice(["csv"]), multiple=True, help="Write the table as text too.")
+@json_option
 @resume_option
 @overwrite_option
 @threads_option
@@ -105,7 +107,7 @@ def command(
 
     For each pair and measure the best pose of B on A is searched. Writes compare.star (value, pose, scale and rank of
     each pair under each measure), report.html (overlay, difference, joint histogram, the measure over the angle),
-    run.log and run.json into DIR, and says the first rows.
+    run.log and run.json into DIR, and the first rows to stdout.
 
     Exit status: 0 done, 1 failed, 2 usage, 130/143 interrupted.
     """

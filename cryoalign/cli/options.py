@@ -186,6 +186,7 @@ overwrite_option = click.option(
     help="Replace the run that is in DIR: only the files which that run wrote, once the new ones are complete.",
 )
 resume_option = click.option("--resume", is_flag=True, help="Carry on the unfinished run in DIR.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Results on stdout as one JSON object.")
 verbosity_options = together(
     click.option("-v", "--verbose", count=True, help="Say more."),
     click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors."),

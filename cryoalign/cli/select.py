@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cryoalign.cli.options import (
+    json_option,
     output_option,
     overwrite_option,
     particle_tables_options,
@@ -78,6 +79,7 @@ Examples:
 @click.option("--rank-lowest", is_flag=True, help="The lowest value of --rank-by is the best.")
 @click.option("--random", metavar="N|P%", help="Keep a random N, or P percent, of what is left; comes last.")
 @click.option("--invert-selection", is_flag=True, help="Keep what would be removed.")
+@json_option
 @seed_option
 @resume_option
 @overwrite_option
@@ -88,7 +90,8 @@ def command(ctx: click.Context, /, **options: Any) -> int:
     """Keep some of PARTICLES (.star, .cs, .mrcs, .mrc): every criterion must hold.
 
     Writes particles.star with the rows kept, as they were and in their order, removed.star with the others and the
-    criterion that removed each, run.log and run.json into DIR. The images are not read and may be absent.
+    criterion that removed each, run.log and run.json into DIR, and how many went by which criterion to stdout. The
+    images are not read and may be absent.
 
     Criteria apply in the order of this list: classes, conditions, duplicates, the best, a random sample.
     """

@@ -24,6 +24,7 @@ from cryoalign.report.numbers import (
 from cryoalign.report.views_sphere import (
     MAX_MARKED,
     MAX_NUMBERED,
+    even_share,
     evenness,
     half_sphere_chart,
     half_spheres,
@@ -76,7 +77,8 @@ def sphere_section(data: ClassavgReportData) -> str:
         finding += f" of {data.particles:,} (the others have no direction)"
     if highest:
         finding += (
-            f"; the fuller half of the area holds {100 * fuller:.0f} % of them (50 % if even), and "
+            f"; the fuller half of the area holds {100 * fuller:.0f} % of them ({100 * even_share(placed):.0f} % "
+            "where all views are alike likely), and "
             f"{100 * empty:.0f} % of the area is nearly empty"
         )
     finding += "."
@@ -97,7 +99,8 @@ def sphere_section(data: ClassavgReportData) -> str:
         finding,
         "even shading: all views occur. Dark spots: preferred orientations; bands: particles that turn about one axis; "
         "separate islands: different molecules, or junk. Only distances between points mean something: the frame is "
-        "free, and circles are 30° and 60° from the middle. Equal areas are drawn equal.",
+        "free, and circles are 30° and 60° from the middle. Equal areas are drawn equal. The map is that of the graph: "
+        "where neighbours are uncertain it crowds views that lie apart.",
         columns=2,
     )
 

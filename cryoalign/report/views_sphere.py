@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 _CELLS = 160
+_EDGES = np.linspace(-1, 1, _CELLS + 1)
+_CENTRES = (_EDGES[1:] + _EDGES[:-1]) / 2
+_REACH = _CENTRES[:, None] ** 2 + _CENTRES**2 <= (1 + 2 / _CELLS) ** 2
 _FEW = 400
 """Up to so many particles are drawn one by one."""
 MAX_NUMBERED, MAX_MARKED = 40, 400
@@ -101,17 +104,19 @@ def smoothing_radius(particles: int) -> float:
 
 def _density(points: NDArray[np.float64], even: float, radius: float) -> NDArray[np.float64]:
     """Smooth points on the disc, over the part of the kernel that lies on the disc, so that the rim is not paler."""
-    edges = np.linspace(-1, 1, _CELLS + 1)
-    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=(edges, edges))
-    centre = (edges[1:] + edges[:-1]) / 2
+    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=(_EDGES, _EDGES))
+    kernel, area = _smoothing(radius)
+    # A cell that the rim cuts still needs a colour: what lies outside is clipped when drawn.
+    return np.where(_REACH, kernel @ counts @ kernel.T / (area * max(even, 1e-12)), np.nan)
+
+
+def _smoothing(radius: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a Gaussian along a line of cells, and what the one round each cell covers of the disc."""
     # Finer than the cells, so that those on the rim count by the part of them that lies inside.
     fine = (np.arange(4 * _CELLS) + 0.5) / (2 * _CELLS) - 1
     inside = (fine[:, None] ** 2 + fine**2 <= 1).reshape(_CELLS, 4, _CELLS, 4).mean(axis=(1, 3))
-    kernel = np.exp(-((centre[:, None] - centre) ** 2) / (2 * radius**2))
-    area = kernel @ inside @ kernel.T * (2 / _CELLS) ** 2
-    # A cell that the rim cuts still needs a colour: what lies outside is clipped when drawn.
-    reach = centre[:, None] ** 2 + centre**2 <= (1 + 2 / _CELLS) ** 2
-    return np.where(reach, kernel @ counts @ kernel.T / (area * max(even, 1e-12)), np.nan)
+    kernel = np.exp(-((_CENTRES[:, None] - _CENTRES) ** 2) / (2 * radius**2))
+    return kernel, kernel @ inside @ kernel.T * (2 / _CELLS) ** 2
 
 
 def evenness(halves: list[HalfSphere]) -> tuple[float, float]:
@@ -124,6 +129,18 @@ def evenness(halves: list[HalfSphere]) -> tuple[float, float]:
     total = levels.sum()
     fuller = float(levels[: len(levels) // 2].sum() / total) if total > 0 else 0.0
     return fuller, float(np.mean(levels < 0.2))
+
+
+def even_share(particles: int) -> float:
+    """Return the share of the fuller half of the area that :func:`evenness` gives where all views are alike likely.
+
+    Not 0.5: chance crowds particles here and there. Counts under the smoothing scatter by their square root, so that
+    the density is about normal round 1, and its upper half has the mean 1 + sqrt(2 / pi) sd.
+    """
+    radius, even = smoothing_radius(particles), max(particles, 1) / 2 / np.pi
+    (_, area), (_, area_of_square) = _smoothing(radius), _smoothing(radius / np.sqrt(2))  # the square of a Gaussian
+    sd = np.sqrt(area_of_square / even) / area
+    return float(min(0.5 + 0.5 * np.sqrt(2 / np.pi) * sd[_REACH].mean(), 1.0))
 
 
 def half_sphere_chart(half: HalfSphere, *, highest: float, views: int) -> str:

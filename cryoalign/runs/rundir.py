@@ -33,7 +33,7 @@ from cryoalign.runs.reads import Reads, Seen
 from cryoalign.runs.record import RUN_JSON, RUN_LOG, WORK, new_record, read_record, write_record
 from cryoalign.runs.runlog import close_log, log_to_file, open_log, say
 
-MAY_DIFFER = frozenset({"threads", "memory", "part", "resume", "overwrite"})
+MAY_DIFFER = frozenset({"threads", "memory", "part", "resume", "overwrite", "as_json"})
 """Parameters that cannot change a result, so that a resumed run may have others."""
 
 

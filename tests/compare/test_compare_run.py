@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -185,13 +186,26 @@ def test_csv_says_what_the_star_file_says(folder):
     assert set(lines[0]) >= {"reference", "image", "value", "rank", "scale", "mirror", "shift_x_px"}
 
 
-def test_the_table_is_said_and_quiet_is_quiet(folder):
+def test_results_are_on_stdout_and_quiet_is_quiet(folder):
     from helpers.align import run
 
     ran = run(folder, "compare", "a.mrcs", "b.mrcs", "--metric", "ncc", "-j", 1, "-o", "loud")
-    said = [line.split() for line in ran.lines if line.startswith("  ncc")]
+    said = [line.split() for line in ran.out if line.startswith("  ncc")]
     assert [float(words[4]) for words in said] == pytest.approx(PSI, abs=0.05)
-    assert compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc").lines == []
+    assert not any(line.startswith("  ncc") for line in ran.lines)
+    assert any("  ncc" in line for line in (folder / "loud" / "run.log").read_text().splitlines())
+    quiet = compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc")
+    assert quiet.lines == quiet.out == []
+
+
+def test_results_for_a_program(folder):
+    ran = compare(folder, "a.mrcs", "b.mrcs", "--metric", "ncc", "--metric", "ssd", "--json")
+    found = json.loads("\n".join(ran.out))
+    assert found["counts"] == record(folder)["counts"]
+    assert len(found["pairs"]) == len(rows(folder))
+    assert [row["psi_deg"] for row in found["pairs"]] == pytest.approx(rows(folder).rlnAnglePsi.tolist(), abs=1e-5)
+    assert {row["metric"] for row in found["pairs"]} == {"ncc", "ssd"}
+    assert ran.lines == []
 
 
 def test_pixel_size_of_one_serves_the_other_and_none_is_a_warning(folder):
@@ -234,7 +248,7 @@ def test_a_run_that_is_stopped_leaves_the_one_before_and_is_done_again(folder, m
 def test_stacks_row_by_row_under_ten_measures(folder):
     ten = WITHOUT_EXTRA[:10]
     write(folder, "a.mrcs", np.concatenate([particle(seed).images(BOX) for seed in range(3)]))
-    write(folder, "b.mrcs", np.stack([copies(particle(seed))[seed] for seed in range(3)]))
+    write(folder, "b.mrcs", np.stack([copies(particle(seed))[seed] for seed in range(3)]), pixel=2.001)
     compare(folder, "a.mrcs", "b.mrcs", *(word for name in ten for word in ("--metric", name)))
     found = rows(folder)
     assert len(ten) == 10 and len(found) == 30

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mrcfile
@@ -32,10 +32,11 @@ FEI = {"rlnVoltage": 300, "rlnSphericalAberration": 2.7, "rlnAmplitudeContrast":
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: exit status and the lines it wrote on stderr."""
+    """How a command ended: exit status and the lines it wrote on stderr, and on stdout."""
 
     status: int
     lines: list[str]
+    out: list[str] = field(default_factory=list)
 
     @property
     def errors(self) -> list[str]:
@@ -44,10 +45,10 @@ class Ran:
 
 def run(folder: Path, *words: object) -> Ran:
     """Run ``cryoalign WORDS`` in this process, with a folder as the current one."""
-    err = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+    err, out = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stderr(err), contextlib.redirect_stdout(out):
         status = main([str(word) for word in words])
-    return Ran(status, [line for line in err.getvalue().splitlines() if line.strip()])
+    return Ran(status, [line for line in err.getvalue().splitlines() if line.strip()], out.getvalue().splitlines())
 
 
 def align(folder: Path, *words: object, status: int = 0) -> Ran:

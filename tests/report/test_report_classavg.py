@@ -12,7 +12,14 @@ from cryoalign.classification.classification import SignalTest
 from cryoalign.core.poses import Poses
 from cryoalign.report.classavg_page import build_classavg_page, draw_view_montage, summary_sentence
 from cryoalign.report.views_evidence import junk_limit
-from cryoalign.report.views_sphere import evenness, half_sphere_chart, half_spheres, project, unit_directions
+from cryoalign.report.views_sphere import (
+    even_share,
+    evenness,
+    half_sphere_chart,
+    half_spheres,
+    project,
+    unit_directions,
+)
 from helpers.classavg_samples import make_classavg, make_directions
 from helpers.page_reader import Reader, chart_words, sound_page
 from helpers.quality_samples import facts_that_say, make_bare_facts, make_curve, make_facts
@@ -217,6 +224,14 @@ def test_even_directions_give_density_1_also_at_the_rim():
     fuller, empty = evenness(half_spheres(np.abs(even), {}))  # an eighth of the sphere holds all
     assert fuller > 0.98
     assert empty > 0.75
+
+
+@pytest.mark.parametrize("particles", [100, 300, 1000, 5000, 50_000])
+def test_what_chance_makes_of_even_views(particles):
+    rng = np.random.default_rng(particles)
+    draws = 8 if particles < 1000 else 2
+    found = [evenness(half_spheres(rng.normal(size=(particles, 3)), {}))[0] for _ in range(draws)]
+    assert even_share(particles) == pytest.approx(np.mean(found), abs=0.02)
 
 
 def test_the_far_half_is_seen_from_its_own_side():

@@ -102,9 +102,17 @@ def test_each_row_is_removed_by_the_first_criterion_and_the_record_counts_them(p
     left = N
     for name, count in counts.items():
         left -= count
-        assert f"{count:10d} {left:10d}  {name}" in ran.lines
+        assert f"{count:10d} {left:10d}  {name}" in ran.out
+    assert ran.out[-1] == f"kept 10 of {N} particles"
+    assert not set(ran.out) & set(ran.lines)
     assert (folder / "out" / "RELION_JOB_EXIT_SUCCESS").exists()
     assert "out/particles.star 3 " in (folder / "out" / "RELION_OUTPUT_NODES.star").read_text()
+
+
+def test_results_for_a_program(project):
+    ran = select(project[0], "-q", "particles.star", "-o", "out", "--classes", "1,2", "--json")
+    assert json.loads("\n".join(ran.out)) == json.loads((project[0] / "out" / "run.json").read_text())["counts"]
+    assert all(line.startswith("Warning: stack.mrcs not found") for line in ran.lines)
 
 
 def test_nothing_removed_leaves_no_second_file(project):

@@ -17,7 +17,7 @@ from cryoalign.jobs.compare.geometry import (
 )
 from cryoalign.jobs.compare.given import HOLDS, Judged, judge
 from cryoalign.jobs.compare.images import ImageSet, phases_flipped, read_image_set
-from cryoalign.jobs.compare.outputs import table_lines, verdict_lines, write_tables
+from cryoalign.jobs.compare.outputs import json_rows, table_lines, verdict_lines, write_tables
 from cryoalign.jobs.compare.parameters import CompareParameters
 from cryoalign.jobs.compare.report import write_report
 from cryoalign.jobs.compare.result import CompareResult, result_of
@@ -25,6 +25,7 @@ from cryoalign.jobs.compare.scales import ScaleGrid, scale_grid
 from cryoalign.jobs.compare.search import Found, PairSearch, known_of
 from cryoalign.metrics.names import measure
 from cryoalign.runs.interrupt import Interrupted
+from cryoalign.runs.results import tell_results
 from cryoalign.runs.rundir import RunDirectory
 from cryoalign.runs.runlog import progress
 
@@ -90,10 +91,6 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
                     judged[name] = judge(search, pairs, b.poses, found[name], p.threads)
         lower = {name: m.lower_is_better for name, m in measures.items()}
         result = result_of(a, b, pairs, setting, found, lower, judged)
-        for line in table_lines(result):
-            run.log.info("%s", line)
-        for line in verdict_lines(result):
-            run.log.info("%s", line)
         _warn_at_limits(result, grid, run)
         with run.stage("write"):
             files = write_tables(run, result, p.export)
@@ -102,6 +99,10 @@ def run_compare(p: CompareParameters, argv: Sequence[str], verbosity: int) -> in
             run.log.info("drawing %s under %d measures", _pairs(drawn), len(measures))
         with run.stage("report"):
             write_report(p, result, searches, run, counts, files, ctf)
+        tell_results(
+            run.log, [*table_lines(result), *verdict_lines(result)], verbosity=verbosity,
+            as_json={"counts": counts, "pairs": json_rows(result)} if p.as_json else None,
+        )  # fmt: skip
         run.commit(counts=counts)
     return 0
 

@@ -47,6 +47,13 @@ def write_tables(run: RunDirectory, result: CompareResult, export: tuple[str, ..
     return files
 
 
+def json_rows(result: CompareResult) -> list[dict[str, object]]:
+    """Return the rows of the table as JSON has them: names as in CSV, numbers as numbers."""
+    columns = _columns(result, np.arange(len(result.pairs)))
+    cells = [values.tolist() for values in columns.values()]
+    return [dict(zip((CSV_NAMES[label] for label in columns), row, strict=True)) for row in zip(*cells, strict=True)]
+
+
 def _pieces(result: CompareResult) -> Iterator[dict[str, list[str]]]:
     for first in range(0, len(result.pairs), _AT_ONCE):
         rows = np.arange(first, min(first + _AT_ONCE, len(result.pairs)))

@@ -59,6 +59,8 @@ class CompareParameters(RunOptions):
         Pairs that are drawn.
     export
         Further forms of the table: csv.
+    as_json
+        Results on standard output for a program.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class CompareParameters(RunOptions):
     resize_reference: bool = False
     pictures: int = 3
     export: tuple[str, ...] = ()
+    as_json: bool = False
 
     command: ClassVar[str] = "compare"
 

@@ -14,6 +14,7 @@ from cryoalign.jobs.select.duplicates import apart_on_micrographs, first_of_each
 from cryoalign.jobs.select.parameters import SelectParameters
 from cryoalign.jobs.select.ranking import best_first, random_first
 from cryoalign.jobs.select.sieve import Sieve
+from cryoalign.runs.results import tell_results
 from cryoalign.runs.rundir import RunDirectory
 
 REASON = "cryoalignReason"
@@ -38,7 +39,6 @@ def run_select(p: SelectParameters, argv: Sequence[str], verbosity: int) -> int:
             _apply_conditions(p, sieve)
             _apply_duplicates(p, sieve, run)
             _apply_amounts(p, sieve, run)
-        _say(sieve, run)
         kept, removed = (sieve.gone, sieve.left) if p.invert_selection else (sieve.left, sieve.gone)
         if not len(kept):
             raise InputError(_nothing_left(p, sieve))
@@ -48,7 +48,6 @@ def run_select(p: SelectParameters, argv: Sequence[str], verbosity: int) -> int:
             if len(removed):
                 reasons = [INVERTED] * len(removed) if p.invert_selection else sieve.reasons(removed)
                 _write_removed(run, particles.take(removed), reasons)
-        run.log.info("kept %d of %d particles", len(kept), len(particles))
         counts = {
             "read": len(particles),
             "kept": len(kept),
@@ -56,6 +55,8 @@ def run_select(p: SelectParameters, argv: Sequence[str], verbosity: int) -> int:
             "removed_by": [{"criterion": name, "rows": rows} for name, rows in sieve.counts()],
             "inverted": p.invert_selection,
         }
+        lines = [*_table(sieve), f"kept {len(kept)} of {len(particles)} particles"]
+        tell_results(run.log, lines, verbosity=verbosity, as_json=counts if p.as_json else None)
         run.commit(counts=counts, relion_nodes=[("particles.star", "particles")])
     return 0
 
@@ -100,13 +101,13 @@ def _apply_amounts(p: SelectParameters, sieve: Sieve, run: RunDirectory) -> None
         sieve.keep(f"{option} {p.best if option == '--best' else p.random}", keep)
 
 
-def _say(sieve: Sieve, run: RunDirectory) -> None:
-    """Log the table of criteria: rows removed by each, rows left after it."""
-    counts, left = sieve.counts(), len(sieve.particles)
-    run.log.info("%10s %10s  %s", "removed", "left", "by")
-    for name, rows in counts:
+def _table(sieve: Sieve) -> list[str]:
+    """Return the table of criteria: rows removed by each, rows left after it."""
+    lines, left = [f"{'removed':>10} {'left':>10}  by"], len(sieve.particles)
+    for name, rows in sieve.counts():
         left -= rows
-        run.log.info("%10d %10d  %s", rows, left, name)
+        lines.append(f"{rows:10d} {left:10d}  {name}")
+    return lines
 
 
 def _nothing_left(p: SelectParameters, sieve: Sieve) -> str:

@@ -62,6 +62,8 @@ class SelectParameters(SeedOptions):
         How many to keep of what is left, ``500`` or ``10%``: the best, and after that a random sample.
     invert_selection
         Keep what would be removed.
+    as_json
+        Results on standard output for a program.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class SelectParameters(SeedOptions):
     best: str | None = None
     random: str | None = None
     invert_selection: bool = False
+    as_json: bool = False
 
     command: ClassVar[str] = "select"
 
