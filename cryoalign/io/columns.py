@@ -64,6 +64,7 @@ def whole_numbers(
         row = first + 1 if rows is None else int(rows[first])
         what = "too large" if abs(values[first]) > _MOST else "not a whole number"
         refuse(InputError(f"{label} is {what}", path=path, row=row, value=str(column.iloc[first]), kind="value"))
+        values = values.copy()  # pandas gives what may not be written to
         values[bad] = 1.0
     return values.astype(np.int64)
 

@@ -92,7 +92,7 @@ def test_weights_scores_and_limit_of_memberships(few):
     ("row", "label", "value", "said"),
     [
         (3, "rlnImageName", "000999@particles.mrcs", "not among the particles"),
-        (3, "rlnImageName", "particles.mrcs", "not among the particles"),
+        (3, "rlnImageName", "other.mrcs", "not among the particles"),
         (4, "rlnAnglePsi", "nan", "rlnAnglePsi is not a number"),
         (5, "rlnClassNumber", "1.5", "not a whole number"),
         (6, "rlnClassNumber", "0", "below 1"),
