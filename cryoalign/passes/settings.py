@@ -47,8 +47,8 @@ class TableOptions(Checked):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not self.inputs:
-            raise InputError("no particles given")
+        if not isinstance(self.inputs, tuple) or not self.inputs:
+            raise InputError("no particles given", value=self.inputs or None)
         super().__post_init__()
         self.check_numbers("angpix")
         self.check_numbers("limit", at_least=1)

@@ -99,7 +99,7 @@ def test_members_make_the_averages_again(made, monkeypatch):
     folder, _ = made
     reproduced(folder, "out")
     monkeypatch.setattr("cryoalign.passes.average.plan._MEMORY_SHARE", 32)
-    reproduced(folder, "out", "--block-size", 64, "--memory", "160M", "-j", 2)
+    reproduced(folder, "out", "--block-size", 64, "--memory", "200M", "-j", 2)
 
 
 def test_weights_and_moved_centres_are_in_the_members(made):

@@ -65,7 +65,8 @@ def test_a_particle_file_called_yes_is_a_file(called, tmp_path, monkeypatch):
         ("a.star -o out", "--reference"),
         (f"{BASIC} --local-flip", "--local DEG"),
         (f"{BASIC} --local 200", "180"),
-        (f"{BASIC} --memory 1", "--memory is less than the program itself needs (1); give 150M or more"),
+        (f"{BASIC} --memory 1", "--memory must be from"),
+        (f"{BASIC} --memory 70000", "--memory is less than the program itself needs"),
         (f"{BASIC} --in_3dref map.mrc", "--in"),
     ],
 )

@@ -37,6 +37,7 @@ SHARED: dict[str, list[tuple[str, object]]] = {
     "candidates": [("--candidates 0", 0)],
     "ctf": [("--ctf", True), ("--no-ctf", False)],
     "ctf_intact_first_peak": [("--ctf-intact-first-peak", True)],
+    "as_json": [("--json", True)],
     "datadir": [("--datadir /data", Path("/data"))],
     "downsample": [("--downsample 48", 48)],
     "edge": [("--edge mean", "mean")],
@@ -52,7 +53,7 @@ SHARED: dict[str, list[tuple[str, object]]] = {
     "max_shift": [("--max-shift 12.5", 12.5)],
     "max_shift_px": [("--max-shift-px 6", 6.0), ("--max-shift-px 0", 0.0)],
     "memory": [
-        ("--memory 65536", 65536),
+        ("--memory 268435456", 1 << 28),
         ("--memory 800M", 800 << 20),
         ("--memory 1.5G", 3 << 29),
         ("--memory 4GiB", 4 << 30),
